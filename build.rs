@@ -22,6 +22,8 @@ const FILES: &[&str] = &[
     "mesos/v1/resource_provider/resource_provider.proto",
     "mesos/v1/scheduler/scheduler.proto",
     "mesos/internal/internal.proto",
+    "mesos/internal/registry.proto",
+    "mesos/internal/checkpoint.proto",
 ];
 
 fn main() {

@@ -6,6 +6,9 @@
 //! - [`mesos`]: the wire contract, types and codecs. Imports `base`.
 //! - [`machine`]: how a core is written and driven. Imports `base`.
 
+pub mod agent;
 pub mod base;
+pub mod framework;
 pub mod machine;
+pub mod master;
 pub mod mesos;

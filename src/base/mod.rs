@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or knows a wire form (those are in `mesos`).
 
 pub mod error;
+pub mod explain;
 pub mod ids;
 pub mod kv;
 pub mod rng;
