@@ -7,4 +7,5 @@ pub mod explain;
 pub mod ids;
 pub mod kv;
 pub mod rng;
+pub mod settings;
 pub mod time;
