@@ -2,8 +2,12 @@
 //!
 //! Nothing here does I/O, reads a clock or knows a wire form (those are in `mesos`).
 
+pub mod attributes;
 pub mod error;
 pub mod ids;
 pub mod kv;
+pub mod labels;
+pub mod resources;
 pub mod rng;
+pub mod roles;
 pub mod time;
