@@ -8,6 +8,8 @@
 
 pub mod agent;
 pub mod base;
+pub mod cluster;
+pub mod config;
 pub mod framework;
 pub mod machine;
 pub mod master;

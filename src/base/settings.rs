@@ -170,13 +170,13 @@ impl Values {
         self.parse(setting, |t| {
             let parsed = match t.parse::<f64>().ok().and_then(duration_from_secs) {
                 Some(d) => d,
-                None => units::parse_duration(t)?,
+                None => units::parse_duration(t).map_err(|e| e.to_string())?,
             };
             if parsed < min || parsed > max {
                 return Err(format!(
                     "expected a duration from {} to {}",
-                    units::format_duration(min),
-                    units::format_duration(max)
+                    units::MesosDuration(min),
+                    units::MesosDuration(max)
                 ));
             }
             Ok(parsed)
@@ -185,7 +185,7 @@ impl Values {
 
     /// A size in bytes.
     pub fn bytes(&mut self, setting: &Setting) -> Option<u64> {
-        self.parse(setting, units::parse_bytes)
+        self.parse(setting, |t| t.parse::<units::Bytes>().map(|b| b.0))
     }
 
     /// All effective texts of a table, for `/flags`: those that have a value.
