@@ -14,3 +14,4 @@ pub mod roles;
 pub mod settings;
 pub mod time;
 pub mod units;
+pub mod version;
