@@ -5,7 +5,13 @@
 //! - [`base`]: vocabulary, pure. Imports nothing of ours.
 //! - [`mesos`]: the wire contract, types and codecs. Imports `base`.
 //! - [`machine`]: how a core is written and driven. Imports `base`.
+//! - [`telemetry`]: logging and metrics. Imports `base`.
+//! - [`security`]: who is asking, and whether to listen at all. Imports `base`.
+//! - [`http`]: what every HTTP face shares. Imports `base`, `mesos`, `security`, `telemetry`.
 
 pub mod base;
+pub mod http;
 pub mod machine;
 pub mod mesos;
+pub mod security;
+pub mod telemetry;
