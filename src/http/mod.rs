@@ -11,6 +11,7 @@
 //!
 //! It knows no endpoint of any service.
 
+pub mod about;
 pub mod auth;
 pub mod body;
 mod compress;
