@@ -1,0 +1,3 @@
+//! Nodes finding each other and agreeing.
+
+pub mod link;
