@@ -7,5 +7,7 @@
 //! - [`machine`]: how a core is written and driven. Imports `base`.
 
 pub mod base;
+pub mod cluster;
 pub mod machine;
 pub mod mesos;
+pub mod store;
