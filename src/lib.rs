@@ -20,3 +20,4 @@ pub mod master;
 pub mod mesos;
 pub mod security;
 pub mod telemetry;
+pub mod store;
