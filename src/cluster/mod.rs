@@ -1,8 +1,6 @@
-//! Nodes finding each other and agreeing.
-
-pub mod link;
 //! The nodes of a cluster finding each other and agreeing.
 //!
-//! So far: [`consensus`], the replicated registry behind one door. It runs with one voter as with five.
+//! [`consensus`] is the replicated registry behind one door, [`link`] what masters and agents talk over.
 
 pub mod consensus;
+pub mod link;
