@@ -12,9 +12,10 @@ use crate::http::auth::Realm;
 use crate::http::{Face, Refusal, about};
 use crate::master::core::view::View;
 use crate::master::service::Master;
-use crate::telemetry::Metrics;
+use axum::http::StatusCode;
 use identity::Identity;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Who may do what, by realm.
 #[derive(Clone)]
@@ -41,19 +42,24 @@ impl Realms {
 /// What the endpoints work with.
 #[derive(Clone)]
 pub struct Api {
-    master: Master,
+    leading: watch::Receiver<Option<Master>>,
     identity: Arc<Identity>,
-    metrics: Metrics,
 }
 
 impl Api {
-    /// The endpoints' ground.
-    pub fn new(master: Master, identity: Arc<Identity>, metrics: Metrics) -> Self {
-        Self { master, identity, metrics }
+    /// The endpoints' ground; `leading` holds the master while this node leads.
+    pub fn new(leading: watch::Receiver<Option<Master>>, identity: Arc<Identity>) -> Self {
+        Self { leading, identity }
+    }
+
+    /// The master, or the original's answer where none leads.
+    fn master(&self) -> Result<Master, Refusal> {
+        let leading = self.leading.borrow().clone();
+        leading.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No leader elected"))
     }
 
     async fn view(&self) -> Result<View, Refusal> {
-        Ok(self.master.handle().look(|core| core.view()).await?)
+        Ok(self.master()?.handle().look(|core| core.view()).await?)
     }
 }
 

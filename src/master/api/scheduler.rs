@@ -45,10 +45,10 @@ async fn handle(
             ));
         }
         let codec = accept_codec(&headers)?;
-        let opened = api.master.subscribe(call.message, principal).await.map_err(refused)?;
+        let opened = api.master()?.subscribe(call.message, principal).await.map_err(refused)?;
         return Ok(stream(opened, codec));
     }
-    match api.master.call(stream_id.as_deref(), call.message, principal).await {
+    match api.master()?.call(stream_id.as_deref(), call.message, principal).await {
         Ok(Reply::Accepted) => Ok(StatusCode::ACCEPTED.into_response()),
         Ok(Reply::Done) => Ok(StatusCode::OK.into_response()),
         Err(refusal) => Err(refused(refusal)),

@@ -39,7 +39,7 @@ async fn teardown(State(api): State<Api>, body: Payload) -> Result<Response, Ref
     };
     let framework_id = FrameworkId::from(id);
     let request = |request| Input::Teardown { request, framework_id };
-    answer(api.master.request(request).await?)
+    answer(api.master()?.request(request).await?)
 }
 
 /// Which task to kill.
@@ -63,5 +63,5 @@ async fn kill(State(api): State<Api>, body: Payload) -> Result<Response, Refusal
     };
     let (framework_id, task_id) = (wanted.framework_id.into(), wanted.task_id.into());
     let request = |request| Input::KillTask { request, framework_id, task_id, grace };
-    answer(api.master.request(request).await?)
+    answer(api.master()?.request(request).await?)
 }
