@@ -3,7 +3,7 @@
 //!
 //! A face is built as a [`Face`] (endpoints and aliases), given to a [`Server`] with a listener from [`bind`]:
 //!
-//! ```ignore
+//! ```text
 //! let face = Face::new().alias("master").endpoint("/state", get(state));
 //! let running = Server::new("master", face).metrics(metrics).start(bind(address, "--port").await?)?;
 //! running.stop(Duration::from_secs(5)).await;
@@ -26,6 +26,8 @@ pub mod reply;
 mod serve;
 mod stream;
 
+#[cfg(test)]
+mod tests;
 
 pub use body::{BodyLimit, Call};
 pub use compress::NoCompression;
