@@ -18,10 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 type Senders = Arc<Mutex<Vec<EventSender>>>;
 
-struct World {
+pub(super) struct World {
     running: Running,
     metrics: Metrics,
     senders: Senders,
+}
+
+/// A server of that face alone.
+pub(super) async fn serve(face: Face) -> World {
+    let listener = bind("127.0.0.1:0".parse().unwrap(), "--port").await.unwrap();
+    let running = Server::new("test", face).start(listener).unwrap();
+    World { running, metrics: Metrics::new(), senders: Senders::default() }
 }
 
 async fn world(limits: Limits) -> World {
@@ -75,7 +82,7 @@ impl World {
     }
 
     /// One request with `Connection: close`.
-    async fn ask(&self, line: &str, headers: &str, body: &str) -> String {
+    pub(super) async fn ask(&self, line: &str, headers: &str, body: &str) -> String {
         let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}");
         let length = match body {
             "" => String::new(),
@@ -85,11 +92,11 @@ impl World {
     }
 }
 
-fn status(answer: &str) -> &str {
+pub(super) fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or("none")
 }
 
-fn body(answer: &str) -> &str {
+pub(super) fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
@@ -358,9 +365,7 @@ async fn read_endpoints_ask_for_credentials_when_told_to() {
     let face = Face::new()
         .endpoint("/state", realm.protect(any(who)))
         .endpoint("/health", get(|_: HeaderMap| async {}));
-    let listener = bind("127.0.0.1:0".parse().unwrap(), "--port").await.unwrap();
-    let running = Server::new("test", face).start(listener).unwrap();
-    let world = World { running, metrics: Metrics::new(), senders: Senders::default() };
+    let world = serve(face).await;
     let with = |credentials: &str| {
         use base64::Engine as _;
         let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
