@@ -3,8 +3,8 @@
 //!
 //! A face is built as a [`Face`] (endpoints and aliases), given to a [`Server`] with a listener from [`bind`]:
 //!
-//! ```ignore
-//! let face = Face::new().alias("master").endpoint("/state", get(state));
+//! ```text
+//! let face = Face::new().alias("master").endpoint("/state", get(state)).with(files::routes(table, None, &realm));
 //! let running = Server::new("master", face).metrics(metrics).start(bind(address, "--port").await?)?;
 //! running.stop(Duration::from_secs(5)).await;
 //! ```
@@ -17,16 +17,20 @@ pub mod body;
 mod compress;
 mod connection;
 mod face;
+pub mod files;
 mod guard;
 mod holder;
 mod listen;
 pub mod negotiate;
+pub mod observe;
 mod path;
 mod query;
 pub mod reply;
 mod serve;
 mod stream;
 
+#[cfg(test)]
+mod tests;
 
 pub use body::{BodyLimit, Call};
 pub use compress::NoCompression;

@@ -134,7 +134,7 @@ struct State {
     until: Option<Instant>,
 }
 
-type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
+pub(crate) type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
 impl Logging {
     /// Starts logging for the whole process.
@@ -148,7 +148,8 @@ impl Logging {
         Ok(logging)
     }
 
-    fn build(options: LoggingOptions) -> Result<(Self, Subscriber)> {
+    /// Logging that is not started yet, and what to start.
+    pub(crate) fn build(options: LoggingOptions) -> Result<(Self, Subscriber)> {
         let filter = filter(options.level, options.filter.as_deref())?;
         let (filter, handle) = reload::Layer::new(filter);
         let stderr = (!options.quiet).then(|| lines(std::io::stderr, options.format));
@@ -169,6 +170,11 @@ impl Logging {
     /// The level now.
     pub fn level(&self) -> Level {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).level
+    }
+
+    /// The level that holds when nothing was changed.
+    pub fn usual(&self) -> Level {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).usual.0
     }
 
     /// How long a changed level will still last.
