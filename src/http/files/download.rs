@@ -84,7 +84,8 @@ fn disposition(real: &Path) -> String {
     format!("attachment; filename=\"{readable}\"; filename*=UTF-8''{encoded}")
 }
 
-/// Start and length of a single range; several ranges, and what is no range, are answered with the whole file.
+/// Start and length of a single range; several ranges, and what is no range, are answered with the
+/// whole file.
 ///
 /// # Errors
 /// 416 for a range beyond the end.
