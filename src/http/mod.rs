@@ -35,7 +35,6 @@ mod stream;
 mod tests;
 
 pub use body::{BodyLimit, Call};
-pub use compress::NoCompression;
 pub use face::{Face, PathRest};
 pub use guard::HostPolicy;
 pub use listen::bind;
