@@ -1,11 +1,14 @@
-//! What every HTTP face shares: listening, limits, path normalisation, Host and Origin checks, content negotiation,
-//! bounded event streams, authentication, virtual files. HTTP/1.1.
+//! What every HTTP face shares: listening, limits, path normalisation, Host and Origin checks,
+//! content negotiation, bounded event streams, authentication, virtual files. HTTP/1.1.
 //!
-//! A face is built as a [`Face`] (endpoints and aliases), given to a [`Server`] with a listener from [`bind`]:
+//! A face is built as a [`Face`] (endpoints and aliases), given to a [`Server`] with a listener
+//! from [`bind`]:
 //!
 //! ```text
-//! let face = Face::new().alias("master").endpoint("/state", get(state)).with(files::routes(table, None, &realm));
-//! let running = Server::new("master", face).metrics(metrics).start(bind(address, "--port").await?)?;
+//! let face = Face::new().alias("master").endpoint("/state", get(state));
+//! let face = face.with(files::routes(table, None, &realm));
+//! let listener = bind(address, "--port").await?;
+//! let running = Server::new("master", face).metrics(&metrics).start(listener)?;
 //! running.stop(Duration::from_secs(5)).await;
 //! ```
 //!
@@ -33,7 +36,6 @@ mod stream;
 mod tests;
 
 pub use body::{BodyLimit, Call};
-pub use compress::NoCompression;
 pub use face::{Face, PathRest};
 pub use guard::HostPolicy;
 pub use listen::bind;

@@ -1,4 +1,5 @@
-//! `/metrics`, `/metrics/snapshot`, `/logging/toggle` and `/system/stats.json`: the same on masters and agents.
+//! `/metrics`, `/metrics/snapshot`, `/logging/toggle` and `/system/stats.json`: the same on masters
+//! and agents.
 
 use super::auth::Realm;
 use super::reply::{self, Refusal};

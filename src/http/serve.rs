@@ -1,8 +1,9 @@
-//! The server: accepts connections within limits, serves a [`Face`] on each, and stops within a deadline.
+//! The server: accepts connections within limits, serves a [`Face`] on each, and stops within a
+//! deadline.
 
 use super::body::{BODY_BYTES_MAX, BodyLimit, too_large};
 use super::compress;
-use super::connection::{HeadWatch, Held, Phase};
+use super::connection::{Held, Phase, Watched};
 use super::face::Face;
 use super::guard::HostPolicy;
 use super::negotiate::accepts_gzip;
@@ -21,6 +22,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +35,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// How large a request head may be, and how much of an answer is gathered before it is written, in bytes.
+/// How large a request head may be, and how much of an answer is gathered before it is written, in
+/// bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How many header lines a request may have.
@@ -41,6 +44,9 @@ const HEADERS_MAX: usize = 100;
 
 /// How long to wait before accepting again when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After how long a silent peer is asked whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// How much a server takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between requests on a connection that is kept open.
     pub idle_timeout: Duration,
+    /// While the other side takes nothing of an answer, or acknowledges nothing.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +73,7 @@ impl Default for Limits {
             body_bytes: BODY_BYTES_MAX,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -84,7 +93,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of that face with default limits. The name is for its metrics: `http/<name>/requests`.
+    /// A server of that face with default limits. The name is for its metrics:
+    /// `http/<name>/requests`.
     pub fn new(name: &str, face: Face) -> Self {
         Self {
             name: name.to_owned(),
@@ -157,7 +167,8 @@ impl Running {
         self.address
     }
 
-    /// Stops accepting, lets running requests end, and cuts what is still there (streams, above all) at the deadline.
+    /// Stops accepting, lets running requests end, and cuts what is still there (streams, above
+    /// all) at the deadline.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -268,10 +279,18 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, running: Running) {
 }
 
 async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, running: Running) {
-    if let Err(e) = socket.set_nodelay(true) {
-        tracing::debug!("{peer}: cannot set TCP_NODELAY: {e}");
+    if let Err(e) = tune(&socket, shared.limits.stall_timeout) {
+        tracing::debug!("{peer}: cannot set the socket's options: {e}");
     }
     converse(shared, socket, peer, running).await;
+}
+
+/// Small writes leave at once; a peer that is gone without a word is found out.
+fn tune(socket: &TcpStream, stall: Duration) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
+    socket.set_tcp_user_timeout(Some(stall))
 }
 
 /// Serves one connection, whatever carries it.
@@ -280,8 +299,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let phase = Phase::default();
-    let io = HeadWatch::new(io, phase.clone(), shared.limits.head_timeout);
-    let idle = shared.limits.idle_timeout;
+    let limits = shared.limits;
+    let io = Watched::new(io, phase.clone(), limits.head_timeout, limits.stall_timeout);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (shared, busy) = (shared.clone(), phase.busy());
         async move {
@@ -293,7 +312,7 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(io), service);

@@ -5,7 +5,7 @@ use crate::security::{BasicAuthenticator, Credentials, Principal};
 use crate::telemetry::{Counter, Metrics};
 use axum::Extension;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
@@ -62,8 +62,7 @@ async fn world(limits: Limits) -> World {
 }
 
 async fn boom() -> Response {
-    let none: Option<()> = None;
-    none.expect("a handler that panics").into_response()
+    panic!("a handler that panics")
 }
 
 impl World {
@@ -271,8 +270,9 @@ async fn each_record_of_a_stream_is_a_chunk_that_leaves_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_loses_its_stream() {
-    let world = world(Limits::default()).await;
+async fn a_client_that_does_not_read_loses_its_stream_then_its_connection() {
+    let limits = Limits { stall_timeout: Duration::from_millis(300), ..Limits::default() };
+    let world = world(limits).await;
     let mut socket = world.connect().await;
     socket.write_all(b"POST /subscribe HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     read_until(&mut socket, "\r\n\r\n").await;
@@ -285,6 +285,13 @@ async fn a_client_that_does_not_read_loses_its_stream() {
     };
     timeout(PATIENCE, flood).await.expect("the flood is bounded");
     assert!(sender.is_closed());
+    let open = world.metrics.gauge("http/test/connections");
+    let gone = async {
+        while open.get() > 0.0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the connection is given up");
 }
 
 #[tokio::test]

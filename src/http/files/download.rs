@@ -2,7 +2,7 @@
 
 use super::mime;
 use super::table::FileTable;
-use crate::http::{NoCompression, Refusal};
+use crate::http::Refusal;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
@@ -58,7 +58,6 @@ pub(super) fn download(
     put(out, ACCEPT_RANGES, "bytes");
     // A task's page must not run as ours.
     put(out, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response.extensions_mut().insert(NoCompression);
     Ok(response)
 }
 
@@ -84,7 +83,8 @@ fn disposition(real: &Path) -> String {
     format!("attachment; filename=\"{readable}\"; filename*=UTF-8''{encoded}")
 }
 
-/// Start and length of a single range; several ranges, and what is no range, are answered with the whole file.
+/// Start and length of a single range; several ranges, and what is no range, are answered with the
+/// whole file.
 ///
 /// # Errors
 /// 416 for a range beyond the end.

@@ -1,7 +1,9 @@
-//! The virtual files of a master or agent: logs and sandboxes under names of their own, browsed, read and downloaded.
+//! The virtual files of a master or agent: logs and sandboxes under names of their own, browsed,
+//! read and downloaded.
 //!
-//! Only what is attached can be reached, and nothing outside it: not by `..`, not by links, not by a link that is put
-//! in place between the check and the opening. All file access is off the threads that serve requests.
+//! Only what is attached can be reached, and nothing outside it: not by `..`, not by links, not by
+//! a link that is put in place between the check and the opening. All file access is off the
+//! threads that serve requests.
 
 mod browse;
 mod download;
@@ -70,7 +72,8 @@ struct Files {
     elsewhere: Option<Arc<dyn FileSource>>,
 }
 
-/// `/files/{browse,read,download,debug}` of a table, in a realm. A path that is not attached is asked of `elsewhere`.
+/// `/files/{browse,read,download,debug}` of a table, in a realm. A path that is not attached is
+/// asked of `elsewhere`.
 pub fn routes(table: FileTable, elsewhere: Option<Arc<dyn FileSource>>, realm: &Realm) -> Face {
     let files = Files { table, elsewhere };
     let operation = |operation: FileOperation| -> MethodRouter {

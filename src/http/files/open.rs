@@ -16,10 +16,12 @@ pub(super) struct Opened {
     pub(super) metadata: Metadata,
 }
 
-/// Opens `inside` below `root`. Both must be free of links and `..` (resolve them first): one that is met, because it
-/// has just been put there, is an error, so that nothing outside `root` is ever opened.
+/// Opens `inside` below `root`. Both must be free of links and `..` (resolve them first): one that
+/// is met, because it has just been put there, is an error, so that nothing outside `root` is ever
+/// opened.
 pub(super) fn open(root: &Path, inside: &Path) -> io::Result<Opened> {
-    // The attached path itself is the agent's own, not a task's: its parents are trusted, it may not be a link.
+    // The attached path itself is the agent's own, not a task's: its parents are trusted, it may
+    // not be a link.
     let mut at = openat(None, root, flags(), Mode::empty()).map(owned)?;
     for component in inside.components() {
         let Component::Normal(name) = component else {

@@ -72,8 +72,8 @@ fn piece(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The bytes as text. A character cut off at the end is left for the next piece, so that a reader who goes on after
-/// the bytes it got sees it whole; what is no UTF-8 becomes U+FFFD.
+/// The bytes as text. A character cut off at the end is left for the next piece, so that a reader
+/// who goes on after the bytes it got sees it whole; what is no UTF-8 becomes U+FFFD.
 fn text(bytes: &[u8]) -> String {
     let cut = match std::str::from_utf8(bytes) {
         Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => e.valid_up_to(),

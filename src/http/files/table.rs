@@ -31,12 +31,12 @@ impl FileTable {
         Self::default()
     }
 
-    /// Shows the real file or directory, and what is below it, under a virtual path; replaces an earlier one. Looks at
-    /// the file system: not for the control thread.
+    /// Shows the real file or directory, and what is below it, under a virtual path; replaces an
+    /// earlier one. Looks at the file system: not for the control thread.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when there is nothing, [`Code::System`] when it cannot be read, [`Code::Overloaded`] when
-    /// [`ATTACHED_MAX`] paths are attached.
+    /// [`Code::NotFound`] when there is nothing, [`Code::System`] when it cannot be read,
+    /// [`Code::Overloaded`] when [`ATTACHED_MAX`] paths are attached.
     pub fn attach(&self, virtual_path: &str, real: &Path) -> Result<()> {
         let refuse = |code, e: std::io::Error| {
             Error::new(code, format!("Failed to get realpath of '{}': {e}", real.display()))
@@ -88,7 +88,8 @@ impl FileTable {
     /// Opens what a virtual path names; `None` where there is nothing.
     ///
     /// # Errors
-    /// 400 when it leads out of what is attached or cannot be resolved, 500 when it cannot be opened.
+    /// 400 when it leads out of what is attached or cannot be resolved, 500 when it cannot be
+    /// opened.
     pub(super) fn open(&self, virtual_path: &str) -> std::result::Result<Option<Found>, Refusal> {
         let Some((root, rest)) = self.longest(virtual_path) else { return Ok(None) };
         let Some(real) = resolve(&root, &rest, virtual_path)? else { return Ok(None) };
