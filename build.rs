@@ -22,11 +22,14 @@ const FILES: &[&str] = &[
     "mesos/v1/resource_provider/resource_provider.proto",
     "mesos/v1/scheduler/scheduler.proto",
     "mesos/internal/internal.proto",
+    "mesos/internal/registry.proto",
+    "mesos/internal/checkpoint.proto",
 ];
 
 fn main() {
     println!("cargo:rerun-if-changed={ROOT}");
     println!("cargo:rerun-if-changed=build.rs");
+    tell_build_time();
     let files = protox::compile(FILES, [ROOT]).expect("the .proto files must compile");
     let mut config = prost_build::Config::new();
     config.btree_map(["."]).enable_type_names();
@@ -45,6 +48,31 @@ fn main() {
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     std::fs::write(format!("{out}/shapes.rs"), tables.render()).expect("OUT_DIR must be writable");
     config.compile_fds(files).expect("prost must render the types");
+}
+
+/// Puts the time of this build, or the one the builder asks for, where the program can read it.
+fn tell_build_time() {
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|t| t.parse::<u64>().ok());
+    let secs = told.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |d| d.as_secs())
+    });
+    // Days to a civil date: Howard Hinnant's algorithm, years from March.
+    let days = (secs / 86_400) as i64 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (h, m, s) = (secs % 86_400 / 3600, secs % 3600 / 60, secs % 60);
+    println!("cargo:rustc-env=MESOLITH_BUILD_TIME={secs}");
+    println!(
+        "cargo:rustc-env=MESOLITH_BUILD_DATE={year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}"
+    );
 }
 
 /// What the JSON codec and the required-field check need to know, as generated Rust.

@@ -4,10 +4,14 @@
 
 pub mod attributes;
 pub mod error;
+pub mod explain;
 pub mod ids;
 pub mod kv;
 pub mod labels;
 pub mod resources;
 pub mod rng;
 pub mod roles;
+pub mod settings;
 pub mod time;
+pub mod units;
+pub mod version;

@@ -1,0 +1,355 @@
+//! What happens to the agent's core, and what it asks its shell to do.
+
+use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
+use crate::base::time::Wall;
+use crate::mesos::internal::{AgentMessage, MasterMessage};
+use crate::mesos::v1::{self, executor};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One connection with a master; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// One waiting request of a client; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One event stream of a custom executor; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// How a container's first process ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The raw wait status; `None` when nobody could collect it.
+    pub status: Option<i32>,
+    /// The container hit its memory limit.
+    pub oom: Option<Oom>,
+    /// When.
+    pub time: Wall,
+}
+
+/// What is known of a container that hit its memory limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Oom {
+    /// The limit, in bytes.
+    pub limit_bytes: u64,
+    /// The most that was used, in bytes.
+    pub max_usage_bytes: u64,
+    /// The kernel's own account (`memory.stat`).
+    pub statistics: String,
+}
+
+/// A container that the supervisor had when the agent started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its id.
+    pub id: ContainerId,
+    /// What it is doing.
+    pub state: FoundState,
+}
+
+/// The state of a container found at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundState {
+    /// Built, its command not started.
+    Created,
+    /// Running; the pid of its first process.
+    Running(u32),
+    /// Ended, status kept.
+    Exited(Exit),
+}
+
+/// The outcome of one check or health check.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckOutcome {
+    /// A command ended with this exit code.
+    Command(i32),
+    /// An HTTP request got this status.
+    Http(u32),
+    /// A TCP connection was (not) made.
+    Tcp(bool),
+    /// It could not be done, or not in time; says why.
+    Failed(String),
+}
+
+/// What may happen to the agent. Results of acts are inputs too: nothing is assumed done before it is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection with the leading master was made: register.
+    MasterConnected {
+        /// The connection.
+        link: LinkId,
+    },
+    /// The connection has ended.
+    MasterLost {
+        /// Which.
+        link: LinkId,
+    },
+    /// A message of a master; older epochs are refused by the core.
+    FromMaster {
+        /// The connection.
+        link: LinkId,
+        /// The message.
+        message: Box<MasterMessage>,
+    },
+    /// Sandbox made and URIs fetched, or why not.
+    Prepared {
+        /// Which container.
+        container: ContainerId,
+        /// The text of a failure goes into the status message.
+        result: Result<(), String>,
+    },
+    /// The container was built, its command not started yet.
+    Created {
+        /// Which.
+        container: ContainerId,
+        /// The pid of its first process, or why not.
+        result: Result<u32, String>,
+    },
+    /// The command was started.
+    Started {
+        /// Which.
+        container: ContainerId,
+        /// Or why not.
+        result: Result<(), String>,
+    },
+    /// The first process of a container ended.
+    Exited {
+        /// Which.
+        container: ContainerId,
+        /// How.
+        exit: Exit,
+    },
+    /// Nothing is left of a container but its sandbox.
+    Destroyed {
+        /// Which.
+        container: ContainerId,
+    },
+    /// A check has an outcome.
+    Checked {
+        /// Of which container.
+        container: ContainerId,
+        /// Of which task.
+        task_id: TaskId,
+        /// `true` for the health check, `false` for the check.
+        health: bool,
+        /// Its outcome.
+        outcome: CheckOutcome,
+    },
+    /// A custom executor subscribes: answered with [`Answer::Accepted`] before the first event, or refused.
+    ExecutorSubscribe {
+        /// To be answered.
+        request: RequestId,
+        /// The new session, if accepted.
+        session: SessionId,
+        /// `call.type` is SUBSCRIBE.
+        call: Box<executor::Call>,
+    },
+    /// Any other call of an executor.
+    ExecutorCall {
+        /// To be answered.
+        request: RequestId,
+        /// The call.
+        call: Box<executor::Call>,
+    },
+    /// An executor's event stream has ended.
+    ExecutorClosed {
+        /// Which.
+        session: SessionId,
+    },
+    /// How full the disk of the work directory is, 0 to 1.
+    DiskUsage {
+        /// Used part.
+        used: f64,
+    },
+    /// A sandbox directory was removed, or why not.
+    SandboxRemoved {
+        /// Which.
+        path: PathBuf,
+        /// Or why not.
+        result: Result<(), String>,
+    },
+    /// The node stops: end all tasks first (`true`), or leave them to the next start.
+    Stop {
+        /// Whether to end the tasks.
+        kill_tasks: bool,
+    },
+}
+
+/// What to prepare and build for an executor or a command task.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The new container.
+    pub container: ContainerId,
+    /// Its framework, with id, user, capabilities, principal.
+    pub framework: Arc<v1::FrameworkInfo>,
+    /// Its executor: a custom one, or the one made for a command task (id = task id).
+    pub executor: Arc<v1::ExecutorInfo>,
+    /// The command task, when it is one.
+    pub task: Option<Arc<v1::TaskInfo>>,
+    /// The command that runs: the task's or the executor's.
+    pub command: Arc<v1::CommandInfo>,
+    /// Host path of the sandbox (`…/runs/<container>`).
+    pub sandbox: PathBuf,
+    /// Who it runs as; `None` is who the agent runs as.
+    pub user: Option<String>,
+    /// The whole environment, in order.
+    pub environment: Vec<(String, String)>,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What a container may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Cpu weight in cpus.
+    pub cpus: f64,
+    /// Hard cpu limit in cpus, if any.
+    pub cpus_hard: Option<f64>,
+    /// Hard memory limit, in bytes; `None` is none.
+    pub memory_bytes: Option<u64>,
+    /// Soft memory limit, in bytes.
+    pub memory_soft_bytes: Option<u64>,
+    /// Processes and threads; `None` is none.
+    pub pids: Option<u64>,
+}
+
+/// What the agent asks its shell to do.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Send to the master.
+    ToMaster {
+        /// The connection.
+        link: LinkId,
+        /// The message.
+        message: Box<AgentMessage>,
+    },
+    /// Give this connection up and look for the leading master again.
+    LeaveMaster {
+        /// Which.
+        link: LinkId,
+    },
+    /// Make the sandbox and fetch the command's URIs: answered by [`Input::Prepared`].
+    Prepare(Arc<Launch>),
+    /// Build the container: answered by [`Input::Created`].
+    Create(Arc<Launch>),
+    /// Start its command: answered by [`Input::Started`].
+    Start {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Send a signal to all its processes.
+    Signal {
+        /// Which container.
+        container: ContainerId,
+        /// The number.
+        signal: i32,
+    },
+    /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`].
+    Destroy {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// The exit record is stored here: the supervisor may drop its own.
+    Forget {
+        /// Which container.
+        container: ContainerId,
+    },
+    /// Do one check, once: answered by [`Input::Checked`].
+    Check {
+        /// In the namespaces of this container.
+        container: ContainerId,
+        /// Of which task.
+        task_id: TaskId,
+        /// The check, as what kind it is.
+        check: Arc<CheckKind>,
+        /// `true` for the health check.
+        health: bool,
+        /// After which it has failed; `None` is never.
+        timeout: Option<Duration>,
+    },
+    /// Send to an executor.
+    ExecutorEvent {
+        /// Its session.
+        session: SessionId,
+        /// The event.
+        event: Box<executor::Event>,
+    },
+    /// End an executor's session after what was sent before.
+    CloseExecutor {
+        /// Which.
+        session: SessionId,
+    },
+    /// Answer an executor's request.
+    Answer {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Make a sandbox readable under its virtual paths.
+    AttachSandbox {
+        /// Its framework.
+        framework_id: FrameworkId,
+        /// Its executor.
+        executor_id: ExecutorId,
+        /// Its container.
+        container: ContainerId,
+        /// Host path.
+        sandbox: PathBuf,
+    },
+    /// Remove a directory below the work directory, whole: answered by [`Input::SandboxRemoved`].
+    RemoveSandbox {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// Measure the disk of the work directory: answered by [`Input::DiskUsage`].
+    MeasureDisk,
+    /// All that was asked is done: the process may end.
+    Stopped {
+        /// How many tasks go on.
+        tasks_left: usize,
+    },
+}
+
+/// What a check does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckKind {
+    /// Runs a command in the task's namespaces, environment and directory.
+    Command(v1::CommandInfo),
+    /// Requests `scheme://127.0.0.1:port path` from within the task's network.
+    Http {
+        /// `http` or `https`.
+        scheme: String,
+        /// Whether to use `::1`.
+        ipv6: bool,
+        /// Port.
+        port: u16,
+        /// Begins with `/`.
+        path: String,
+    },
+    /// Connects to the port.
+    Tcp {
+        /// Whether to use `::1`.
+        ipv6: bool,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// The answer to an executor, in HTTP's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 202, or for SUBSCRIBE: the stream is open.
+    Accepted,
+    /// Refused; nothing was changed.
+    Refused {
+        /// 400, 403 or 503.
+        status: u16,
+        /// The body, in the original's words.
+        text: String,
+    },
+}

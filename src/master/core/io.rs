@@ -1,0 +1,128 @@
+//! What happens to the master's core, and what it asks its shell to do.
+
+use crate::base::ids::FrameworkId;
+use crate::mesos::internal::{AgentMessage, MasterMessage};
+use crate::mesos::v1::scheduler;
+use std::fmt;
+use std::sync::Arc;
+
+/// One connection with an agent; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// One waiting request of a client; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One subscription of a framework: the `Mesos-Stream-Id`, made by the shell, never used twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub Arc<str>);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What may happen to the master.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message of an agent. The first on a link is `register`; any other before it is dropped.
+    FromAgent {
+        /// The connection it came on.
+        link: LinkId,
+        /// The message.
+        message: Box<AgentMessage>,
+    },
+    /// The connection with an agent has ended.
+    LinkClosed {
+        /// Which.
+        link: LinkId,
+    },
+    /// A SUBSCRIBE call. Answered with [`Answer::Accepted`] before the first event, or refused.
+    Subscribe {
+        /// To be answered.
+        request: RequestId,
+        /// The new session, if it is accepted.
+        session: SessionId,
+        /// `call.type` is SUBSCRIBE.
+        call: Box<scheduler::Call>,
+        /// Who is calling, when authenticated.
+        principal: Option<String>,
+    },
+    /// Any other scheduler call.
+    Call {
+        /// To be answered.
+        request: RequestId,
+        /// The `Mesos-Stream-Id` that came with it.
+        session: Option<SessionId>,
+        /// The call.
+        call: Box<scheduler::Call>,
+        /// Who is calling, when authenticated.
+        principal: Option<String>,
+    },
+    /// The reader of a session's events is gone, or too slow.
+    SessionClosed {
+        /// Which.
+        session: SessionId,
+    },
+    /// An operator ends a framework.
+    Teardown {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        framework_id: FrameworkId,
+    },
+}
+
+/// What the master asks its shell to do.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Send to an agent. A link that is closed meanwhile drops it.
+    ToAgent {
+        /// The connection.
+        link: LinkId,
+        /// Carries the epoch.
+        message: Box<MasterMessage>,
+    },
+    /// End the connection with an agent.
+    CloseLink {
+        /// Which.
+        link: LinkId,
+    },
+    /// Send to a scheduler.
+    Event {
+        /// Its session.
+        session: SessionId,
+        /// The event.
+        event: Arc<scheduler::Event>,
+    },
+    /// End a session after what was sent before.
+    CloseSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// Answer a client.
+    Answer {
+        /// The request.
+        request: RequestId,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// The answer to a client, in HTTP's terms; the in-process port reads them the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 202, or for SUBSCRIBE: the stream is open.
+    Accepted,
+    /// 200 with an empty body.
+    Done,
+    /// Refused; nothing was changed.
+    Refused {
+        /// 400, 403, 404, 409, 501 or 503.
+        status: u16,
+        /// The body, in the original's words.
+        text: String,
+    },
+}
