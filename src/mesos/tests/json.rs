@@ -123,7 +123,9 @@ fn missing_required_fields_are_named() {
         (r#"{"subscribe":{}}"#, "subscribe.framework_info"),
         (r#"{"subscribe":{"framework_info":null}}"#, "subscribe.framework_info"),
         (
-            r#"{"accept":{"operations":[{"type":"LAUNCH","launch":{"task_infos":[{"name":"a","task_id":{"value":"t"},"agent_id":{"value":"a"},"resources":[{"name":"x","type":null}]}]}}]}}"#,
+            r#"{"accept":{"operations":[{"type":"LAUNCH","launch":{"task_infos":[
+                {"name":"a","task_id":{"value":"t"},"agent_id":{"value":"a"},
+                 "resources":[{"name":"x","type":null}]}]}}]}}"#,
             "accept.operations[0].launch.task_infos[0].resources[0].type",
         ),
     ] {

@@ -67,7 +67,11 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages(seed in 0..SEEDS.len(), damage in prop::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut in any::<usize>()) {
+    fn damaged_messages(
+        seed in 0..SEEDS.len(),
+        damage in prop::collection::vec((any::<usize>(), any::<u8>()), 1..6),
+        cut in any::<usize>(),
+    ) {
         let mut bytes = SEEDS[seed].to_vec();
         for (at, with) in damage {
             let at = at % bytes.len();
