@@ -10,7 +10,7 @@ use super::negotiate::accepts_gzip;
 use super::path::Routes;
 use super::reply::{self, Refusal};
 use crate::base::error::{Code, Error, Result};
-use crate::telemetry::{Counter, Gauge, Metrics};
+use crate::telemetry::{Counter, Gauge, Metrics, Timer};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -28,7 +28,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -182,6 +182,8 @@ impl Running {
 #[derive(Debug)]
 struct Counts {
     requests: Counter,
+    /// From a request's head to its answer's.
+    took: Timer,
     /// By the hundreds of the status, from 1xx on.
     responses: [Counter; 5],
     connections: Gauge,
@@ -193,6 +195,7 @@ impl Counts {
         let name = |what: &str| format!("http/{server}/{what}");
         Self {
             requests: metrics.counter(&name("requests")),
+            took: metrics.timer(&name("request")),
             responses: [1, 2, 3, 4, 5]
                 .map(|hundred| metrics.counter(&name(&format!("responses_{hundred}xx")))),
             connections: metrics.gauge(&name("connections")),
@@ -338,6 +341,7 @@ where
 /// Answers one request: checks, routing, default bodies, compression.
 async fn answer(shared: &Shared, mut request: Request) -> Response {
     shared.counts.requests.inc();
+    let start = Instant::now();
     let method = request.method().clone();
     let gzip = accepts_gzip(request.headers()) && method != Method::HEAD;
     let response = match admit(shared, &mut request) {
@@ -346,6 +350,7 @@ async fn answer(shared: &Shared, mut request: Request) -> Response {
     };
     let response = fill(response, &method);
     shared.counts.answered(response.status());
+    shared.counts.took.record(start.elapsed());
     if gzip { compress::gzip(response).await } else { response }
 }
 

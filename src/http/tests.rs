@@ -336,6 +336,7 @@ async fn connections_are_bounded_and_counted() {
     assert_eq!(seen["http/test/connections_refused"], 1.0);
     assert_eq!(seen["http/test/connections"], 2.0);
     assert_eq!(seen["http/test/responses_2xx"], 2.0);
+    assert_eq!(seen["http/test/request_ms/count"], 2.0);
 }
 
 #[tokio::test]

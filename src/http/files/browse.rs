@@ -9,8 +9,10 @@ use nix::sys::stat::{FileStat, SFlag, fstatat, stat};
 use nix::unistd::{Gid, Group, Uid, User};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// How many entries a directory may have to be shown.
@@ -86,16 +88,15 @@ fn list(found: Found, path: &str) -> io::Result<Vec<Entry>> {
         let Ok(mut seen) = fstatat(fd, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
             continue;
         };
-        let name = name.to_string_lossy();
         if kind(&seen) == SFlag::S_IFLNK {
-            match behind(&root, &real.join(name.as_ref())) {
+            match behind(&root, &real.join(OsStr::from_bytes(name.to_bytes()))) {
                 Behind::Inside(target) => seen = *target,
                 Behind::Outside => {}
                 Behind::Nothing => continue,
             }
         }
         entries.push(Entry {
-            path: format!("{path}/{name}"),
+            path: format!("{path}/{}", name.to_string_lossy()),
             nlink: seen.st_nlink,
             size: seen.st_size,
             mtime: seen.st_mtime as f64,
