@@ -3,10 +3,10 @@
 //! What the keys mean is known to the agent's core alone; values begin with a schema number (`mesos::stored`).
 
 use super::dir::DataDir;
-use super::open::{self, Kind};
+use super::failed;
+use super::open::{self, Handle, Kind};
 use super::tables::AGENT;
 use super::writer::{Counters, Job, Mode, Space, Writer};
-use super::failed;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use redb::{Database, ReadableDatabase as _, StorageBackend, Table, WriteTransaction};
@@ -75,7 +75,7 @@ impl Job<AgentSpace> for WriteOps {
 
 /// The agent's database.
 pub struct AgentStore {
-    db: Arc<Database>,
+    db: Handle,
     writer: Writer<AgentSpace>,
 }
 
@@ -99,7 +99,7 @@ impl AgentStore {
     fn with(db: Database) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
         let db = Arc::new(db);
         let writer = Writer::start("agent-store", db.clone())?;
-        let store = Self { db, writer };
+        let store = Self { db: Handle::new(db), writer };
         let all = store.scan("")?;
         Ok((store, all))
     }
@@ -121,7 +121,7 @@ impl AgentStore {
     /// # Errors
     /// What the database failed with.
     pub fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
-        let txn = self.db.begin_read().map_err(failed)?;
+        let txn = self.db.get()?.begin_read().map_err(failed)?;
         let table = txn.open_table(AGENT).map_err(failed)?;
         let mut out = Vec::new();
         for row in table.range(prefix..).map_err(failed)? {
@@ -139,8 +139,9 @@ impl AgentStore {
         self.writer.counters()
     }
 
-    /// Writes what waits and stops writing; blocks until then.
+    /// Writes what waits and closes the database; blocks until then. Later reads and writes are refused.
     pub fn close(&self) {
         self.writer.close();
+        self.db.close();
     }
 }

@@ -9,11 +9,30 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Memory for cached pages of one database.
 pub(super) const CACHE_BYTES: usize = 4 << 20;
 /// Files up to this size are verified page by page whenever they are opened.
 pub(super) const VERIFY_BYTES_MAX: u64 = 16 << 20;
+
+/// An open database, until it is closed: a file that is closed well needs no repair when it is opened again.
+pub(super) struct Handle(Mutex<Option<Arc<Database>>>);
+
+impl Handle {
+    pub(super) fn new(db: Arc<Database>) -> Self {
+        Self(Mutex::new(Some(db)))
+    }
+
+    pub(super) fn get(&self) -> Result<Arc<Database>> {
+        let db = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        db.ok_or_else(|| Error::new(Code::Unavailable, "the database is closed"))
+    }
+
+    pub(super) fn close(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
 
 /// What is particular to one of the databases.
 pub(super) struct Kind {
@@ -63,12 +82,15 @@ pub(super) fn open(dir: &DataDir, kind: &Kind) -> Result<(Database, PathBuf)> {
     Ok((db, path))
 }
 
-/// Opens or creates a database on a storage of the caller's: for tests with a disk that crashes.
+/// Opens or creates a database on a storage of the caller's, always verified: for tests with a disk that crashes.
 pub(super) fn open_on(backend: impl StorageBackend, kind: &Kind) -> Result<Database> {
-    let db = Builder::new()
+    let mut db = Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(backend)
         .map_err(|e| failed(e).context(kind.name))?;
+    if !db.check_integrity().map_err(|e| failed(e).context(kind.name))? {
+        return Err(Error::new(Code::Corrupt, format!("{} fails its checksums", kind.name)));
+    }
     initialise(&db, kind, "").map_err(|e| e.context(kind.name))?;
     Ok(db)
 }
@@ -89,7 +111,8 @@ fn create(kind: &Kind, path: &Path, owner: &str) -> Result<()> {
         .set_cache_size(CACHE_BYTES)
         .create_file(file)
         .map_err(|e| failed(e).context(format!("cannot create {}", beside.display())))?;
-    initialise(&db, kind, owner).map_err(|e| e.context(format!("cannot create {}", path.display())))?;
+    initialise(&db, kind, owner)
+        .map_err(|e| e.context(format!("cannot create {}", path.display())))?;
     drop(db);
     synced.sync_all().map_err(|e| dir::system("sync", &beside, &e))?;
     std::fs::rename(&beside, path).map_err(|e| dir::system("create", path, &e))?;

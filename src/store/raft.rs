@@ -5,10 +5,10 @@
 //! most, and the log still has them.
 
 use super::dir::DataDir;
-use super::open::{self, Kind};
+use super::failed;
+use super::open::{self, Handle, Kind};
 use super::tables::{RAFT_KV, RAFT_LOG, RAFT_META, kv_decode, kv_encode};
 use super::writer::{Counters, Job, Mode, Space, Writer};
-use super::failed;
 use crate::base::error::{Code, Error, Result};
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
@@ -228,7 +228,7 @@ impl RaftView {
 
 /// `raft.redb`, open.
 pub struct RaftStore {
-    db: Arc<Database>,
+    db: Handle,
     writer: Writer<RaftSpace>,
     path: Option<PathBuf>,
 }
@@ -254,7 +254,7 @@ impl RaftStore {
     fn with(db: Database, path: Option<PathBuf>) -> Result<Self> {
         let db = Arc::new(db);
         let writer = Writer::start("raft-store", db.clone())?;
-        Ok(Self { db, writer, path })
+        Ok(Self { db: Handle::new(db), writer, path })
     }
 
     /// The database as of its last commit.
@@ -262,7 +262,7 @@ impl RaftStore {
     /// # Errors
     /// What the database failed with.
     pub fn view(&self) -> Result<RaftView> {
-        let txn = self.db.begin_read().map_err(failed)?;
+        let txn = self.db.get()?.begin_read().map_err(failed)?;
         let kv = txn.open_table(RAFT_KV).map_err(failed)?;
         Ok(RaftView { txn, kv })
     }
@@ -299,9 +299,10 @@ impl RaftStore {
         self.writer.counters()
     }
 
-    /// Writes what waits and stops writing; blocks until then.
+    /// Writes what waits and closes the database; blocks until then. Later reads and writes are refused.
     pub fn close(&self) {
         self.writer.close();
+        self.db.close();
     }
 }
 

@@ -32,8 +32,6 @@ pub mod meta {
     pub const MEMBERSHIP: &str = "membership";
     /// The log index of the newest incarnation's first entry.
     pub const EPOCH: &str = "epoch";
-    /// The id of the last entry in the last snapshot that was taken or installed.
-    pub const SNAPSHOT: &str = "snapshot";
     /// The random id of the cluster, made when it was bootstrapped.
     pub const CLUSTER: &str = "cluster";
 }

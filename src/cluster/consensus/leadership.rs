@@ -18,10 +18,13 @@ pub struct Leadership {
 }
 
 fn seen(metrics: &RaftServerMetrics<Types>) -> Leadership {
-    let is_me = metrics.state == ServerState::Leader;
+    // The vote shown is the last one on the disk; it lags behind the state for as long as a sync takes.
+    let vote = &metrics.vote;
+    let granted = vote.committed && vote.leader_id.voted_for == metrics.id;
+    let is_me = granted && metrics.state == ServerState::Leader;
     // After a restart the stored vote still names this node as the leader it was.
     let leader = metrics.current_leader.filter(|leader| is_me || *leader != metrics.id);
-    Leadership { leader, is_me, term: metrics.vote.leader_id.term }
+    Leadership { leader, is_me, term: vote.leader_id.term }
 }
 
 /// Whether there is anybody else to hear from or to speak to.

@@ -4,6 +4,7 @@ use super::registry::Registry;
 use super::types::Types;
 use crate::base::error::{Code, Error, Result, Retry};
 use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,14 +37,9 @@ fn refused(e: RaftError<Types, ClientWriteError<Types>>) -> Error {
     }
 }
 
-async fn in_time<T>(
-    change: impl Future<Output = std::result::Result<T, RaftError<Types, ClientWriteError<Types>>>>,
-) -> Result<()> {
-    match tokio::time::timeout(CHANGE_TIMEOUT, change).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(e)) => Err(refused(e)),
-        Err(_) => Err(Error::new(Code::Timeout, "the change of members was not confirmed in time")),
-    }
+async fn in_time<T>(change: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Error::new(Code::Timeout, "the change of members was not confirmed in time");
+    tokio::time::timeout(CHANGE_TIMEOUT, change).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl Registry {
@@ -63,7 +59,30 @@ impl Registry {
     /// [`Code::Unavailable`] on others, [`Code::Conflict`] while another change is under way, [`Code::Timeout`].
     pub async fn add_learner(&self, node: u64, address: &str) -> Result<()> {
         let to = BasicNode { addr: address.into() };
-        in_time(self.raft().add_learner(node, to, true)).await
+        in_time(async {
+            let added = self.raft().add_learner(node, to, false).await.map_err(refused)?;
+            self.caught_up(node, added.log_id.index).await
+        })
+        .await
+    }
+
+    /// Waits until a member has the log up to `index`. (The library's own waiting is content with a member that
+    /// has nothing, as long as there are few entries.)
+    async fn caught_up(&self, node: u64, index: u64) -> Result<()> {
+        let mut metrics = self.raft().metrics();
+        loop {
+            {
+                let now = metrics.borrow_watched();
+                let Some(replication) = &now.replication else {
+                    return Err(Error::new(Code::Unavailable, "leadership was lost meanwhile"));
+                };
+                if replication.get(&node).copied().flatten().is_some_and(|id| id.index >= index) {
+                    return Ok(());
+                }
+            }
+            let ended = |_| Error::new(Code::Unavailable, "the registry has stopped");
+            metrics.changed().await.map_err(ended)?;
+        }
     }
 
     /// Makes exactly these members voters; those that are no longer voters go on listening. Only on the leader.
@@ -71,7 +90,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::add_learner`]; [`Code::Conflict`] also when one of them is no member.
     pub async fn change_voters(&self, voters: BTreeSet<u64>) -> Result<()> {
-        in_time(self.raft().change_membership(voters, true)).await
+        let change = self.raft().change_membership(voters, true);
+        in_time(async { change.await.map(drop).map_err(refused) }).await
     }
 
     /// Removes members that do not vote. Only on the leader.
@@ -79,7 +99,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::add_learner`]; [`Code::Conflict`] also when one of them votes.
     pub async fn remove_learners(&self, nodes: BTreeSet<u64>) -> Result<()> {
-        in_time(self.raft().change_membership(ChangeMembers::RemoveNodes(nodes), false)).await
+        let change = self.raft().change_membership(ChangeMembers::RemoveNodes(nodes), false);
+        in_time(async { change.await.map(drop).map_err(refused) }).await
     }
 
     /// Asks a voter that has caught up to take over. Whether it did is seen in `leadership`. Only on the leader.

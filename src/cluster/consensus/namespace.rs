@@ -42,6 +42,8 @@ struct Usage {
     /// Bytes a key takes, by full key.
     sizes: BTreeMap<String, u64>,
     total: u64,
+    /// Batches under way: a count meanwhile may or may not have seen them.
+    pending: usize,
     /// Whether it must be counted again before it is relied on.
     stale: bool,
 }
@@ -56,6 +58,16 @@ impl Usage {
             None => self.sizes.remove(key),
         };
         self.total -= before.unwrap_or(0).min(self.total);
+    }
+}
+
+/// A batch whose outcome is awaited, also when its caller gives up.
+struct UnderWay(Arc<Mutex<Usage>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut usage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        usage.pending = usage.pending.saturating_sub(1);
     }
 }
 
@@ -147,13 +159,16 @@ impl Namespace {
             // Held while the batch takes its place, so that the order here is the order in the log.
             let mut usage = self.usage();
             self.admit(&mut usage, &ops)?;
-            self.registry.propose(self.epoch, ops)
+            usage.pending += 1;
+            (UnderWay(self.usage.clone()), self.registry.propose(self.epoch, ops))
         };
+        let (under_way, proposed) = proposed;
         let outcome = proposed.await;
         if outcome.is_err() {
             // It was counted as if it were applied; batches after it were admitted on that ground.
             self.usage().stale = true;
         }
+        drop(under_way);
         Ok(outcome.map_err(|e| self.without_prefix(e))?)
     }
 
@@ -196,7 +211,10 @@ impl Namespace {
             let size = row.key.len() as u64 + row.value.len() as u64;
             counted.set(&row.key, Some(size));
         }
-        *self.usage() = counted;
+        let mut usage = self.usage();
+        counted.pending = usage.pending;
+        counted.stale = usage.pending > 0;
+        *usage = counted;
         Ok(())
     }
 

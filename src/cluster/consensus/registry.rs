@@ -9,7 +9,7 @@ use super::propose::{self, Committed, ProposeError, Proposer, elsewhere};
 use super::record;
 use super::serve::Inbox;
 use super::state::State;
-use super::types::{LogId, Membership, Raft};
+use super::types::{LogId, Membership, Raft, Term};
 use crate::base::error::{Code, Error, Result};
 use crate::store::raft::{RaftView, Row};
 use crate::store::tables::meta;
@@ -121,19 +121,21 @@ impl Registry {
     /// Makes a fresh node the first voter, and an only voter the leader without waiting for an election time-out.
     async fn start(&self, options: &Options) -> Result<()> {
         let raft = self.raft();
-        if !raft.is_initialized().await.map_err(cannot_start)? {
-            if options.start != Start::Bootstrap {
+        if raft.is_initialized().await.map_err(cannot_start)? {
+            // Metrics may lag behind what was read from the disk.
+            let voters = raft.with_raft_state(|state| {
+                state.membership_state.effective().voter_ids().collect::<Vec<_>>()
+            });
+            if voters.await.map_err(cannot_start)? != [self.0.node] {
                 return Ok(());
             }
+            raft.trigger().elect(false).await.map_err(cannot_start)?;
+        } else if options.start == Start::Bootstrap {
+            // This asks for the first election, too.
             let me = BasicNode { addr: options.address.clone() };
             raft.initialize(BTreeMap::from([(self.0.node, me)])).await.map_err(cannot_start)?;
-        }
-        let members = self.membership();
-        if !members.voter_ids().eq([self.0.node]) {
+        } else {
             return Ok(());
-        }
-        if !self.leadership().borrow().is_me {
-            raft.trigger().elect(false).await.map_err(cannot_start)?;
         }
         let mut leadership = self.leadership();
         let leads = leadership.wait_for(|now| now.is_me);
@@ -149,6 +151,12 @@ impl Registry {
 
     pub(super) fn membership(&self) -> Membership {
         self.raft().server_metrics().borrow_watched().membership_config.membership().clone()
+    }
+
+    fn address_of(&self, node: Option<u64>) -> Option<(u64, String)> {
+        let node = node?;
+        let address = self.membership().get_node(&node).map(|n| n.addr.clone());
+        Some((node, address.unwrap_or_default()))
     }
 
     /// This node's id.
@@ -173,8 +181,13 @@ impl Registry {
     /// [`ProposeError::Unavailable`] when this node does not lead, [`ProposeError::Unknown`], or
     /// [`ProposeError::Overloaded`].
     pub async fn begin(&self) -> std::result::Result<Epoch, ProposeError> {
-        let leader = self.raft().as_leader().map_err(elsewhere)?.to_committed_leader_id();
-        let begun = self.0.proposer.propose(Command::Begin, Some(leader)).await?;
+        let now = *self.0.leadership.borrow();
+        if !now.is_me {
+            return Err(ProposeError::Unavailable { leader: self.address_of(now.leader) });
+        }
+        // Under the leadership seen here, or not at all: should it be lost and won again meanwhile, who waits for that
+        // leadership begins anew.
+        let begun = self.0.proposer.propose(Command::Begin, Some(Term::from(now.term))).await?;
         Ok(Epoch(begun.index))
     }
 
