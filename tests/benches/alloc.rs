@@ -84,21 +84,15 @@ impl Cluster {
             floor.push(bare_loop(self.agents, self.frameworks, &mut self.rng));
             back.push(timed(|| self.recover(&offers, None)).0);
         }
-        let held = self.allocate();
+        let mut held = self.allocate();
         let mut one = Vec::new();
         for round in 0..SINGLE_ROUNDS {
             let at = round % held.len();
-            let offer = &held[at..=at];
-            self.recover(offer, None);
+            self.recover(&held[at..=at], None);
             let (time, got) = timed(|| self.allocate());
             assert_eq!(got.len(), 1);
             one.push(time);
-            // Given to whom it was, so that `held` stays true.
-            self.recover(&got, None);
-            self.allocator.suppress(&got[0].framework, &BTreeSet::new());
-            self.allocator.assign(&held[at].framework, &held[at].agent, &held[at].resources);
-            self.allocator.revive(&got[0].framework, &BTreeSet::new());
-            assert!(self.allocate().is_empty());
+            held.splice(at..=at, got);
         }
         let (whole, floor, back, one) = (median(whole), median(floor), median(back), median(one));
         println!(
