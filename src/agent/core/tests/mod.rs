@@ -1,0 +1,4 @@
+//! The core driven directly, in virtual time, by a scripted master, containerizer and executors.
+
+mod commands;
+mod world;
