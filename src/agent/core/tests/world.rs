@@ -209,6 +209,7 @@ impl World {
             AgentCore::recover(self.options.clone(), records, found, &boot, &mut cx, &mut out)?;
         self.core = Some(core);
         self.dead = false;
+        self.now = self.now + Duration::from_millis(1);
         self.effects(out);
         self.drain();
         Ok(())
@@ -560,7 +561,11 @@ impl World {
 
     fn answered(&self, request: RequestId) -> Answer {
         let found = self.answers.iter().find(|(r, _)| *r == request);
-        found.map(|(_, a)| a.clone()).expect("every request is answered")
+        match found {
+            Some((_, answer)) => answer.clone(),
+            None if self.dead => Answer::Refused { status: 503, text: String::new() },
+            None => panic!("every request is answered"),
+        }
     }
 
     /// Events a session was sent.
