@@ -5,7 +5,9 @@
 //! - [`base`]: vocabulary, pure. Imports nothing of ours.
 //! - [`mesos`]: the wire contract, types and codecs. Imports `base`.
 //! - [`machine`]: how a core is written and driven. Imports `base`.
+//! - [`agent`]: runs tasks in containers on one machine.
 
+pub mod agent;
 pub mod base;
 pub mod machine;
 pub mod mesos;
