@@ -1,7 +1,8 @@
-//! How long the allocator takes: whole cycles, and the one agent of an incremental one, beside a bare loop that
-//! makes the same choices on plain arrays (the floor).
+//! How long the allocator takes: whole cycles, and the one agent of an incremental one, beside a
+//! bare loop that makes the same choices on plain arrays (the floor).
 //!
-//! `cargo bench --bench alloc`. Figures are medians of interleaved rounds; read the ratios, not the times.
+//! `cargo bench --bench alloc`. Figures are medians of interleaved rounds; read the ratios, not the
+//! times.
 
 use mesolith::base::ids::{AgentId, FrameworkId, Role};
 use mesolith::base::resources::Resources;
@@ -96,7 +97,8 @@ impl Cluster {
         }
         let (whole, floor, back, one) = (median(whole), median(floor), median(back), median(one));
         println!(
-            "{:>6} / {:<6} {:>6} | {:>8.2} ms {:>6.3} ms {:>6.1} | {:>4.0} ns {:>5.0} ns | {:>6.2} us",
+            "{:>6} / {:<6} {:>6} | {:>8.2} ms {:>6.3} ms {:>6.1} | {:>4.0} ns {:>5.0} ns | \
+             {:>6.2} us",
             self.agents,
             self.frameworks,
             self.roles,
@@ -109,7 +111,8 @@ impl Cluster {
         );
     }
 
-    /// Every framework refuses every offer for long, until nobody is left to ask; on `rounds` cycles.
+    /// Every framework refuses every offer for long, until nobody is left to ask; on `rounds`
+    /// cycles.
     fn refused(&mut self, rounds: usize) {
         let (mut declined, mut times) = (0, Vec::new());
         for _ in 0..rounds {
@@ -123,7 +126,8 @@ impl Cluster {
         }
         let last = times.last().copied().unwrap_or_default();
         println!(
-            "{:>6} / {:<6} all refused: {declined} offers, {:.0} ns each at first, {:.0} ns with {} filters",
+            "{:>6} / {:<6} all refused: {declined} offers; {:.0} ns an agent at first, {:.0} ns with {} \
+             filters",
             self.agents,
             self.frameworks,
             times.first().copied().unwrap_or_default() * 1e9,

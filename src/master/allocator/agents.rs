@@ -1,4 +1,5 @@
-//! What the allocator is told of agents: their coming and going, their resources, and what is used of those.
+//! What the allocator is told of agents: their coming and going, their resources, and what is used
+//! of those.
 
 use super::Allocator;
 use super::options::{AgentTraits, Mismatch};
@@ -12,9 +13,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Allocator {
-    /// An agent has come, with all it has and what is used of it (allocated resources, by framework). One
-    /// that is already there takes on what is said now. The order in which agents and frameworks come
-    /// does not matter: what is said of a framework on an agent by both counts once.
+    /// An agent has come, with all it has and what is used of it (allocated resources, by
+    /// framework). One that is already there takes on what is said now. The order in which agents
+    /// and frameworks come does not matter: what is said of a framework on an agent by both counts
+    /// once.
     pub fn add_agent(
         &mut self,
         id: AgentId,
@@ -34,7 +36,8 @@ impl Allocator {
         }
     }
 
-    /// What an agent has has changed: new totals, oversubscription, reservations. Growth ends all filters on it.
+    /// What an agent has has changed: new totals, oversubscription, reservations. Growth ends all
+    /// filters on it.
     pub fn update_agent_total(&mut self, id: &AgentId, total: Resources) {
         let Some(slot) = self.pool.find(id) else { return };
         let Some(agent) = self.pool.get_mut(slot) else { return };
@@ -91,8 +94,8 @@ impl Allocator {
         }
     }
 
-    /// Allocated resources of an agent are known to be used by a framework without an offer: tasks that
-    /// came with a re-registration.
+    /// Allocated resources of an agent are known to be used by a framework without an offer: tasks
+    /// that came with a re-registration.
     pub fn assign(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {
         let Some(slot) = self.pool.find(agent) else { return };
         let member = self.members.ensure(framework, &mut self.tree);
@@ -104,8 +107,9 @@ impl Allocator {
         self.members.prune(member, &mut self.tree);
     }
 
-    /// A framework no longer holds `resources` (allocated ones) of an agent: it declined or did not take
-    /// them, its task or executor ended, the offer was rescinded. Agents and frameworks that are gone, are gone.
+    /// A framework no longer holds `resources` (allocated ones) of an agent: it declined or did not
+    /// take them, its task or executor ended, the offer was rescinded. Agents and frameworks that
+    /// are gone, are gone.
     ///
     /// With `filter`, what was given back is not offered to it again for that long, but at least
     /// [`super::Options::allocation_interval`]; so a DECLINE with `refuse_seconds` 0 comes with
@@ -149,8 +153,8 @@ impl Allocator {
         Err(Mismatch { framework: framework.clone(), agent: agent.clone(), excess })
     }
 
-    /// What a framework holds of an agent has become something else, by RESERVE, CREATE and their kin:
-    /// `consumed` and `converted` are allocated resources. The agent's total changes with it.
+    /// What a framework holds of an agent has become something else, by RESERVE, CREATE and their
+    /// kin: `consumed` and `converted` are allocated resources. The agent's total changes with it.
     ///
     /// # Errors
     /// What was not held; then nothing has changed.

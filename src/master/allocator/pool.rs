@@ -81,7 +81,8 @@ impl Agent {
         });
     }
 
-    /// Gives a client all that is free; answers it, allocated to `role`. Only where [`Agent::free_is_plain`].
+    /// Gives a client all that is free; answers it, allocated to `role`. Only where
+    /// [`Agent::free_is_plain`].
     pub fn take_all(&mut self, client: u32, role: &Role) -> Resources {
         let free = std::mem::take(&mut self.free);
         let granted = free.allocate(role);
@@ -95,8 +96,8 @@ impl Agent {
         granted
     }
 
-    /// Gives a client a part of what is free; answers by how much more scalars it holds (another copy of a
-    /// shared volume is none).
+    /// Gives a client a part of what is free; answers by how much more scalars it holds (another
+    /// copy of a shared volume is none).
     pub fn take(&mut self, client: u32, part: &Resources) -> Vector {
         let used = self.used.entry(client).or_default();
         let before = Vector::of(used);
@@ -161,7 +162,7 @@ impl Agent {
 
     /// Whether it has gpus.
     pub fn has_gpus(&self) -> bool {
-        !self.total.gpus().is_zero()
+        self.total_vector.gpus() > 0
     }
 }
 
@@ -281,7 +282,8 @@ impl Pool {
         !self.dirty.is_empty()
     }
 
-    /// The agents to look at, in an order that follows from their ids and the seed; they are clean from now.
+    /// The agents to look at, in an order that follows from their ids and the seed; they are clean
+    /// from now.
     pub fn take_dirty(&mut self, seed: u64) -> Vec<(u32, Dirty)> {
         let mut out = Vec::with_capacity(self.dirty.len());
         for slot in self.dirty.drain(..) {

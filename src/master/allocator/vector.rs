@@ -84,6 +84,11 @@ impl Vector {
         self.fixed[0]
     }
 
+    /// `gpus`, in thousandths.
+    pub fn gpus(&self) -> i64 {
+        self.fixed[3]
+    }
+
     /// `mem`, in thousandths of MB.
     pub fn mem(&self) -> i64 {
         self.fixed[1]

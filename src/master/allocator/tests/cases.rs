@@ -562,3 +562,19 @@ fn excluded_names_do_not_count_in_shares() {
     lab.agent("s2", "cpus:99;mem:9900");
     assert_eq!(lab.allocator.roles()[&Role::from("a")].dominant_share, 0.01);
 }
+
+#[test]
+fn roles_of_any_depth() {
+    let mut lab = Lab::new();
+    let deep = ["a"; 40].join("/");
+    lab.agent_with("s1", reserved("cpus:1;mem:100", &deep));
+    lab.framework("f1", [&format!("{deep}/b")]);
+    assert_eq!(lab.only_offer().agent, ag("s1"));
+    lab.framework("f2", [&["a"; 50_000].join("/")]);
+    lab.agent("s2", "cpus:1;mem:100");
+    assert_eq!(lab.only_offer().framework, fw("f2"));
+    lab.allocator.remove_framework(&fw("f2"));
+    assert_eq!(lab.only_offer().framework, fw("f1"));
+    lab.allocator.remove_framework(&fw("f1"));
+    assert!(lab.allocator.roles().keys().all(|role| deep.starts_with(role.as_str())));
+}

@@ -19,7 +19,7 @@ fn states_of_the_framework() {
     assert_eq!(rules(&lab, "f1"), [rule("unknown", 0)]);
     lab.framework("f1", ["*"]);
     let hint = lab.allocator.explain(&fw("f1"), lab.now).hint;
-    assert_eq!(hint.as_deref(), Some("1 agents are to be offered in the next cycle"));
+    assert_eq!(hint.as_deref(), Some("Wait for the next cycle: it has 1 agent to offer"));
     lab.allocator.suppress(&fw("f1"), &BTreeSet::new());
     assert_eq!(rules(&lab, "f1"), [rule("suppressed", 1)]);
     lab.allocator.deactivate_framework(&fw("f1"));

@@ -1,4 +1,5 @@
-//! The allocator's tests: cases from the original's suite, and random histories against a naive model.
+//! The allocator's tests: cases from the original's suite, and random histories against a naive
+//! model.
 
 mod cases;
 mod explained;

@@ -1,4 +1,5 @@
-//! A naive allocator's book-keeping: everything computed from scratch, to hold the real one against.
+//! A naive allocator's book-keeping: everything computed from scratch, to hold the real one
+//! against.
 
 use super::*;
 use crate::base::resources::Quantities;
@@ -229,8 +230,8 @@ impl Model {
             }
             assert!(answer.get(at).is_none_or(|a| a.agent != id), "{:?}", answer.get(at));
         }
-        // An agent that had no turn, or has had it, has nothing left that anybody could take; but for a
-        // shared volume with it, which makes an offer of what alone would be none.
+        // An agent that had no turn, or has had it, has nothing left that anybody could take; but
+        // for a shared volume with it, which makes an offer of what alone would be none.
         for (id, agent) in &self.agents {
             let left = agent.free().non_shared();
             for client in self.order() {

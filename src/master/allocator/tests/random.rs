@@ -31,7 +31,8 @@ fn op() -> impl Strategy<Value = Op> {
     let n = || 0..6u8;
     let any8 = any::<u8>;
     prop_oneof![
-        3 => (n(), any8(), prop::bool::weighted(0.9), any8()).prop_map(|(a, k, s, u)| Op::AddAgent(a, k, s, u)),
+        3 => (n(), any8(), prop::bool::weighted(0.9), any8())
+            .prop_map(|(a, k, s, u)| Op::AddAgent(a, k, s, u)),
         1 => n().prop_map(Op::RemoveAgent),
         1 => (n(), any::<bool>()).prop_map(|(a, s)| Op::AgentActive(a, s)),
         1 => (n(), any8()).prop_map(|(a, k)| Op::AgentTotal(a, k)),
@@ -76,10 +77,10 @@ fn total(kind: u8) -> Resources {
         disk.shared = true;
         out.add_one(disk);
     }
-    if kind % 7 == 0 {
+    if kind.is_multiple_of(7) {
         out += &res("gpus:1");
     }
-    if kind % 5 == 0 {
+    if kind.is_multiple_of(5) {
         out += &res("ports:[1-100];licences:3");
     }
     out
@@ -381,7 +382,11 @@ proptest! {
 
     // covers: MES-0732
     #[test]
-    fn the_order_of_coming_does_not_matter(seed in any::<u64>(), agents in 1..20u64, frameworks in 1..8u64) {
+    fn the_order_of_coming_does_not_matter(
+        seed in any::<u64>(),
+        agents in 1..20u64,
+        frameworks in 1..8u64,
+    ) {
         let build = |order: u64| {
             let mut lab = Lab::new();
             let mut comers: Vec<(bool, u64)> = (0..agents).map(|n| (true, n)).collect();
@@ -392,7 +397,8 @@ proptest! {
                     let of = fw(&format!("f{}", n % frameworks));
                     let used = res("cpus:0.5").allocate(&ROLES[n as usize % ROLES.len()].into());
                     let total = total((n * 16) as u8);
-                    lab.allocator.add_agent(ag(&format!("s{n}")), AgentTraits::default(), total, &[(of, used)]);
+                    let (id, used) = (ag(&format!("s{n}")), [(of, used)]);
+                    lab.allocator.add_agent(id, AgentTraits::default(), total, &used);
                 } else {
                     let traits = framework_traits((n * 5 + 1) as u8, n as u8);
                     lab.framework_with(&format!("f{n}"), traits);
