@@ -25,6 +25,9 @@ pub enum Mode {
     Synced,
     /// At once, in order, synced together with the next [`Mode::Synced`] job; a crash before that takes it back.
     Behind,
+    /// As [`Mode::Behind`], and ahead of waiting jobs of other modes: for what touches nothing that they touch.
+    /// Without it, appends and applies that alternate in the queue would each need a commit of their own.
+    Aside,
 }
 
 /// The tables of a database, opened for one transaction.
@@ -155,25 +158,20 @@ fn write_all<S: Space>(
     counters: &Counters,
 ) {
     let mut broken: Option<Error> = None;
-    let mut ahead: VecDeque<Box<dyn Job<S>>> = VecDeque::new();
-    while let Some(first) = ahead.pop_front().or_else(|| queue.blocking_recv()) {
-        let mode = first.mode();
-        let mut bytes = first.bytes();
-        let mut group = vec![first];
-        while group.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
-            match queue.try_recv() {
-                Ok(job) if job.mode() == mode => {
-                    bytes += job.bytes();
-                    group.push(job);
-                }
-                // Order is kept: what needs another kind of commit starts the next group.
-                Ok(job) => {
-                    ahead.push_back(job);
-                    break;
-                }
-                Err(_) => break,
+    let mut waiting: VecDeque<Box<dyn Job<S>>> = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            match queue.blocking_recv() {
+                Some(job) => waiting.push_back(job),
+                None => break,
             }
         }
+        while waiting.len() < GROUP_JOBS_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            waiting.push_back(job);
+        }
+        let (mode, mut group) = next_group(&mut waiting);
         let outcome = match &broken {
             Some(e) => Err(e.clone()),
             None => commit::<S>(db, mode, &mut group),
@@ -196,11 +194,35 @@ fn write_all<S: Space>(
     }
 }
 
+/// The jobs of the next commit: all that may go ahead, if there are any; else the first ones of one mode.
+fn next_group<S: Space>(waiting: &mut VecDeque<Box<dyn Job<S>>>) -> (Mode, Vec<Box<dyn Job<S>>>) {
+    let aside = waiting.iter().any(|job| job.mode() == Mode::Aside);
+    let first =
+        if aside { Mode::Aside } else { waiting.front().map_or(Mode::Behind, |j| j.mode()) };
+    let (mut group, mut rest, mut bytes) = (Vec::new(), VecDeque::new(), 0usize);
+    while let Some(job) = waiting.pop_front() {
+        let fits = job.mode() == first && bytes < GROUP_BYTES_MAX;
+        if fits {
+            bytes = bytes.saturating_add(job.bytes());
+            group.push(job);
+            continue;
+        }
+        rest.push_back(job);
+        // Only what goes ahead may pass others, and never one of its own mode.
+        if !aside || bytes >= GROUP_BYTES_MAX {
+            break;
+        }
+    }
+    rest.append(waiting);
+    *waiting = rest;
+    (first, group)
+}
+
 fn commit<S: Space>(db: &Database, mode: Mode, group: &mut [Box<dyn Job<S>>]) -> Result<()> {
     let mut txn = db.begin_write().map_err(failed)?;
     let durability = match mode {
         Mode::Synced => Durability::Immediate,
-        Mode::Behind => Durability::None,
+        Mode::Behind | Mode::Aside => Durability::None,
     };
     txn.set_durability(durability).map_err(failed)?;
     {

@@ -129,7 +129,8 @@ struct Apply {
 
 impl Job<RaftSpace> for Apply {
     fn mode(&self) -> Mode {
-        Mode::Behind
+        // Appends touch the log only, applies never; installing a snapshot waits for its turn in the same task.
+        Mode::Aside
     }
 
     fn bytes(&self) -> usize {
