@@ -1,5 +1,6 @@
 //! The nodes of a cluster finding each other and agreeing.
 //!
-//! So far: [`consensus`], the replicated registry behind one door. It runs with one voter as with five.
+//! So far: [`consensus`], the replicated registry behind one door. It runs with one voter as with
+//! five.
 
 pub mod consensus;

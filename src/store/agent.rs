@@ -1,6 +1,7 @@
 //! `agent.redb`: what the agent must find again after a restart, as keys and values.
 //!
-//! What the keys mean is known to the agent's core alone; values begin with a schema number (`mesos::stored`).
+//! What the keys mean is known to the agent's core alone; values begin with a schema number
+//! (`mesos::stored`).
 
 use super::dir::DataDir;
 use super::failed;
@@ -83,7 +84,8 @@ impl AgentStore {
     /// Opens the database and reads all of it, in the order of keys.
     ///
     /// # Errors
-    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data directory.
+    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data
+    /// directory.
     pub fn open(dir: &DataDir) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
         Self::with(open::open(dir, &KIND)?.0)
     }
@@ -104,8 +106,8 @@ impl AgentStore {
         Ok((store, all))
     }
 
-    /// Writes a batch, whole or not at all. It is handed over when this is called, so batches are written in the order
-    /// of the calls; the answer comes after the sync.
+    /// Writes a batch, whole or not at all. It is handed over when this is called, so batches are
+    /// written in the order of the calls; the answer comes after the sync.
     pub fn write(&self, ops: Vec<Op>) -> impl Future<Output = Result<()>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         self.writer.submit(Box::new(WriteOps { ops, reply }));
@@ -116,7 +118,8 @@ impl AgentStore {
         }
     }
 
-    /// All keys that begin with `prefix` and their values, in the order of keys, as of the last commit.
+    /// All keys that begin with `prefix` and their values, in the order of keys, as of the last
+    /// commit.
     ///
     /// # Errors
     /// What the database failed with.
@@ -139,7 +142,8 @@ impl AgentStore {
         self.writer.counters()
     }
 
-    /// Writes what waits and closes the database; blocks until then. Later reads and writes are refused.
+    /// Writes what waits and closes the database; blocks until then. Later reads and writes are
+    /// refused.
     pub fn close(&self) {
         self.writer.close();
         self.db.close();

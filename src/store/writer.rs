@@ -1,5 +1,5 @@
-//! The one writer of a database: a thread that takes whatever waits, writes it in one transaction, syncs once and
-//! answers all of it.
+//! The one writer of a database: a thread that takes whatever waits, writes it in one transaction,
+//! syncs once and answers all of it.
 //!
 //! It sleeps while there is nothing to write. It does not know what a job writes.
 
@@ -23,10 +23,12 @@ pub const GROUP_BYTES_MAX: usize = 8 << 20;
 pub enum Mode {
     /// After a sync: for whatever is acknowledged to somebody.
     Synced,
-    /// At once, in order, synced together with the next [`Mode::Synced`] job; a crash before that takes it back.
+    /// At once, in order, synced together with the next [`Mode::Synced`] job; a crash before that
+    /// takes it back.
     Behind,
-    /// As [`Mode::Behind`], and ahead of waiting jobs of other modes: for what touches nothing that they touch.
-    /// Without it, appends and applies that alternate in the queue would each need a commit of their own.
+    /// As [`Mode::Behind`], and ahead of waiting jobs of other modes: for what touches nothing that
+    /// they touch. Without it, appends and applies that alternate in the queue would each need a
+    /// commit of their own.
     Aside,
 }
 
@@ -53,7 +55,8 @@ pub trait Job<S: Space>: Send {
     /// Writes. An error here takes back the whole group and ends all writing to this database.
     ///
     /// # Errors
-    /// Only when the database cannot be read or written: a refusal on grounds of content is an answer, not an error.
+    /// Only when the database cannot be read or written: a refusal on grounds of content is an
+    /// answer, not an error.
     fn run(&mut self, tables: &mut S::Open<'_>) -> Result<()>;
 
     /// Told the outcome, on the writer's thread; must not block.
@@ -73,7 +76,8 @@ pub struct Counters {
     pub overloaded: AtomicU64,
 }
 
-/// A handle to the writer thread; the thread ends when the handle is closed or dropped, after writing what waits.
+/// A handle to the writer thread; the thread ends when the handle is closed or dropped, after
+/// writing what waits.
 pub struct Writer<S: Space> {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job<S>>>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -194,7 +198,8 @@ fn write_all<S: Space>(
     }
 }
 
-/// The jobs of the next commit: all that may go ahead, if there are any; else the first ones of one mode.
+/// The jobs of the next commit: all that may go ahead, if there are any; else the first ones of one
+/// mode.
 fn next_group<S: Space>(waiting: &mut VecDeque<Box<dyn Job<S>>>) -> (Mode, Vec<Box<dyn Job<S>>>) {
     let aside = waiting.iter().any(|job| job.mode() == Mode::Aside);
     let first =
