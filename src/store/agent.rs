@@ -74,6 +74,9 @@ impl Job<AgentSpace> for WriteOps {
     }
 }
 
+/// Keys and their values, in the order of keys.
+pub type Rows = Vec<(String, Vec<u8>)>;
+
 /// The agent's database.
 pub struct AgentStore {
     db: Handle,
@@ -86,7 +89,7 @@ impl AgentStore {
     /// # Errors
     /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data
     /// directory.
-    pub fn open(dir: &DataDir) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    pub fn open(dir: &DataDir) -> Result<(Self, Rows)> {
         Self::with(open::open(dir, &KIND)?.0)
     }
 
@@ -94,11 +97,11 @@ impl AgentStore {
     ///
     /// # Errors
     /// What the storage failed with.
-    pub fn open_on(backend: impl StorageBackend) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    pub fn open_on(backend: impl StorageBackend) -> Result<(Self, Rows)> {
         Self::with(open::open_on(backend, &KIND)?)
     }
 
-    fn with(db: Database) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    fn with(db: Database) -> Result<(Self, Rows)> {
         let db = Arc::new(db);
         let writer = Writer::start("agent-store", db.clone())?;
         let store = Self { db: Handle::new(db), writer };
@@ -123,7 +126,7 @@ impl AgentStore {
     ///
     /// # Errors
     /// What the database failed with.
-    pub fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    pub fn scan(&self, prefix: &str) -> Result<Rows> {
         let txn = self.db.get()?.begin_read().map_err(failed)?;
         let table = txn.open_table(AGENT).map_err(failed)?;
         let mut out = Vec::new();
