@@ -9,6 +9,8 @@
 //! - [`security`]: who is asking, and whether to listen at all. Imports `base`.
 //! - [`http`]: what every HTTP face shares. Imports `base`, `mesos`, `security`, `telemetry`.
 //! - [`agent`]: runs tasks in containers on one machine.
+//! - [`store`]: the two databases of a node. Owns redb. Imports `base`.
+//! - [`cluster`]: nodes agreeing; the replicated registry. Owns openraft. Imports `base`, `store`.
 
 pub mod agent;
 pub mod base;

@@ -1,6 +1,7 @@
 //! `agent.redb`: what the agent must find again after a restart, as keys and values.
 //!
-//! What the keys mean is known to the agent's core alone; values begin with a schema number (`mesos::stored`).
+//! What the keys mean is known to the agent's core alone; values begin with a schema number
+//! (`mesos::stored`).
 
 use super::dir::DataDir;
 use super::failed;
@@ -73,6 +74,9 @@ impl Job<AgentSpace> for WriteOps {
     }
 }
 
+/// Keys and their values, in the order of keys.
+pub type Rows = Vec<(String, Vec<u8>)>;
+
 /// The agent's database.
 pub struct AgentStore {
     db: Handle,
@@ -83,8 +87,9 @@ impl AgentStore {
     /// Opens the database and reads all of it, in the order of keys.
     ///
     /// # Errors
-    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data directory.
-    pub fn open(dir: &DataDir) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data
+    /// directory.
+    pub fn open(dir: &DataDir) -> Result<(Self, Rows)> {
         Self::with(open::open(dir, &KIND)?.0)
     }
 
@@ -92,11 +97,11 @@ impl AgentStore {
     ///
     /// # Errors
     /// What the storage failed with.
-    pub fn open_on(backend: impl StorageBackend) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    pub fn open_on(backend: impl StorageBackend) -> Result<(Self, Rows)> {
         Self::with(open::open_on(backend, &KIND)?)
     }
 
-    fn with(db: Database) -> Result<(Self, Vec<(String, Vec<u8>)>)> {
+    fn with(db: Database) -> Result<(Self, Rows)> {
         let db = Arc::new(db);
         let writer = Writer::start("agent-store", db.clone())?;
         let store = Self { db: Handle::new(db), writer };
@@ -104,8 +109,8 @@ impl AgentStore {
         Ok((store, all))
     }
 
-    /// Writes a batch, whole or not at all. It is handed over when this is called, so batches are written in the order
-    /// of the calls; the answer comes after the sync.
+    /// Writes a batch, whole or not at all. It is handed over when this is called, so batches are
+    /// written in the order of the calls; the answer comes after the sync.
     pub fn write(&self, ops: Vec<Op>) -> impl Future<Output = Result<()>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         self.writer.submit(Box::new(WriteOps { ops, reply }));
@@ -116,11 +121,12 @@ impl AgentStore {
         }
     }
 
-    /// All keys that begin with `prefix` and their values, in the order of keys, as of the last commit.
+    /// All keys that begin with `prefix` and their values, in the order of keys, as of the last
+    /// commit.
     ///
     /// # Errors
     /// What the database failed with.
-    pub fn scan(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    pub fn scan(&self, prefix: &str) -> Result<Rows> {
         let txn = self.db.get()?.begin_read().map_err(failed)?;
         let table = txn.open_table(AGENT).map_err(failed)?;
         let mut out = Vec::new();
@@ -139,7 +145,8 @@ impl AgentStore {
         self.writer.counters()
     }
 
-    /// Writes what waits and closes the database; blocks until then. Later reads and writes are refused.
+    /// Writes what waits and closes the database; blocks until then. Later reads and writes are
+    /// refused.
     pub fn close(&self) {
         self.writer.close();
         self.db.close();

@@ -1,7 +1,7 @@
 //! A disk in memory that loses what was not synced: for tests, never used by a running node.
 //!
-//! After a crash the disk has all that was synced, and of the rest an arbitrary part, torn at sectors, as a real
-//! one may. It can be told to die at its n-th operation, or to be full.
+//! After a crash the disk has all that was synced, and of the rest an arbitrary part, torn at
+//! sectors, as a real one may. It can be told to die at its n-th operation, or to be full.
 
 use crate::base::rng::Rng;
 use redb::StorageBackend;

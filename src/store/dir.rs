@@ -1,8 +1,9 @@
 //! The data directory: locked by one process, and marked with who it belongs to.
 //!
-//! `LOCK` is held by the process that uses the directory and contains its pid. `IDENTITY` says that the directory was
-//! initialised: the node's random id, the directory's own id (a wiped disk is another one), and which databases
-//! exist in it, so that a database that disappeared is an error and not an empty start.
+//! `LOCK` is held by the process that uses the directory and contains its pid. `IDENTITY` says that
+//! the directory was initialised: the node's random id, the directory's own id (a wiped disk is
+//! another one), and which databases exist in it, so that a database that disappeared is an error
+//! and not an empty start.
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::rng::format_uuid;
@@ -43,8 +44,9 @@ impl DataDir {
     /// Takes hold of the directory; makes it (mode 0700) and its identity when it is new or empty.
     ///
     /// # Errors
-    /// [`Code::Conflict`] when another process holds it (its pid is named), [`Code::Corrupt`] when its identity
-    /// cannot be read or is missing beside databases, [`Code::System`] for what the file system refuses.
+    /// [`Code::Conflict`] when another process holds it (its pid is named), [`Code::Corrupt`] when
+    /// its identity cannot be read or is missing beside databases, [`Code::System`] for what the
+    /// file system refuses.
     pub fn open(path: &Path) -> Result<Self> {
         DirBuilder::new()
             .recursive(true)

@@ -16,7 +16,8 @@ pub(super) const CACHE_BYTES: usize = 4 << 20;
 /// Files up to this size are verified page by page whenever they are opened.
 pub(super) const VERIFY_BYTES_MAX: u64 = 16 << 20;
 
-/// An open database, until it is closed: a file that is closed well needs no repair when it is opened again.
+/// An open database, until it is closed: a file that is closed well needs no repair when it is
+/// opened again.
 pub(super) struct Handle(Mutex<Option<Arc<Database>>>);
 
 impl Handle {
@@ -63,7 +64,8 @@ pub(super) fn open(dir: &DataDir, kind: &Kind) -> Result<(Database, PathBuf)> {
     if size == 0 {
         return Err(corrupt(kind, &path, "is empty"));
     }
-    // Damaged pages can trip assertions inside the database: to the operator that is a damaged file, too.
+    // Damaged pages can trip assertions inside the database: to the operator that is a damaged
+    // file, too.
     let opened = catch_unwind(AssertUnwindSafe(|| -> std::result::Result<_, DatabaseError> {
         let mut db = Builder::new().set_cache_size(CACHE_BYTES).create_file(file)?;
         let sound = size > VERIFY_BYTES_MAX || db.check_integrity()?;
@@ -82,7 +84,8 @@ pub(super) fn open(dir: &DataDir, kind: &Kind) -> Result<(Database, PathBuf)> {
     Ok((db, path))
 }
 
-/// Opens or creates a database on a storage of the caller's, always verified: for tests with a disk that crashes.
+/// Opens or creates a database on a storage of the caller's, always verified: for tests with a disk
+/// that crashes.
 pub(super) fn open_on(backend: impl StorageBackend, kind: &Kind) -> Result<Database> {
     let mut db = Builder::new()
         .set_cache_size(CACHE_BYTES)

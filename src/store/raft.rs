@@ -1,8 +1,9 @@
-//! `raft.redb`: the replicated log, the single records of the protocol, and the replicated key-value state, as bytes.
+//! `raft.redb`: the replicated log, the single records of the protocol, and the replicated
+//! key-value state, as bytes.
 //!
-//! Log records and single records are opaque here; their forms are `cluster/consensus`'s. Log appends and votes
-//! are synced; applies are written behind. As commits are ordered, a crash takes back the newest applies at the
-//! most, and the log still has them.
+//! Log records and single records are opaque here; their forms are `cluster/consensus`'s. Log
+//! appends and votes are synced; applies are written behind. As commits are ordered, a crash takes
+//! back the newest applies at the most, and the log still has them.
 
 use super::dir::DataDir;
 use super::failed;
@@ -136,8 +137,8 @@ impl RaftTables<'_> {
     }
 }
 
-/// The database as it was at one commit; it stays so while the view lives. Keep it for a short time: pages it shows
-/// cannot be used again.
+/// The database as it was at one commit; it stays so while the view lives. Keep it for a short
+/// time: pages it shows cannot be used again.
 pub struct RaftView {
     txn: ReadTransaction,
     kv: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -153,8 +154,8 @@ impl RaftView {
         Ok(meta.get(name).map_err(failed)?.map(|v| v.value().to_vec()))
     }
 
-    /// The log records from `from` (inclusive) to `to` (exclusive), until they are more than `bytes_max`; one at the
-    /// least, if there is one.
+    /// The log records from `from` (inclusive) to `to` (exclusive), until they are more than
+    /// `bytes_max`; one at the least, if there is one.
     ///
     /// # Errors
     /// What the database failed with.
@@ -196,8 +197,8 @@ impl RaftView {
         }
     }
 
-    /// The keys that begin with `prefix` and come after `after` (if given), in order, until they are more than
-    /// `bytes_max`; one at the least, if there is one.
+    /// The keys that begin with `prefix` and come after `after` (if given), in order, until they
+    /// are more than `bytes_max`; one at the least, if there is one.
     ///
     /// # Errors
     /// What the database failed with, [`Code::Corrupt`] for an unreadable record.
@@ -237,7 +238,8 @@ impl RaftStore {
     /// Opens the database of the data directory, creating it when the directory never had one.
     ///
     /// # Errors
-    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data directory.
+    /// [`Code::Corrupt`], with the way out, when the file is not a whole database of this data
+    /// directory.
     pub fn open(dir: &DataDir) -> Result<Self> {
         let (db, path) = open::open(dir, &KIND)?;
         Self::with(db, Some(path))
@@ -299,7 +301,8 @@ impl RaftStore {
         self.writer.counters()
     }
 
-    /// Writes what waits and closes the database; blocks until then. Later reads and writes are refused.
+    /// Writes what waits and closes the database; blocks until then. Later reads and writes are
+    /// refused.
     pub fn close(&self) {
         self.writer.close();
         self.db.close();

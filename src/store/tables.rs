@@ -3,8 +3,8 @@
 use crate::base::error::{Code, Error, Result};
 use redb::TableDefinition;
 
-/// The format of the database files: which tables there are and what their keys mean. Raised when an older program
-/// could not even open the file; records have schema numbers of their own.
+/// The format of the database files: which tables there are and what their keys mean. Raised when
+/// an older program could not even open the file; records have schema numbers of their own.
 pub const FORMAT: u32 = 1;
 
 /// In both files: what the file is and whose. Keys: `format` (u32, little-endian), `owner` (text).
@@ -17,7 +17,8 @@ pub(super) const RAFT_META: TableDefinition<'static, &str, &[u8]> = TableDefinit
 /// `raft.redb`: the replicated key-value state, in the form of [`kv_encode`].
 pub(super) const RAFT_KV: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("kv");
 
-/// `agent.redb`: the agent's checkpoints; values begin with a schema number that their writer checks.
+/// `agent.redb`: the agent's checkpoints; values begin with a schema number that their writer
+/// checks.
 pub(super) const AGENT: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("agent");
 
 /// The single records of `raft.redb`.
@@ -41,7 +42,8 @@ const KV_SCHEMA: u8 = 1;
 /// Bytes in front of the value: schema, version.
 const KV_HEAD: usize = 9;
 
-/// A key-value record: schema (1 byte), version (the log index of the write, 8 bytes little-endian), value.
+/// A key-value record: schema (1 byte), version (the log index of the write, 8 bytes
+/// little-endian), value.
 pub fn kv_encode(version: u64, value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(KV_HEAD + value.len());
     out.push(KV_SCHEMA);

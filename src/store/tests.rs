@@ -74,13 +74,36 @@ async fn what_waits_shares_one_sync_and_keeps_its_order() {
     }
     let before = store.counters().synced.load(Ordering::Relaxed);
     let_go.send(()).expect("the writer waits");
-    for n in 0..500 {
+    for n in (0..250).rev().chain([250]).chain((251..500).rev()) {
         let (number, outcome) = told.recv_timeout(Duration::from_secs(30)).expect("is answered");
         outcome.expect("is written");
         assert_eq!(number, n);
     }
     assert_eq!(store.counters().synced.load(Ordering::Relaxed) - before, 2);
     assert!(GROUP_JOBS_MAX > 500, "else the count above is another");
+}
+
+#[tokio::test]
+async fn what_may_go_ahead_does_not_divide_the_syncs_of_the_others() {
+    let store = RaftStore::open_on(CrashDisk::new()).expect("opens");
+    let (entered, is_entered) = mpsc::channel();
+    let (let_go, go) = mpsc::channel();
+    store.submit(Box::new(Hold { entered, go })).await;
+    is_entered.recv_timeout(Duration::from_secs(30)).expect("the writer holds");
+    let (tell, told) = mpsc::channel();
+    for n in 0..500 {
+        let mode = if n % 2 == 0 { Mode::Synced } else { Mode::Aside };
+        store.submit(Box::new(Tell(n, mode, tell.clone()))).await;
+    }
+    let before = store.counters().synced.load(Ordering::Relaxed);
+    let_go.send(()).expect("the writer waits");
+    let answers: Vec<u64> = (0..500)
+        .map(|_| told.recv_timeout(Duration::from_secs(30)).expect("is answered").0)
+        .collect();
+    let expected: Vec<u64> =
+        (0..250).rev().map(|i| 2 * i + 1).chain((0..250).rev().map(|i| 2 * i)).collect();
+    assert_eq!(answers, expected);
+    assert_eq!(store.counters().synced.load(Ordering::Relaxed) - before, 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The one writer of a database: a thread that takes whatever waits, writes it in one transaction, syncs once and
-//! answers all of it.
+//! The one writer of a database: a thread that takes whatever waits, writes it in one transaction,
+//! syncs once and answers all of it.
 //!
 //! It sleeps while there is nothing to write. It does not know what a job writes.
 
@@ -23,8 +23,13 @@ pub const GROUP_BYTES_MAX: usize = 8 << 20;
 pub enum Mode {
     /// After a sync: for whatever is acknowledged to somebody.
     Synced,
-    /// At once, in order, synced together with the next [`Mode::Synced`] job; a crash before that takes it back.
+    /// At once, in order, synced together with the next [`Mode::Synced`] job; a crash before that
+    /// takes it back.
     Behind,
+    /// As [`Mode::Behind`], and ahead of waiting jobs of other modes: for what touches nothing that
+    /// they touch. Without it, appends and applies that alternate in the queue would each need a
+    /// commit of their own.
+    Aside,
 }
 
 /// The tables of a database, opened for one transaction.
@@ -50,10 +55,12 @@ pub trait Job<S: Space>: Send {
     /// Writes. An error here takes back the whole group and ends all writing to this database.
     ///
     /// # Errors
-    /// Only when the database cannot be read or written: a refusal on grounds of content is an answer, not an error.
+    /// Only when the database cannot be read or written: a refusal on grounds of content is an
+    /// answer, not an error.
     fn run(&mut self, tables: &mut S::Open<'_>) -> Result<()>;
 
-    /// Told the outcome, on the writer's thread; must not block.
+    /// Told the outcome, on the writer's thread; must not block. Of one commit, the newest job is
+    /// told first.
     fn done(self: Box<Self>, outcome: Result<()>);
 }
 
@@ -70,7 +77,8 @@ pub struct Counters {
     pub overloaded: AtomicU64,
 }
 
-/// A handle to the writer thread; the thread ends when the handle is closed or dropped, after writing what waits.
+/// A handle to the writer thread; the thread ends when the handle is closed or dropped, after
+/// writing what waits.
 pub struct Writer<S: Space> {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job<S>>>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -155,25 +163,20 @@ fn write_all<S: Space>(
     counters: &Counters,
 ) {
     let mut broken: Option<Error> = None;
-    let mut ahead: VecDeque<Box<dyn Job<S>>> = VecDeque::new();
-    while let Some(first) = ahead.pop_front().or_else(|| queue.blocking_recv()) {
-        let mode = first.mode();
-        let mut bytes = first.bytes();
-        let mut group = vec![first];
-        while group.len() < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
-            match queue.try_recv() {
-                Ok(job) if job.mode() == mode => {
-                    bytes += job.bytes();
-                    group.push(job);
-                }
-                // Order is kept: what needs another kind of commit starts the next group.
-                Ok(job) => {
-                    ahead.push_back(job);
-                    break;
-                }
-                Err(_) => break,
+    let mut waiting: VecDeque<Box<dyn Job<S>>> = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            match queue.blocking_recv() {
+                Some(job) => waiting.push_back(job),
+                None => break,
             }
         }
+        while waiting.len() < GROUP_JOBS_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            waiting.push_back(job);
+        }
+        let (mode, mut group) = next_group(&mut waiting);
         let outcome = match &broken {
             Some(e) => Err(e.clone()),
             None => commit::<S>(db, mode, &mut group),
@@ -190,17 +193,44 @@ fn write_all<S: Space>(
             }
             Err(_) => {}
         }
-        for job in group {
+        // The newest first: who watches how far the disk has come then sees all of it at once, and
+        // goes on with one large step instead of many small ones, each waiting for a sync.
+        for job in group.into_iter().rev() {
             job.done(outcome.clone());
         }
     }
+}
+
+/// The jobs of the next commit: all that may go ahead, if there are any; else the first ones of one
+/// mode.
+fn next_group<S: Space>(waiting: &mut VecDeque<Box<dyn Job<S>>>) -> (Mode, Vec<Box<dyn Job<S>>>) {
+    let aside = waiting.iter().any(|job| job.mode() == Mode::Aside);
+    let first =
+        if aside { Mode::Aside } else { waiting.front().map_or(Mode::Behind, |j| j.mode()) };
+    let (mut group, mut rest, mut bytes) = (Vec::new(), VecDeque::new(), 0usize);
+    while let Some(job) = waiting.pop_front() {
+        let fits = job.mode() == first && bytes < GROUP_BYTES_MAX;
+        if fits {
+            bytes = bytes.saturating_add(job.bytes());
+            group.push(job);
+            continue;
+        }
+        rest.push_back(job);
+        // Only what goes ahead may pass others, and never one of its own mode.
+        if !aside || bytes >= GROUP_BYTES_MAX {
+            break;
+        }
+    }
+    rest.append(waiting);
+    *waiting = rest;
+    (first, group)
 }
 
 fn commit<S: Space>(db: &Database, mode: Mode, group: &mut [Box<dyn Job<S>>]) -> Result<()> {
     let mut txn = db.begin_write().map_err(failed)?;
     let durability = match mode {
         Mode::Synced => Durability::Immediate,
-        Mode::Behind => Durability::None,
+        Mode::Behind | Mode::Aside => Durability::None,
     };
     txn.set_durability(durability).map_err(failed)?;
     {

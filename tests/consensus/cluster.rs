@@ -1,4 +1,5 @@
-//! Three nodes on a network within the process: elect, replicate, fail over, install snapshots, fence.
+//! Three nodes on a network within the process: elect, replicate, fail over, install snapshots,
+//! fence.
 
 use super::{DEADLINE, put, until};
 use mesolith::base::error::Code;

@@ -1,4 +1,5 @@
-//! Damaged, missing and foreign files: refused with a way out, or found sound; never an empty start, never a panic.
+//! Damaged, missing and foreign files: refused with a way out, or found sound; never an empty
+//! start, never a panic.
 
 use super::{alone, open, put};
 use mesolith::base::error::{Code, Error};

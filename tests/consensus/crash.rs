@@ -32,7 +32,8 @@ async fn write_until_death(registry: &Registry, acknowledged: &Acknowledged) {
                 let acknowledged = acknowledged.lock().expect("no panics");
                 acknowledged.get(&name).map_or(0, |(n, _)| *n)
             };
-            for n in start + 1.. {
+            // Bounded, so that writes which never reach the disk are a failure and not a hang.
+            for n in start + 1..start + 2000 {
                 let ops = vec![Op::put(name.as_str(), n.to_string())];
                 match registry.propose(epoch, ops).await {
                     Ok(done) => {

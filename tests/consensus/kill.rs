@@ -10,7 +10,8 @@ const DIRECTORY: &str = "MESOLITH_TEST_KILL_DIR";
 const KILLS: u64 = 20;
 const WRITERS: u64 = 4;
 
-/// The process that is killed: writes, and says on its output what was acknowledged. Does nothing in a usual run.
+/// The process that is killed: writes, and says on its output what was acknowledged. Does nothing
+/// in a usual run.
 #[tokio::test]
 async fn child() {
     let Ok(path) = std::env::var(DIRECTORY) else { return };
@@ -37,7 +38,8 @@ async fn child() {
     }
 }
 
-/// Runs the child, kills it after some acknowledged writes and some time, and notes all it acknowledged.
+/// Runs the child, kills it after some acknowledged writes and some time, and notes all it
+/// acknowledged.
 fn run_and_kill(path: &std::path::Path, rng: &mut Rng, acknowledged: &mut [u64]) {
     let mut child = Command::new(std::env::current_exe().expect("has a path"))
         .args(["--exact", "kill::child", "--nocapture"])

@@ -1,4 +1,5 @@
-//! The replicated registry as the rest of the program sees it: real openraft on real (or crashing) disks.
+//! The replicated registry as the rest of the program sees it: real openraft on real (or crashing)
+//! disks.
 //!
 //! Seeds are fixed; `MESOLITH_SIM_SEEDS=<n>` runs n more of each seeded test.
 

@@ -114,7 +114,8 @@ async fn limits_are_refusals_not_failures() {
         let refused = registry.propose(epoch, ops).await;
         assert!(matches!(refused, Err(ProposeError::Invalid(_))), "{refused:?}");
     }
-    // 64 MiB may be under way: of 20 batches of 4 MiB, proposed before any can be answered, some must wait.
+    // 64 MiB may be under way: of 20 batches of 4 MiB, proposed before any can be answered, some
+    // must wait.
     let big: Vec<_> =
         (0..20).map(|_| registry.propose(epoch, vec![Op::put("a", vec![1; 4 << 20])])).collect();
     let mut overloaded = 0;

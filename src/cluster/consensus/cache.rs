@@ -1,5 +1,5 @@
-//! The newest log entries, in memory: all that are not yet synced, and some more, because the entries that are
-//! applied and sent to followers are nearly always the newest ones.
+//! The newest log entries, in memory: all that are not yet synced, and some more, because the
+//! entries that are applied and sent to followers are nearly always the newest ones.
 
 use super::types::Entry;
 use openraft::EntryPayload;
@@ -77,7 +77,8 @@ impl Cache {
         }
     }
 
-    /// The entries from `from` to `to` (exclusive) that are here, until they are more than `bytes_max`.
+    /// The entries from `from` to `to` (exclusive) that are here, until they are more than
+    /// `bytes_max`.
     pub(super) fn read(&self, from: u64, to: u64, bytes_max: usize) -> Vec<Entry> {
         let Some(first) = self.first() else { return Vec::new() };
         let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);

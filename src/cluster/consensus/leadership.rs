@@ -18,7 +18,8 @@ pub struct Leadership {
 }
 
 fn seen(metrics: &RaftServerMetrics<Types>) -> Leadership {
-    // The vote shown is the last one on the disk; it lags behind the state for as long as a sync takes.
+    // The vote shown is the last one on the disk; it lags behind the state for as long as a sync
+    // takes.
     let vote = &metrics.vote;
     let granted = vote.committed && vote.leader_id.voted_for == metrics.id;
     let is_me = granted && metrics.state == ServerState::Leader;

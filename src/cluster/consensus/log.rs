@@ -1,4 +1,5 @@
-//! The log and the vote on `store::RaftStore`: appends return at once and are told when they are synced.
+//! The log and the vote on `store::RaftStore`: appends return at once and are told when they are
+//! synced.
 
 use super::cache::{Cache, size};
 use super::record::{self, EntryRecord, IdRecord, VoteRecord};
@@ -66,7 +67,8 @@ impl Log {
         if from >= first {
             return Ok(cached);
         }
-        // Entries leave the cache only when they are in the database, so a view taken now has all before `first`.
+        // Entries leave the cache only when they are in the database, so a view taken now has all
+        // before `first`.
         let store = self.0.store.clone();
         let older = tokio::task::spawn_blocking(move || -> Result<Vec<Entry>> {
             let rows = store.view()?.log(from, first, bytes_max)?;
@@ -212,7 +214,8 @@ impl RaftLogStorage<Types> for Log {
 
     async fn truncate_after(&mut self, last: Option<LogIdOf<Types>>) -> io::Result<()> {
         let last = last.map(|id| id.index);
-        // Older entries may never come back as newer ones: the next synced append syncs this removal, too.
+        // Older entries may never come back as newer ones: the next synced append syncs this
+        // removal, too.
         let from = last.map_or(0, |last| last.saturating_add(1));
         let write = move |t: &mut RaftTables<'_>| t.log_remove(from..);
         self.0.store.write(Mode::Behind, write).await.map_err(io_error)?;
@@ -224,8 +227,8 @@ impl RaftLogStorage<Types> for Log {
         let index = upto.index;
         let bytes = record::encode(&IdRecord::from(upto)).map_err(io_error)?;
         self.cached().purge(index);
-        // What makes the entries needless (an apply or an installed snapshot) was written before, and commits are
-        // ordered, so no crash can leave neither.
+        // What makes the entries needless (an apply or an installed snapshot) was written before,
+        // and commits are ordered, so no crash can leave neither.
         let write = move |t: &mut RaftTables<'_>| {
             t.log_remove(..=index)?;
             t.meta_put(meta::PURGED, &bytes)

@@ -1,4 +1,5 @@
-//! Changing who takes part. Which change is wise is decided in `membership`; this only carries out one.
+//! Changing who takes part. Which change is wise is decided in `membership`; this only carries out
+//! one.
 
 use super::registry::Registry;
 use super::types::Types;
@@ -56,7 +57,8 @@ impl Registry {
     /// Adds a member that listens, and waits until it has caught up. Only on the leader.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] on others, [`Code::Conflict`] while another change is under way, [`Code::Timeout`].
+    /// [`Code::Unavailable`] on others, [`Code::Conflict`] while another change is under way,
+    /// [`Code::Timeout`].
     pub async fn add_learner(&self, node: u64, address: &str) -> Result<()> {
         let to = BasicNode { addr: address.into() };
         in_time(async {
@@ -66,8 +68,8 @@ impl Registry {
         .await
     }
 
-    /// Waits until a member has the log up to `index`. (The library's own waiting is content with a member that
-    /// has nothing, as long as there are few entries.)
+    /// Waits until a member has the log up to `index`. (The library's own waiting is content with a
+    /// member that has nothing, as long as there are few entries.)
     async fn caught_up(&self, node: u64, index: u64) -> Result<()> {
         let mut metrics = self.raft().metrics();
         loop {
@@ -85,7 +87,8 @@ impl Registry {
         }
     }
 
-    /// Makes exactly these members voters; those that are no longer voters go on listening. Only on the leader.
+    /// Makes exactly these members voters; those that are no longer voters go on listening. Only on
+    /// the leader.
     ///
     /// # Errors
     /// As [`Registry::add_learner`]; [`Code::Conflict`] also when one of them is no member.
@@ -103,7 +106,8 @@ impl Registry {
         in_time(async { change.await.map(drop).map_err(refused) }).await
     }
 
-    /// Asks a voter that has caught up to take over. Whether it did is seen in `leadership`. Only on the leader.
+    /// Asks a voter that has caught up to take over. Whether it did is seen in `leadership`. Only
+    /// on the leader.
     ///
     /// # Errors
     /// [`Code::Unavailable`] when this node has stopped.

@@ -1,15 +1,17 @@
 //! The replicated registry: one key-value space that all masters have, changed through one door.
 //!
-//! [`Registry`] is the door: [`Registry::begin`] makes this leader's incarnation known and answers with its epoch,
-//! [`Registry::propose`] changes keys under an epoch, [`Registry::read_index`] makes the reads after it linearizable.
-//! Behind it are openraft (owned by this room: nobody else names it) and `store::RaftStore`.
+//! [`Registry`] is the door: [`Registry::begin`] makes this leader's incarnation known and answers
+//! with its epoch, [`Registry::propose`] changes keys under an epoch, [`Registry::read_index`]
+//! makes the reads after it linearizable. Behind it are openraft (owned by this room: nobody else
+//! names it) and `store::RaftStore`.
 //!
-//! - One command is a batch of puts, deletes and version checks, applied whole or not at all. Keys and values
-//!   have no meaning here, so two versions of the program cannot apply a log differently.
-//! - Safety rests on the epoch: a batch whose epoch is not the newest is refused when it is *applied*, on every
-//!   node alike. No lease and no clock is trusted.
-//! - A single voter runs the same protocol, from the first write on; it has nobody to send heartbeats to and
-//!   does not tick, so an idle one does not wake the CPU.
+//! - One command is a batch of puts, deletes and version checks, applied whole or not at all. Keys
+//!   and values have no meaning here, so two versions of the program cannot apply a log
+//!   differently.
+//! - Safety rests on the epoch: a batch whose epoch is not the newest is refused when it is
+//!   *applied*, on every node alike. No lease and no clock is trusted.
+//! - A single voter runs the same protocol, from the first write on; it has nobody to send
+//!   heartbeats to and does not tick, so an idle one does not wake the CPU.
 //! - How bytes get to other nodes is a [`Transport`]; [`memory`] is one for tests.
 
 mod cache;

@@ -1,7 +1,7 @@
 //! A framework's part of the registry: its own keys, under a prefix, with a quota.
 //!
-//! For the one leader and epoch it was opened under. How much the namespace holds is counted in memory, from the
-//! registry at first, and again after an outcome that is not known.
+//! For the one leader and epoch it was opened under. How much the namespace holds is counted in
+//! memory, from the registry at first, and again after an outcome that is not known.
 
 use super::command::{Epoch, Op};
 use super::propose::{Committed, ProposeError};
@@ -75,8 +75,8 @@ impl Namespace {
     /// The namespace of that name, for a leader with that epoch.
     ///
     /// # Errors
-    /// [`Code::Invalid`] for a name that is empty, too long or has a `/`; [`Code::Unavailable`] when this node does
-    /// not lead.
+    /// [`Code::Invalid`] for a name that is empty, too long or has a `/`; [`Code::Unavailable`]
+    /// when this node does not lead.
     pub async fn open(registry: &Registry, epoch: Epoch, name: &str, quota: u64) -> Result<Self> {
         if name.is_empty() || name.len() > 255 || name.contains('/') {
             return Err(Error::new(
@@ -121,7 +121,8 @@ impl Namespace {
             .collect())
     }
 
-    /// Sets a key; with `version`, only if that is the key's (`Some(None)`: only if it does not exist).
+    /// Sets a key; with `version`, only if that is the key's (`Some(None)`: only if it does not
+    /// exist).
     ///
     /// # Errors
     /// As [`Namespace::write`].
@@ -149,7 +150,8 @@ impl Namespace {
     /// Writes a batch, whole or not at all; its keys are without the namespace.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] when it would hold more than the quota allows; else as `Registry::propose`.
+    /// [`Code::Forbidden`] when it would hold more than the quota allows; else as
+    /// `Registry::propose`.
     pub async fn write(&self, ops: Vec<Op>) -> Result<Committed> {
         if self.usage().stale {
             self.count().await?;

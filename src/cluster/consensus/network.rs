@@ -18,7 +18,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which connection a request goes over: heartbeats never wait behind entries, entries never behind snapshots.
+/// Which connection a request goes over: heartbeats never wait behind entries, entries never behind
+/// snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Log entries and votes.

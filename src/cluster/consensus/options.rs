@@ -4,7 +4,8 @@ use super::network::Transport;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a node without a history starts. One that has a history goes on with it, whatever is said here.
+/// How a node without a history starts. One that has a history goes on with it, whatever is said
+/// here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// As the first and only voter of a new cluster.
@@ -16,14 +17,16 @@ pub enum Start {
     },
 }
 
-/// How fast failures of a leader are noticed. A node that is the only member does not tick, whatever is said here.
+/// How fast failures of a leader are noticed. A node that is the only member does not tick,
+/// whatever is said here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// How often a leader tells the others that it is there.
     pub heartbeat: Duration,
     /// The shortest time without a heartbeat before an election.
     pub election_min: Duration,
-    /// The longest; also how long followers refuse to elect another leader. Close to the shortest is better.
+    /// The longest; also how long followers refuse to elect another leader. Close to the shortest
+    /// is better.
     pub election_max: Duration,
 }
 

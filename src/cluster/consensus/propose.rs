@@ -45,7 +45,8 @@ pub enum ProposeError {
         /// The newest epoch.
         current: Epoch,
     },
-    /// It took too long, or leadership was lost meanwhile: it may be applied, now or later, or never.
+    /// It took too long, or leadership was lost meanwhile: it may be applied, now or later, or
+    /// never.
     Unknown,
     /// This node does not lead or has stopped; nothing was applied.
     Unavailable {
@@ -94,7 +95,8 @@ impl From<ProposeError> for Error {
     }
 }
 
-/// The answer's way back through openraft. It also holds the proposal's share of the limits until then.
+/// The answer's way back through openraft. It also holds the proposal's share of the limits until
+/// then.
 pub(super) struct Reply<T> {
     tx: oneshot::Sender<T>,
     _share: Option<Share>,
@@ -225,7 +227,8 @@ fn judge(answer: ClientWriteResult<Types>) -> Result<Committed, ProposeError> {
             Answer::Conflict { key, actual } => Err(ProposeError::Conflict { key, actual }),
         },
         Err(ClientWriteError::ForwardToLeader(forward)) => Err(elsewhere(forward)),
-        // It was in this node's log, and another leader may have committed it before it was dropped here.
+        // It was in this node's log, and another leader may have committed it before it was dropped
+        // here.
         Err(ClientWriteError::LogEntryDiscarded(_)) => Err(ProposeError::Unknown),
         Err(
             ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),

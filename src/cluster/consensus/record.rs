@@ -1,6 +1,8 @@
-//! The stored forms of the protocol's records: ours, so that a new version of the library does not change files.
+//! The stored forms of the protocol's records: ours, so that a new version of the library does not
+//! change files.
 //!
-//! A record is a schema number (one byte) and a postcard message. Log entries travel between nodes in the same form.
+//! A record is a schema number (one byte) and a postcard message. Log entries travel between nodes
+//! in the same form.
 
 use super::command::Command;
 use super::types::{Entry, LogId, Membership, StoredMembership, Vote, log_id};

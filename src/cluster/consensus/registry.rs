@@ -80,12 +80,12 @@ struct Inner {
 }
 
 impl Registry {
-    /// Opens the registry of a data directory, on the current tokio runtime. A fresh one is bootstrapped as
-    /// `options.start` says; a node that is the only voter leads when this returns.
+    /// Opens the registry of a data directory, on the current tokio runtime. A fresh one is
+    /// bootstrapped as `options.start` says; a node that is the only voter leads when this returns.
     ///
     /// # Errors
-    /// [`Code::Corrupt`], with the way out, when `raft.redb` is not a whole database of this directory;
-    /// [`Code::Conflict`] when it belongs to another cluster than the one to join.
+    /// [`Code::Corrupt`], with the way out, when `raft.redb` is not a whole database of this
+    /// directory; [`Code::Conflict`] when it belongs to another cluster than the one to join.
     pub async fn open(dir: &DataDir, options: Options) -> Result<Self> {
         Self::open_on(RaftStore::open(dir)?, dir.node_id(), options).await
     }
@@ -118,7 +118,8 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Makes a fresh node the first voter, and an only voter the leader without waiting for an election time-out.
+    /// Makes a fresh node the first voter, and an only voter the leader without waiting for an
+    /// election time-out.
     async fn start(&self, options: &Options) -> Result<()> {
         let raft = self.raft();
         if raft.is_initialized().await.map_err(cannot_start)? {
@@ -174,8 +175,8 @@ impl Registry {
         self.0.leadership.clone()
     }
 
-    /// Begins an incarnation of this leader: commits the entry that says so. From then on only batches with the epoch
-    /// answered here are applied, until the next one begins.
+    /// Begins an incarnation of this leader: commits the entry that says so. From then on only
+    /// batches with the epoch answered here are applied, until the next one begins.
     ///
     /// # Errors
     /// [`ProposeError::Unavailable`] when this node does not lead, [`ProposeError::Unknown`], or
@@ -185,8 +186,8 @@ impl Registry {
         if !now.is_me {
             return Err(ProposeError::Unavailable { leader: self.address_of(now.leader) });
         }
-        // Under the leadership seen here, or not at all: should it be lost and won again meanwhile, who waits for that
-        // leadership begins anew.
+        // Under the leadership seen here, or not at all: should it be lost and won again meanwhile,
+        // who waits for that leadership begins anew.
         let begun = self.0.proposer.propose(Command::Begin, Some(Term::from(now.term))).await?;
         Ok(Epoch(begun.index))
     }
@@ -196,9 +197,9 @@ impl Registry {
         Epoch(self.0.epoch.load(Ordering::Acquire))
     }
 
-    /// Proposes a batch. It takes its place among the proposals when this is called, so batches of one caller are
-    /// applied in the order of the calls, however many are under way; the future resolves when the batch is
-    /// committed and applied, or will not be.
+    /// Proposes a batch. It takes its place among the proposals when this is called, so batches of
+    /// one caller are applied in the order of the calls, however many are under way; the future
+    /// resolves when the batch is committed and applied, or will not be.
     ///
     /// # Errors
     /// See [`ProposeError`].
@@ -217,8 +218,9 @@ impl Registry {
         async move { sent?.await }
     }
 
-    /// Asks a quorum whether this node still leads, and waits until all that was acknowledged before is applied here:
-    /// reads after it see that. Answers with the log index they reflect at the least.
+    /// Asks a quorum whether this node still leads, and waits until all that was acknowledged
+    /// before is applied here: reads after it see that. Answers with the log index they reflect at
+    /// the least.
     ///
     /// # Errors
     /// [`Code::Unavailable`] when this node does not lead or finds no quorum, [`Code::Timeout`].

@@ -6,8 +6,8 @@ use super::wire::{self, Envelope, Request, Response};
 use crate::base::error::{Code, Error, Result};
 use openraft::storage::Snapshot;
 
-/// Takes the requests that a transport brings from other nodes. The transport has made sure that they come from
-/// members of the cluster.
+/// Takes the requests that a transport brings from other nodes. The transport has made sure that
+/// they come from members of the cluster.
 #[derive(Clone)]
 pub struct Inbox {
     pub(super) raft: Raft,
@@ -19,8 +19,9 @@ impl Inbox {
     /// Answers a request.
     ///
     /// # Errors
-    /// [`Code::Invalid`] for bytes that are no request, [`Code::Forbidden`] when it is meant for another cluster or
-    /// node, [`Code::Unavailable`] when this node is stopping or its database has failed.
+    /// [`Code::Invalid`] for bytes that are no request, [`Code::Forbidden`] when it is meant for
+    /// another cluster or node, [`Code::Unavailable`] when this node is stopping or its database
+    /// has failed.
     pub async fn handle(&self, request: &[u8]) -> Result<Vec<u8>> {
         let response = match self.open(request)? {
             Request::Append(form) => {

@@ -1,5 +1,5 @@
-//! The whole state as a sequence of chunks: read from one view of the database, checked on arrival, installed in one
-//! synced transaction.
+//! The whole state as a sequence of chunks: read from one view of the database, checked on arrival,
+//! installed in one synced transaction.
 
 use super::log::io_error;
 use super::record::{self, IdRecord, StoredMembersRecord};
@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 
 /// How large a chunk is, roughly; one key with its value is never divided.
 const CHUNK_BYTES: usize = 256 << 10;
-/// How large a snapshot from another node may be, in bytes: it is held in memory until it is known to be whole.
+/// How large a snapshot from another node may be, in bytes: it is held in memory until it is known
+/// to be whole.
 pub const SNAPSHOT_BYTES_MAX: usize = 512 << 20;
 
 /// A snapshot's content, as encoded chunks.
@@ -74,7 +75,8 @@ pub(super) fn applied(view: &RaftView) -> Result<(Option<LogId>, StoredMembershi
     Ok((id, members))
 }
 
-/// The state as it is now: which entry it goes up to, and its content, read while the chunks are taken.
+/// The state as it is now: which entry it goes up to, and its content, read while the chunks are
+/// taken.
 pub(super) fn take(store: &RaftStore) -> Result<(SnapshotMeta, Chunks)> {
     let view = store.view()?;
     let (last_log_id, last_membership) = applied(&view)?;

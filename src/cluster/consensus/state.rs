@@ -1,7 +1,7 @@
 //! The replicated key-value state: what committed entries make of it.
 //!
-//! Applying is written behind the log. The state in the database is its own snapshot at any time, so taking one is
-//! reading which entry was applied last.
+//! Applying is written behind the log. The state in the database is its own snapshot at any time,
+//! so taking one is reading which entry was applied last.
 
 use super::command::{Answer, Batch, Command, Op};
 use super::log::io_error;
@@ -38,7 +38,8 @@ pub(super) fn epoch_decode(bytes: Option<&[u8]>) -> Result<u64> {
 }
 
 impl State {
-    /// The state in that database. `epoch` is set to the newest applied epoch, now and after every change.
+    /// The state in that database. `epoch` is set to the newest applied epoch, now and after every
+    /// change.
     pub(super) fn open(store: Arc<RaftStore>, epoch: Arc<AtomicU64>) -> Result<Self> {
         let stored = store.view()?.meta(meta::EPOCH)?;
         epoch.store(epoch_decode(stored.as_deref())?, Ordering::Release);
@@ -129,7 +130,9 @@ struct Apply {
 
 impl Job<RaftSpace> for Apply {
     fn mode(&self) -> Mode {
-        Mode::Behind
+        // Appends touch the log only, applies never; installing a snapshot waits for its turn in
+        // the same task.
+        Mode::Aside
     }
 
     fn bytes(&self) -> usize {
@@ -180,7 +183,8 @@ impl Job<RaftSpace> for Apply {
                 }
             }
         }
-        // On a failure the proposers' responders are dropped unanswered: to them the outcome is unknown.
+        // On a failure the proposers' responders are dropped unanswered: to them the outcome is
+        // unknown.
         let _ = self.reply.send(outcome);
     }
 }

@@ -1,4 +1,5 @@
-//! What nodes say to each other about the log: one request, one response, each with a schema number.
+//! What nodes say to each other about the log: one request, one response, each with a schema
+//! number.
 
 use super::record::{self, EntryRecord, IdRecord, StoredMembersRecord, VoteRecord};
 use super::types::{LogId, SnapshotMeta, Types, Vote};
