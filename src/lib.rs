@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod base;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod framework;
