@@ -9,6 +9,7 @@ use crate::base::units::parse_duration;
 use crate::framework::http::{Ask, Http, HttpOptions};
 use clap::Parser;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// The exit code when no leader was found; as the original's.
@@ -30,6 +31,33 @@ pub struct ResolveOptions {
     pub verbose: Option<bool>,
     /// host:port, zk://host1,host2/path or file:///path.
     pub masters: Vec<String>,
+}
+
+/// Runs `mesos-resolve`; the first argument is its name.
+pub fn main(args: Vec<String>) -> ExitCode {
+    let options = match ResolveOptions::try_parse_from(args) {
+        Ok(options) => options,
+        Err(e) => {
+            let code = if e.use_stderr() { USAGE } else { 0 };
+            // There is nowhere else to say it.
+            let _ = e.print();
+            return exit(code);
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+            exit(runtime.block_on(run(&options, &mut stdout, &mut stderr)))
+        }
+        Err(e) => {
+            eprintln!("cannot start the I/O runtime: {e}");
+            exit(USAGE)
+        }
+    }
+}
+
+fn exit(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 /// Looks for the leader; returns the exit code.

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::routing::get;
 use clap::Parser as _;
 use mesolith::base::explain::{Explanation, Refusal as Rule};
-use mesolith::cli::execute::{ExecuteOptions, LocalCluster, World, run};
+use mesolith::cli::execute::{ExecuteOptions, World, run};
 use mesolith::cli::resolve;
 use mesolith::framework::server::Refusal;
 use mesolith::mesos::make::scalar;
@@ -127,7 +127,7 @@ async fn execute(
     args: &[&str],
     interrupts: mpsc::Receiver<()>,
     default_master: &str,
-    local: Option<String>,
+    local: bool,
     script: impl Future<Output = ()>,
 ) -> Ended {
     let args = [&["mesos-execute", "--name=t"], args].concat();
@@ -137,10 +137,7 @@ async fn execute(
         stdout: &mut out,
         stderr: &mut err,
         interrupts,
-        local: local.map(|master| -> mesolith::cli::execute::run::StartLocal {
-            let stop = Box::pin(async {});
-            Box::new(|| Box::pin(async { Ok(LocalCluster { master, stop }) }))
-        }),
+        local,
         user: "me".into(),
         default_master: default_master.into(),
     };
@@ -174,7 +171,7 @@ async fn a_task_runs_and_its_output_and_exit_code_are_shown() {
             cluster.called(call::Type::Teardown).await;
         };
         let args = [&*master, "--command=x", content_type];
-        let ended = execute(&args, never(), "", None, script).await;
+        let ended = execute(&args, never(), "", false, script).await;
         assert_eq!(ended.code, 3, "{}", ended.err);
         assert_eq!(ended.err, "oops\n");
         let without: String = ended.out.replace("hello ü\n", "").replace("bye\n", "");
@@ -206,7 +203,7 @@ async fn long_output_comes_whole() {
         cluster.write("stderr", "");
         cluster.update(TaskState::TaskFinished, Some("Command exited with status 0"));
     };
-    let ended = execute(&[&master, "--command=x"], never(), "", None, script).await;
+    let ended = execute(&[&master, "--command=x"], never(), "", false, script).await;
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
     assert!(ended.out.contains(&text));
 }
@@ -224,7 +221,7 @@ async fn it_says_why_no_offer_fits() {
         interrupt.send(()).await.unwrap();
         cluster.called(call::Type::Teardown).await;
     };
-    let ended = execute(&[&master, "--command=x"], interrupts, "", None, script).await;
+    let ended = execute(&[&master, "--command=x"], interrupts, "", false, script).await;
     assert_eq!(ended.code, 130);
     for line in [
         "cpus:1 needed, largest offered: cpus:0.5 (1 of 1 offers have too little)",
@@ -253,7 +250,7 @@ async fn an_interrupt_kills_the_task() {
         cluster.update(TaskState::TaskKilled, Some("Command terminated with signal Terminated"));
         cluster.called(call::Type::Teardown).await;
     };
-    let ended = execute(&[&master, "--command=x"], interrupts, "", None, script).await;
+    let ended = execute(&[&master, "--command=x"], interrupts, "", false, script).await;
     assert_eq!(ended.code, 130, "{}", ended.err);
     assert!(ended.out.contains("Asked to kill task 't' on agent 'S0'"));
 }
@@ -266,10 +263,10 @@ async fn an_error_event_and_wrong_flags_give_125() {
         cluster.master.subscribed(0).await;
         cluster.master.send(crate::scripted::error("Framework has been removed"));
     };
-    let ended = execute(&[&master, "--command=x"], never(), "", None, script).await;
+    let ended = execute(&[&master, "--command=x"], never(), "", false, script).await;
     assert_eq!(ended.code, 125);
     assert_eq!(ended.err, "Received an ERROR event: Framework has been removed\n");
-    let ended = execute(&[&master], never(), "", None, async {}).await;
+    let ended = execute(&[&master], never(), "", false, async {}).await;
     assert_eq!(ended.code, 125);
     assert!(ended.err.starts_with("Missing required option --command\n"));
 }
@@ -277,13 +274,16 @@ async fn an_error_event_and_wrong_flags_give_125() {
 #[tokio::test]
 async fn without_a_master_it_offers_a_cluster_of_its_own() {
     let gone = serve(Router::new()).await.address.clone();
-    let ended = execute(&["--command=x"], never(), &gone, Some(String::new()), async {}).await;
+    let ended = execute(&["--command=x"], never(), &gone, true, async {}).await;
     assert_eq!(ended.code, 125);
-    assert!(
-        ended.err.contains("none answers on") && ended.err.contains("--local"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("none answers on"), "{}", ended.err);
+    assert!(ended.err.contains("--local"), "{}", ended.err);
+    let ended = execute(&["--command=x"], never(), &gone, false, async {}).await;
+    assert!(!ended.err.contains("--local"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn the_default_master_is_taken_if_it_answers() {
     let cluster = Cluster::new().await;
     let script = async {
         cluster.master.subscribed(0).await;
@@ -294,8 +294,7 @@ async fn without_a_master_it_offers_a_cluster_of_its_own() {
         cluster.update(TaskState::TaskFinished, None);
     };
     let address = cluster.http.address.clone();
-    let args = ["--local", "--command=x"];
-    let ended = execute(&args, never(), "", Some(address), script).await;
+    let ended = execute(&["--command=x"], never(), &address, true, script).await;
     assert_eq!(ended.code, 0, "{}", ended.err);
 }
 
@@ -353,6 +352,6 @@ async fn a_refusal_is_told() {
     let cluster = Cluster::new().await;
     cluster.master.refuse_subscribe(Refusal::new(403, "not you"));
     let master = format!("--master={}", cluster.http.address);
-    let ended = execute(&[&master, "--command=x"], never(), "", None, async {}).await;
+    let ended = execute(&[&master, "--command=x"], never(), "", false, async {}).await;
     assert_eq!((ended.code, ended.err.as_str()), (125, "the master refused: not you\n"));
 }

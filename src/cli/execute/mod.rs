@@ -14,6 +14,7 @@
 pub mod container;
 pub mod core;
 pub mod lines;
+mod main;
 pub mod options;
 pub mod output;
 pub mod plan;
@@ -24,7 +25,8 @@ mod shortfall;
 mod tests;
 
 pub use options::ExecuteOptions;
-pub use run::{LocalCluster, World, run};
+pub use main::main;
+pub use run::{World, run};
 
 /// The exit code for a failure of this program, not of the task.
 pub const OWN_FAILURE: i32 = 125;

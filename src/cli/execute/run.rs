@@ -11,7 +11,6 @@ use crate::base::time::Mono;
 use crate::framework::http::{Ask, Authorization, Http, HttpOptions};
 use crate::framework::masters::{self, Named};
 use crate::framework::scheduler::{Endpoint, Port, PortEvents};
-use crate::framework::server::BoxFuture;
 use crate::mesos::v1::FrameworkId;
 use std::io::Write;
 use std::sync::Arc;
@@ -29,17 +28,6 @@ const TEARDOWN_WITHIN: Duration = Duration::from_secs(5);
 /// How many pieces of output wait to be shown.
 const OUTPUT_MAX: usize = 64;
 
-/// A cluster brought up for one task.
-pub struct LocalCluster {
-    /// `host:port` of its master.
-    pub master: String,
-    /// Takes it down.
-    pub stop: BoxFuture<()>,
-}
-
-/// Brings a cluster up; given by whoever puts the program together.
-pub type StartLocal = Box<dyn FnOnce() -> BoxFuture<Result<LocalCluster>> + Send>;
-
 /// The world around one run.
 pub struct World<'a> {
     /// Standard output.
@@ -48,8 +36,8 @@ pub struct World<'a> {
     pub stderr: &'a mut (dyn Write + Send),
     /// One message for each Ctrl-C.
     pub interrupts: mpsc::Receiver<()>,
-    /// How `--local` is done; `None` where it cannot be.
-    pub local: Option<StartLocal>,
+    /// Whether the caller can do `--local`, so that it may be offered.
+    pub local: bool,
     /// Who runs this program.
     pub user: String,
     /// Asked when no master is named; [`DEFAULT_MASTER`] but in tests.
@@ -83,8 +71,8 @@ pub async fn run(mut options: ExecuteOptions, mut world: World<'_>) -> i32 {
             return OWN_FAILURE;
         }
     };
-    let (masters, stop) = match find_masters(&options, &mut world).await {
-        Ok(found) => found,
+    let masters = match find_masters(&options, &world).await {
+        Ok(masters) => masters,
         Err(error) => {
             world.note(&error.cause);
             if let Some(hint) = &error.hint {
@@ -93,7 +81,7 @@ pub async fn run(mut options: ExecuteOptions, mut world: World<'_>) -> i32 {
             return OWN_FAILURE;
         }
     };
-    let code = match client(&plan, masters) {
+    match client(&plan, masters) {
         Ok(http) => {
             let output = Arc::new(HttpOutput::new(http.clone()));
             run_at(plan, http, output, &mut world).await
@@ -102,11 +90,7 @@ pub async fn run(mut options: ExecuteOptions, mut world: World<'_>) -> i32 {
             world.note(&error.cause);
             OWN_FAILURE
         }
-    };
-    if let Some(stop) = stop {
-        stop.await;
     }
-    code
 }
 
 fn client(plan: &Plan, masters: Vec<String>) -> Result<Http> {
@@ -117,31 +101,24 @@ fn client(plan: &Plan, masters: Vec<String>) -> Result<Http> {
     Http::new(HttpOptions { masters, codec: plan.codec, authorization })
 }
 
-async fn find_masters(
-    options: &ExecuteOptions,
-    world: &mut World<'_>,
-) -> Result<(Vec<String>, Option<BoxFuture<()>>)> {
+async fn find_masters(options: &ExecuteOptions, world: &World<'_>) -> Result<Vec<String>> {
     if let Some(text) = &options.master {
-        return read_masters(text).map(|hosts| (hosts, None));
+        return read_masters(text);
     }
     if options.local {
-        let Some(start) = world.local.take() else {
-            return Err(Error::new(Code::Invalid, "--local cannot be used here")
-                .hint("name a master with --master=HOST:PORT"));
-        };
-        let cluster = start().await.map_err(|e| e.context("the local cluster did not start"))?;
-        return Ok((vec![cluster.master], Some(cluster.stop)));
+        return Err(Error::new(Code::Invalid, "--local cannot be used here")
+            .hint("name a master with --master=HOST:PORT"));
     }
     let default = world.default_master.clone();
     let connecting = tokio::net::TcpStream::connect(&default);
     match tokio::time::timeout(DEFAULT_MASTER_WITHIN, connecting).await {
-        Ok(Ok(_)) => Ok((vec![default], None)),
+        Ok(Ok(_)) => Ok(vec![default]),
         _ => {
             let cause = format!("no master is named, and none answers on {default}");
             let with = "name one with --master=HOST:PORT";
             let hint = match world.local {
-                Some(_) => format!("{with}, or run the task on a cluster of its own with --local"),
-                None => with.to_string(),
+                true => format!("{with}, or run the task on a cluster of its own with --local"),
+                false => with.to_string(),
             };
             Err(Error::new(Code::Unavailable, cause).hint(hint))
         }
