@@ -85,22 +85,34 @@ struct Tables {
 
 struct Shape {
     required: Vec<(i32, String)>,
-    children: Vec<(i32, String)>,
+    /// Number, name, whether repeated, message type.
+    children: Vec<(i32, String, bool, String)>,
+    /// Number and Rust type of each required enum.
+    closed: Vec<(i32, String)>,
 }
 
 impl Tables {
     fn shape(&mut self, path: &str, message: &DescriptorProto) {
+        let type_name =
+            |f: &FieldDescriptorProto| f.type_name().trim_start_matches('.').to_string();
         let required = message.field.iter().filter(|f| f.label() == Label::Required);
         let children = message.field.iter().filter(|f| f.r#type() == Type::Message);
-        self.shapes.insert(
-            path.trim_start_matches('.').to_string(),
-            Shape {
-                required: required.map(|f| (f.number(), f.name().to_string())).collect(),
-                children: children
-                    .map(|f| (f.number(), f.type_name().trim_start_matches('.').to_string()))
-                    .collect(),
-            },
-        );
+        let shape = Shape {
+            required: required.clone().map(|f| (f.number(), f.name().to_string())).collect(),
+            children: children
+                .map(|f| {
+                    let repeated = f.label() == Label::Repeated;
+                    (f.number(), f.name().to_string(), repeated, type_name(f))
+                })
+                .collect(),
+            closed: required
+                .filter(|f| f.r#type() == Type::Enum)
+                .map(|f| (f.number(), rust_path(f.type_name())))
+                .collect(),
+        };
+        // The walker counts fields in arrays and masks of this size.
+        assert!(shape.required.len() <= 64 && shape.children.len() <= 64, "{path} is too wide");
+        self.shapes.insert(path.trim_start_matches('.').to_string(), shape);
     }
 
     fn enumeration(&mut self, path: &str, _: &EnumDescriptorProto) {
@@ -119,12 +131,17 @@ impl Tables {
             self.shapes.keys().enumerate().map(|(i, k)| (k.as_str(), i)).collect();
         let mut out = String::from("pub(crate) static SHAPES: &[Shape] = &[\n");
         for (name, shape) in &self.shapes {
-            let children: Vec<_> =
-                shape.children.iter().map(|(n, t)| (*n, index[t.as_str()])).collect();
+            let children: Vec<_> = (shape.children.iter())
+                .map(|(number, name, repeated, of)| (*number, name, *repeated, index[of.as_str()]))
+                .collect();
+            let closed: Vec<_> = (shape.closed.iter())
+                .map(|(number, rust)| format!("({number}, |v| {rust}::try_from(v).is_ok())"))
+                .collect();
             writeln!(
                 out,
-                "    Shape {{ name: {name:?}, required: &{:?}, children: &{:?} }},",
-                shape.required, children
+                "    Shape {{ name: {name:?}, required: &{:?}, children: &{children:?}, closed: &[{}] }},",
+                shape.required,
+                closed.join(", ")
             )
             .expect("writing to a string cannot fail");
         }
@@ -208,8 +225,9 @@ fn default_writer(full: &str, field: &FieldDescriptorProto, kind: &str, t: &mut 
     writeln!(
         t.defaults,
         "pub(crate) fn {function}<S: serde::Serializer>(v: &Option<{rust}>, s: S) -> \
-         Result<S::Ok, S::Error> {{\n    crate::mesos::json::{kind}::write(&v.clone()\
-         .unwrap_or_else(|| {value}), s)\n}}"
+         Result<S::Ok, S::Error> {{\n    match v {{\n        \
+         Some(v) => crate::mesos::json::{kind}::write(v, s),\n        \
+         None => crate::mesos::json::{kind}::write(&{value}, s),\n    }}\n}}"
     )
     .expect("writing to a string cannot fail");
     function

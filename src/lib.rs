@@ -8,6 +8,7 @@
 //! - [`telemetry`]: logging and metrics. Imports `base`.
 //! - [`security`]: who is asking, and whether to listen at all. Imports `base`.
 //! - [`http`]: what every HTTP face shares. Imports `base`, `mesos`, `security`, `telemetry`.
+//! - [`agent`]: runs tasks in containers on one machine.
 
 pub mod agent;
 pub mod base;
@@ -21,3 +22,4 @@ pub mod master;
 pub mod mesos;
 pub mod security;
 pub mod telemetry;
+pub mod store;

@@ -1,4 +1,5 @@
-//! Durations and sizes as Mesos writes them in flags, queries and configuration: `5secs`, `10mins`, `64MB`.
+//! Durations and sizes as Mesos writes them in flags, queries and configuration: `5secs`, `10mins`,
+//! `64MB`.
 //!
 //! Values only. A duration here is never negative; the texts of refusals are Mesos's.
 
@@ -76,8 +77,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_nanos(total as u64))
 }
 
-/// Prints a duration as Mesos does: in its own unit when that is a whole number or nothing smaller is, else one unit
-/// down (`10days`, not `1.428…weeks`).
+/// Prints a duration as Mesos does: in its own unit when that is a whole number or nothing smaller
+/// is, else one unit down (`10days`, not `1.428…weeks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MesosDuration(pub Duration);
 

@@ -2,8 +2,9 @@
 
 use super::reply::{self, default_body};
 use super::serve::Peer;
-use crate::security::{Authenticator, Principal, Verdict};
-use crate::telemetry::Counter;
+use crate::base::error::Error;
+use crate::security::{Authenticator, HttpAuthentication, Principal, Verdict};
+use crate::telemetry::{Counter, Metrics};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
@@ -37,11 +38,26 @@ struct Inner {
 }
 
 impl Realm {
-    /// A realm in which any of the authenticators may establish the principal; with none, everybody is let in and
-    /// has no principal. `refused` counts 401 and 429 answers.
+    /// A realm in which any of the authenticators may establish the principal; with none, everybody
+    /// is let in and has no principal. `refused` counts 401 and 429 answers.
     pub fn new(name: &str, authenticators: Vec<Arc<dyn Authenticator>>, refused: Counter) -> Self {
         let (name, failures) = (name.to_owned(), Mutex::default());
         Self(Arc::new(Inner { name, authenticators, failures, refused }))
+    }
+
+    /// The realm as the options have it; `asks` is the option for its kind. Its refusals are
+    /// counted as `http/<name>/refused`.
+    ///
+    /// # Errors
+    /// When it asks and there are no credentials.
+    pub fn configured(
+        name: &str,
+        asks: bool,
+        options: &HttpAuthentication,
+        metrics: &Metrics,
+    ) -> Result<Self, Error> {
+        let refused = metrics.counter(&format!("http/{name}/refused"));
+        Ok(Self::new(name, options.authenticators(name, asks)?, refused))
     }
 
     /// A realm that asks nobody.
@@ -54,8 +70,8 @@ impl Realm {
         !self.0.authenticators.is_empty()
     }
 
-    /// Puts these handlers into the realm: they are reached only by whom it lets in. The [`Principal`] is among the
-    /// request's extensions (`Option<Extension<Principal>>`).
+    /// Puts these handlers into the realm: they are reached only by whom it lets in. The
+    /// [`Principal`] is among the request's extensions (`Option<Extension<Principal>>`).
     pub fn protect(&self, handlers: MethodRouter) -> MethodRouter {
         if !self.asks() {
             return handlers;

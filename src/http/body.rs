@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use std::io::Read as _;
 use std::time::Duration;
 
-/// The largest request body, in bytes, as sent and as inflated, unless the server is told otherwise.
+/// The largest request body, in bytes, as sent and as inflated, unless the server is told
+/// otherwise.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long a sender may pause within a body.
@@ -44,8 +45,8 @@ pub(super) fn too_large(limit: usize) -> Refusal {
 /// Reads the whole body, inflating `Content-Encoding: gzip`.
 ///
 /// # Errors
-/// 413 over the limit (as sent or inflated), 408 when the sender pauses too long, 415 for another encoding, 400 for
-/// a broken one.
+/// 413 over the limit (as sent or inflated), 408 when the sender pauses too long, 415 for another
+/// encoding, 400 for a broken one.
 pub async fn read(headers: &HeaderMap, body: Body, limit: BodyLimit) -> Result<Bytes, Refusal> {
     let gzip = match headers.get(CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase()) {
         None => false,

@@ -16,16 +16,11 @@ const GZIP_BYTES_MIN: u64 = 1024;
 /// Answers from this size on are compressed on a thread of their own.
 const GZIP_INLINE_BYTES: usize = 64 * 1024;
 
-/// A response extension: the body is a file or a stream, though its length is known.
-#[derive(Clone, Copy, Debug)]
-pub struct NoCompression;
-
 /// Compresses a whole answer of at least 1024 bytes without an encoding of its own.
 pub(super) async fn gzip(response: Response) -> Response {
     let size = response.body().size_hint().exact();
     let skip = size.is_none_or(|size| size < GZIP_BYTES_MIN)
         || response.headers().contains_key(CONTENT_ENCODING)
-        || response.extensions().get::<NoCompression>().is_some()
         || response.status() == 206;
     if skip {
         return response;

@@ -1,4 +1,5 @@
-//! What one connection is doing, so that a slow request head is told from an idle client and from a running answer.
+//! What one connection is doing, so that a slow request head and a reader that has stopped are told
+//! from an idle client and from a running answer.
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
@@ -37,23 +38,69 @@ impl Drop for Busy {
     }
 }
 
-/// A socket that gives up when a request head does not become complete in time. Idle connections and running requests
-/// are not its business.
+/// A deadline that may be running.
 #[derive(Debug)]
-pub(super) struct HeadWatch<T> {
-    io: T,
-    phase: Phase,
+struct Deadline {
     limit: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
+    running: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> HeadWatch<T> {
-    pub(super) fn new(io: T, phase: Phase, limit: Duration) -> Self {
-        Self { io, phase, limit, deadline: None }
+impl Deadline {
+    fn start(&mut self) {
+        if self.running.is_none() {
+            self.running = Some(Box::pin(tokio::time::sleep(self.limit)));
+        }
+    }
+
+    fn stop(&mut self) {
+        self.running = None;
+    }
+
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        self.running.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
+/// A socket that gives up when a request head does not become complete in time, and when the other
+/// side takes nothing of what is to be written. Idle connections and running requests are not its
+/// business.
+#[derive(Debug)]
+pub(super) struct Watched<T> {
+    io: T,
+    phase: Phase,
+    head: Deadline,
+    stall: Deadline,
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(io: T, phase: Phase, head: Duration, stall: Duration) -> Self {
+        let deadline = |limit| Deadline { limit, running: None };
+        Self { io, phase, head: deadline(head), stall: deadline(stall) }
+    }
+
+    /// Passes on the outcome of a write, unless nothing has gone out for too long.
+    fn written<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if polled.is_ready() {
+            self.stall.stop();
+            return polled;
+        }
+        self.stall.start();
+        if self.stall.is_over(cx) {
+            return late("the other side has stopped reading");
+        }
+        Poll::Pending
+    }
+}
+
+fn late<R>(what: &'static str) -> Poll<io::Result<R>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, what)))
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -66,35 +113,35 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
             // Bytes while idle begin a head.
             let (from, to) = (Ordering::AcqRel, Ordering::Acquire);
             if this.phase.0.compare_exchange(IDLE, HEAD, from, to).is_ok() {
-                this.deadline =
-                    Some(Box::pin(tokio::time::sleep_until(Instant::now() + this.limit)));
+                this.head.start();
             }
         }
         if this.phase.0.load(Ordering::Acquire) != HEAD {
-            this.deadline = None;
+            this.head.stop();
         }
         // Also when bytes came: a drop at a time does not put the deadline off.
-        if let Some(deadline) = &mut this.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            let late = "the request head was not sent in time";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+        if this.head.is_over(cx) {
+            return late("the request head was not sent in time");
         }
         polled
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.written(cx, polled)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_flush(cx);
+        this.written(cx, polled)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -106,7 +153,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HeadWatch<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.written(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -8,15 +8,17 @@ use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use axum::routing::MethodRouter;
 
-/// What followed the endpoint in the path, decoded: `["dev"]` for `/quota/dev`. A request extension.
+/// What followed the endpoint in the path, decoded: `["dev"]` for `/quota/dev`. A request
+/// extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathRest(pub Vec<String>);
 
 /// The endpoints of one port.
 ///
-/// An *endpoint* takes every path that begins with it, as the original's do (`/api/v1/operator` reaches `/api/v1`),
-/// the longest one first, with or without a process prefix and `.json`. Everything else is an axum router's: there
-/// only percent sequences and superfluous slashes are put right.
+/// An *endpoint* takes every path that begins with it, as the original's do (`/api/v1/operator`
+/// reaches `/api/v1`), the longest one first, with or without a process prefix and `.json`.
+/// Everything else is an axum router's: there only percent sequences and superfluous slashes are
+/// put right.
 #[derive(Clone, Debug, Default)]
 pub struct Face {
     router: Router,
@@ -35,10 +37,12 @@ impl Face {
         self
     }
 
-    /// Adds an endpoint, `/maintenance/schedule`; the path is literal. What follows it in a request is in [`PathRest`].
+    /// Adds an endpoint, `/maintenance/schedule`; the path is literal. What follows it in a request
+    /// is in [`PathRest`].
     ///
     /// # Panics
-    /// Where axum does: when the same endpoint is added twice. A matter of how the program is written, not of input.
+    /// Where axum does: when the same endpoint is added twice. A matter of how the program is
+    /// written, not of input.
     pub fn endpoint(mut self, path: &str, handlers: MethodRouter) -> Self {
         let segments: Vec<_> =
             path.split('/').filter(|s| !s.is_empty()).map(String::from).collect();
@@ -55,7 +59,8 @@ impl Face {
         self
     }
 
-    /// Adds routes with parameters, wildcards or a fallback of their own: axum's rules, whole paths.
+    /// Adds routes with parameters, wildcards or a fallback of their own: axum's rules, whole
+    /// paths.
     pub fn merge(mut self, router: Router) -> Self {
         self.router = self.router.merge(router);
         self

@@ -1,5 +1,5 @@
-//! What a page of another site may make a browser do here: nothing that writes, and nothing at all under a name that
-//! only pretends to be ours (DNS rebinding).
+//! What a page of another site may make a browser do here: nothing that writes, and nothing at all
+//! under a name that only pretends to be ours (DNS rebinding).
 
 use super::reply::Refusal;
 use axum::http::header::{HOST, ORIGIN};
@@ -36,8 +36,8 @@ impl HostPolicy {
         self
     }
 
-    /// Checks a request. `loopback` is whether the server listens on loopback only: only there can a name that
-    /// resolves to us be told from ours.
+    /// Checks a request. `loopback` is whether the server listens on loopback only: only there can
+    /// a name that resolves to us be told from ours.
     pub(super) fn check(
         &self,
         loopback: bool,
@@ -83,7 +83,8 @@ impl HostPolicy {
     fn check_origin(&self, host: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("null").to_ascii_lowercase();
-        // A browser sets this one itself: the page came from the name it asks, whatever proxies made of it.
+        // A browser sets this one itself: the page came from the name it asks, whatever proxies
+        // made of it.
         let same_site = headers.get("sec-fetch-site").is_some_and(|v| v == "same-origin");
         let known = self.any_origin || self.origins.contains(&origin);
         if same_site || known || host.is_some_and(|host| same_origin(&origin, host)) {

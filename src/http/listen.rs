@@ -12,8 +12,8 @@ const BACKLOG: u32 = 1024;
 /// Listens on an address. `flag` is the option that moves the port, named when it is taken.
 ///
 /// # Errors
-/// [`Code::Conflict`] when the port is taken, naming the process that has it as far as it can be seen;
-/// [`Code::System`] for everything else.
+/// [`Code::Conflict`] when the port is taken, naming the process that has it as far as it can be
+/// seen; [`Code::System`] for everything else.
 pub async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),

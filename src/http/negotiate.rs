@@ -33,8 +33,8 @@ pub fn request_codec(headers: &HeaderMap) -> Result<Codec, Refusal> {
     }
 }
 
-/// The codec the answer is to be in, by `Accept`: JSON wherever it is acceptable (whatever its weight against
-/// protobuf, as the original has it), else protobuf.
+/// The codec the answer is to be in, by `Accept`: JSON wherever it is acceptable (whatever its
+/// weight against protobuf, as the original has it), else protobuf.
 ///
 /// # Errors
 /// 406 when neither is acceptable.
@@ -51,8 +51,8 @@ pub fn accept_codec(headers: &HeaderMap) -> Result<Codec, Refusal> {
     }
 }
 
-/// Whether `Accept` allows the media type: the most specific range that fits decides, unless its weight is zero. No
-/// header, or an empty one, allows everything.
+/// Whether `Accept` allows the media type: the most specific range that fits decides, unless its
+/// weight is zero. No header, or an empty one, allows everything.
 pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let mut best: Option<(u8, bool)> = None;
     let mut ranges = 0;

@@ -1,5 +1,5 @@
-//! Paths before routing: percent sequences, doubled and trailing slashes, process prefixes, `.json`, and the longest
-//! endpoint that a path begins with.
+//! Paths before routing: percent sequences, doubled and trailing slashes, process prefixes,
+//! `.json`, and the longest endpoint that a path begins with.
 
 use super::reply::Refusal;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -85,8 +85,8 @@ impl Routes {
         }
     }
 
-    /// How many segments name an endpoint, and whether the last of them ends in `.json` beside the name. The longest
-    /// endpoint wins; a path that begins with none is left to the router.
+    /// How many segments name an endpoint, and whether the last of them ends in `.json` beside the
+    /// name. The longest endpoint wins; a path that begins with none is left to the router.
     pub(super) fn endpoint(&self, segments: &[String]) -> Option<(usize, Vec<String>)> {
         for length in (1..=segments.len()).rev() {
             let (head, _) = segments.split_at(length);

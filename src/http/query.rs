@@ -13,7 +13,8 @@ const CALLBACK_BYTES_MAX: usize = 100;
 /// How many parameters are kept; the rest of a longer query is not looked at.
 const PARAMETERS_MAX: usize = 256;
 
-/// The parameters of a query string, decoded once; of a repeated name, the last. Usable as an axum extractor.
+/// The parameters of a query string, decoded once; of a repeated name, the last. Usable as an axum
+/// extractor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query(BTreeMap<String, String>);
 
@@ -44,7 +45,8 @@ impl Query {
     /// The callback that `?jsonp=` names.
     ///
     /// # Errors
-    /// 400 when it is no identifier (dots allowed) of at most 100 bytes: anything else could carry a script.
+    /// 400 when it is no identifier (dots allowed) of at most 100 bytes: anything else could carry
+    /// a script.
     pub fn jsonp(&self) -> Result<Option<&str>, Refusal> {
         let Some(callback) = self.get("jsonp") else { return Ok(None) };
         let mut bytes = callback.bytes();

@@ -1,15 +1,16 @@
-//! The server: accepts connections within limits, serves a [`Face`] on each, and stops within a deadline.
+//! The server: accepts connections within limits, serves a [`Face`] on each, and stops within a
+//! deadline.
 
 use super::body::{BODY_BYTES_MAX, BodyLimit, too_large};
 use super::compress;
-use super::connection::{HeadWatch, Held, Phase};
+use super::connection::{Held, Phase, Watched};
 use super::face::Face;
 use super::guard::HostPolicy;
 use super::negotiate::accepts_gzip;
 use super::path::Routes;
 use super::reply::{self, Refusal};
 use crate::base::error::{Code, Error, Result};
-use crate::telemetry::{Counter, Gauge, Metrics};
+use crate::telemetry::{Counter, Gauge, Metrics, Timer};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -21,19 +22,21 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// How large a request head may be, and how much of an answer is gathered before it is written, in bytes.
+/// How large a request head may be, and how much of an answer is gathered before it is written, in
+/// bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How many header lines a request may have.
@@ -41,6 +44,9 @@ const HEADERS_MAX: usize = 100;
 
 /// How long to wait before accepting again when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After how long a silent peer is asked whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// How much a server takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between requests on a connection that is kept open.
     pub idle_timeout: Duration,
+    /// While the other side takes nothing of an answer, or acknowledges nothing.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +73,7 @@ impl Default for Limits {
             body_bytes: BODY_BYTES_MAX,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -84,7 +93,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of that face with default limits. The name is for its metrics: `http/<name>/requests`.
+    /// A server of that face with default limits. The name is for its metrics:
+    /// `http/<name>/requests`.
     pub fn new(name: &str, face: Face) -> Self {
         Self {
             name: name.to_owned(),
@@ -157,7 +167,8 @@ impl Running {
         self.address
     }
 
-    /// Stops accepting, lets running requests end, and cuts what is still there (streams, above all) at the deadline.
+    /// Stops accepting, lets running requests end, and cuts what is still there (streams, above
+    /// all) at the deadline.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.cancel();
         self.tasks.close();
@@ -171,6 +182,8 @@ impl Running {
 #[derive(Debug)]
 struct Counts {
     requests: Counter,
+    /// From a request's head to its answer's.
+    took: Timer,
     /// By the hundreds of the status, from 1xx on.
     responses: [Counter; 5],
     connections: Gauge,
@@ -182,6 +195,7 @@ impl Counts {
         let name = |what: &str| format!("http/{server}/{what}");
         Self {
             requests: metrics.counter(&name("requests")),
+            took: metrics.timer(&name("request")),
             responses: [1, 2, 3, 4, 5]
                 .map(|hundred| metrics.counter(&name(&format!("responses_{hundred}xx")))),
             connections: metrics.gauge(&name("connections")),
@@ -268,10 +282,18 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, running: Running) {
 }
 
 async fn connection(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr, running: Running) {
-    if let Err(e) = socket.set_nodelay(true) {
-        tracing::debug!("{peer}: cannot set TCP_NODELAY: {e}");
+    if let Err(e) = tune(&socket, shared.limits.stall_timeout) {
+        tracing::debug!("{peer}: cannot set the socket's options: {e}");
     }
     converse(shared, socket, peer, running).await;
+}
+
+/// Small writes leave at once; a peer that is gone without a word is found out.
+fn tune(socket: &TcpStream, stall: Duration) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
+    socket.set_tcp_user_timeout(Some(stall))
 }
 
 /// Serves one connection, whatever carries it.
@@ -280,8 +302,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let phase = Phase::default();
-    let io = HeadWatch::new(io, phase.clone(), shared.limits.head_timeout);
-    let idle = shared.limits.idle_timeout;
+    let limits = shared.limits;
+    let io = Watched::new(io, phase.clone(), limits.head_timeout, limits.stall_timeout);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (shared, busy) = (shared.clone(), phase.busy());
         async move {
@@ -293,7 +315,7 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle)
+        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(io), service);
@@ -319,6 +341,7 @@ where
 /// Answers one request: checks, routing, default bodies, compression.
 async fn answer(shared: &Shared, mut request: Request) -> Response {
     shared.counts.requests.inc();
+    let start = Instant::now();
     let method = request.method().clone();
     let gzip = accepts_gzip(request.headers()) && method != Method::HEAD;
     let response = match admit(shared, &mut request) {
@@ -327,6 +350,7 @@ async fn answer(shared: &Shared, mut request: Request) -> Response {
     };
     let response = fill(response, &method);
     shared.counts.answered(response.status());
+    shared.counts.took.record(start.elapsed());
     if gzip { compress::gzip(response).await } else { response }
 }
 

@@ -1,4 +1,5 @@
-//! Event streams: records handed over without waiting, bounded by bytes, each flushed as a chunk of its own.
+//! Event streams: records handed over without waiting, bounded by bytes, each flushed as a chunk of
+//! its own.
 //!
 //! A subscriber that does not read fast enough loses its stream, never the sender its time.
 
@@ -94,7 +95,8 @@ pub struct EventSender(Arc<Shared>);
 #[derive(Debug)]
 pub struct EventBody(Arc<Shared>);
 
-/// A stream that holds at most `limit` bytes for its reader; `overflows` counts those that ended by it.
+/// A stream that holds at most `limit` bytes for its reader; `overflows` counts those that ended by
+/// it.
 pub fn event_stream(
     framing: Framing,
     limit: usize,

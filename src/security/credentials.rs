@@ -44,8 +44,8 @@ impl Credentials {
     /// Reads a file. One that others may read is accepted with a warning, as in Mesos.
     ///
     /// # Errors
-    /// [`Code::System`] when it cannot be read, [`Code::Invalid`] when it is not what it should be. No text of the
-    /// file is in the error.
+    /// [`Code::System`] when it cannot be read, [`Code::Invalid`] when it is not what it should be.
+    /// No text of the file is in the error.
     pub fn load(path: &Path) -> Result<Self> {
         let doing = || format!("cannot read the credentials file '{}'", path.display());
         let system = |e: std::io::Error| Error::new(Code::System, e.to_string()).context(doing());
@@ -69,7 +69,8 @@ impl Credentials {
     /// Reads the file's JSON.
     ///
     /// # Errors
-    /// [`Code::Invalid`]: no JSON of that form, an empty or repeated principal, a colon in one, too many.
+    /// [`Code::Invalid`]: no JSON of that form, an empty or repeated principal, a colon in one, too
+    /// many.
     pub fn parse(json: &[u8]) -> Result<Self> {
         let invalid = |what: String| {
             Err(Error::new(Code::Invalid, what)
@@ -112,7 +113,8 @@ impl Credentials {
         self.0.is_empty()
     }
 
-    /// Whether that secret is the principal's. Takes as long for an unknown principal as for a wrong secret.
+    /// Whether that secret is the principal's. Takes as long for an unknown principal as for a
+    /// wrong secret.
     pub fn check(&self, principal: &str, secret: &str) -> bool {
         let credential = self.0.get(principal);
         let expected = credential.map_or(secret, |c| c.secret.as_str());

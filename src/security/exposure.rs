@@ -3,8 +3,8 @@
 use crate::base::error::{Code, Error, Result};
 use std::net::SocketAddr;
 
-/// Refuses to listen where other machines reach while nobody is asked who they are, unless `insecure` says so.
-/// Whoever reaches these ports runs commands on the machine.
+/// Refuses to listen where other machines reach while nobody is asked who they are, unless
+/// `insecure` says so. Whoever reaches these ports runs commands on the machine.
 ///
 /// # Errors
 /// [`Code::Forbidden`] with what to do instead.

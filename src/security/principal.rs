@@ -42,7 +42,8 @@ pub enum Verdict {
 
 /// Establishes who asks, from the `Authorization` header alone.
 pub trait Authenticator: fmt::Debug + Send + Sync {
-    /// Looks at the header's value. Must not block, and takes as long for a wrong secret as for a right one.
+    /// Looks at the header's value. Must not block, and takes as long for a wrong secret as for a
+    /// right one.
     fn authenticate(&self, authorization: Option<&str>) -> Verdict;
 
     /// Its part of `WWW-Authenticate`.

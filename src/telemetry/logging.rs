@@ -1,4 +1,5 @@
-//! The tracing subscriber: stderr and the log file, with a level that can be changed while the program runs.
+//! The tracing subscriber: stderr and the log file, with a level that can be changed while the
+//! program runs.
 
 use super::logfile::LogFile;
 use crate::base::error::{Code, Error, Result};
@@ -15,7 +16,8 @@ use tracing_subscriber::{Layer, Registry, reload};
 /// The longest time a changed level may last.
 pub const TOGGLE_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-/// How much is logged. Mesos's `--logging_level` names, and the two below INFO that its verbosity numbers mean.
+/// How much is logged. Mesos's `--logging_level` names, and the two below INFO that its verbosity
+/// numbers mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Only what failed.
@@ -134,13 +136,14 @@ struct State {
     until: Option<Instant>,
 }
 
-type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
+pub(crate) type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
 impl Logging {
     /// Starts logging for the whole process.
     ///
     /// # Errors
-    /// [`Code::Invalid`] for a filter that cannot be read, [`Code::Conflict`] when logging has been started before.
+    /// [`Code::Invalid`] for a filter that cannot be read, [`Code::Conflict`] when logging has been
+    /// started before.
     pub fn start(options: LoggingOptions) -> Result<Self> {
         let (logging, subscriber) = Self::build(options)?;
         tracing::subscriber::set_global_default(subscriber)
@@ -148,7 +151,8 @@ impl Logging {
         Ok(logging)
     }
 
-    fn build(options: LoggingOptions) -> Result<(Self, Subscriber)> {
+    /// Logging that is not started yet, and what to start.
+    pub(crate) fn build(options: LoggingOptions) -> Result<(Self, Subscriber)> {
         let filter = filter(options.level, options.filter.as_deref())?;
         let (filter, handle) = reload::Layer::new(filter);
         let stderr = (!options.quiet).then(|| lines(std::io::stderr, options.format));
@@ -171,14 +175,19 @@ impl Logging {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).level
     }
 
+    /// The level that holds when nothing was changed.
+    pub fn usual(&self) -> Level {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).usual.0
+    }
+
     /// How long a changed level will still last.
     pub fn remaining(&self) -> Option<Duration> {
         let until = self.state.lock().unwrap_or_else(PoisonError::into_inner).until?;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
-    /// Changes the level for a while, at most [`TOGGLE_MAX`]; a later change replaces an earlier one. Must be called
-    /// within a tokio runtime, which changes it back.
+    /// Changes the level for a while, at most [`TOGGLE_MAX`]; a later change replaces an earlier
+    /// one. Must be called within a tokio runtime, which changes it back.
     ///
     /// # Errors
     /// [`Code::Internal`] when the subscriber has gone.

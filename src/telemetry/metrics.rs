@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How many names one registry holds. A further name is not shown, and counted under `metrics/names_refused`.
+/// How many names one registry holds. A further name is not shown, and counted under
+/// `metrics/names_refused`.
 pub const METRIC_NAMES_MAX: usize = 64 * 1024;
 
 /// A number that only grows.
@@ -65,7 +66,8 @@ pub(super) enum Metric {
     Timer(Timer),
 }
 
-/// The registry. Names are Mesos's (`master/uptime_secs`); asking for a name again gives the same metric.
+/// The registry. Names are Mesos's (`master/uptime_secs`); asking for a name again gives the same
+/// metric.
 #[derive(Clone, Default)]
 pub struct Metrics {
     named: Arc<Mutex<BTreeMap<String, Metric>>>,
@@ -100,7 +102,8 @@ impl Metrics {
         }
     }
 
-    /// A gauge whose value is asked for at each snapshot; replaces one of the same name. It must not block.
+    /// A gauge whose value is asked for at each snapshot; replaces one of the same name. It must
+    /// not block.
     pub fn gauge_fn(&self, name: &str, pull: impl Fn() -> f64 + Send + Sync + 'static) {
         let metric = Metric::Pull(Arc::new(pull));
         self.register(name, || metric.clone());
@@ -134,8 +137,8 @@ impl Metrics {
         self
     }
 
-    /// All values by name, as `/metrics/snapshot` shows them: sorted, timers spread out into their statistics.
-    /// Gauges not asked within `timeout` are left out.
+    /// All values by name, as `/metrics/snapshot` shows them: sorted, timers spread out into their
+    /// statistics. Gauges not asked within `timeout` are left out.
     pub fn snapshot(&self, timeout: Option<Duration>) -> BTreeMap<String, f64> {
         let start = std::time::Instant::now();
         let mut out = BTreeMap::new();
@@ -165,7 +168,8 @@ impl Metrics {
         all
     }
 
-    /// The metric of that name, made if need be. One of another kind under the name stays; the caller gets a loose one.
+    /// The metric of that name, made if need be. One of another kind under the name stays; the
+    /// caller gets a loose one.
     fn register(&self, name: &str, make: impl FnOnce() -> Metric) -> Metric {
         let mut named = self.lock();
         if let Some(there) = named.get(name) {

@@ -1,7 +1,7 @@
 //! Logging and metrics. It observes; what is worth counting is each room's own decision.
 //!
-//! Nothing here is global but the tracing subscriber, of which a process has one: several nodes in one process each
-//! have their own [`Metrics`].
+//! Nothing here is global but the tracing subscriber, of which a process has one: several nodes in
+//! one process each have their own [`Metrics`].
 
 mod logfile;
 mod logging;

@@ -4,8 +4,8 @@ use super::metrics::Metric;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// Writes every metric with its HELP and TYPE. Names are Mesos's with what Prometheus does not allow replaced by `_`
-/// and `mesos_` in front; the HELP line keeps the original.
+/// Writes every metric with its HELP and TYPE. Names are Mesos's with what Prometheus does not
+/// allow replaced by `_` and `mesos_` in front; the HELP line keeps the original.
 pub(super) fn render(all: Vec<(String, Metric)>) -> String {
     let mut out = String::new();
     let mut used = BTreeSet::new();

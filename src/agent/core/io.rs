@@ -116,6 +116,13 @@ pub enum Input {
         /// Or why not.
         result: Result<(), String>,
     },
+    /// The limits of a container were changed.
+    Resized {
+        /// Which.
+        container: ContainerId,
+        /// Or why not.
+        result: Result<(), String>,
+    },
     /// The first process of a container ended.
     Exited {
         /// Which.
@@ -241,6 +248,13 @@ pub enum Act {
         /// Which container.
         container: ContainerId,
     },
+    /// Set new limits (a hard memory limit is never lowered): answered by [`Input::Resized`].
+    Resize {
+        /// Which container.
+        container: ContainerId,
+        /// The new limits.
+        limits: Limits,
+    },
     /// Send a signal to all its processes.
     Signal {
         /// Which container.
@@ -248,7 +262,8 @@ pub enum Act {
         /// The number.
         signal: i32,
     },
-    /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`].
+    /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`], also when there is
+    /// no such container. A `Prepare` or `Create` under way for it is given up first. May be asked again.
     Destroy {
         /// Which container.
         container: ContainerId,

@@ -1,6 +1,213 @@
 //! The agent's decisions, as one deterministic machine: tasks, executors, status-update streams, checkpoints,
 //! recovery, checks, sandbox collection.
 //!
-//! No I/O: containers, executors and the master are known by id; files by path.
+//! No I/O: containers, executors and the master are known by id; files by path. What is to be remembered is written
+//! to the agent's own database before anything that depends on it is done.
 
+mod checks;
+mod command;
+mod container;
+mod environment;
+mod executor_api;
+mod executor_events;
+mod gc;
 pub mod io;
+mod kill;
+pub mod limits;
+pub mod options;
+mod records;
+mod recovery;
+mod registration;
+mod restore;
+mod run;
+mod shutdown;
+mod status;
+pub mod tables;
+#[cfg(test)]
+mod tests;
+mod updates;
+pub mod view;
+mod words;
+
+use crate::base::ids::{AgentId, ContainerId};
+use crate::base::kv::Op;
+use crate::base::rng::Rng;
+use crate::base::time::{Mono, Wall};
+use crate::machine::timers::Timers;
+use crate::machine::{Cx, Effects, Machine};
+use crate::mesos::v1;
+use io::{Act, Input, SessionId};
+use options::Options;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tables::{ExecutorKey, Tables, TaskKey};
+
+pub use updates::{RETRY_MAX, RETRY_MIN, STREAM_MAX};
+
+/// What goes off when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Send the registration again.
+    Register,
+    /// No ping came in time.
+    Ping,
+    /// Executors had their time to come back after a restart.
+    Reconnect,
+    /// Send the head of a stream again.
+    Resend(TaskKey),
+    /// SIGKILL what is left.
+    Kill(TaskKey),
+    /// `max_completion_time` is over.
+    Overtime(TaskKey),
+    /// Do a check (`true`: the health check).
+    Check(TaskKey, bool),
+    /// A custom executor had its time to subscribe.
+    Subscribe(ExecutorKey),
+    /// A custom executor had its time to end itself.
+    Shutdown(ExecutorKey),
+    /// Ask again for a container to be destroyed.
+    Destroy(ContainerId),
+    /// Send a heartbeat.
+    Heartbeat(SessionId),
+    /// Measure the disk.
+    Disk,
+    /// The next sandbox is old enough.
+    Collect,
+}
+
+/// Who this agent is: the record `agent`.
+#[derive(Clone, Debug)]
+struct Identity {
+    info: Arc<v1::AgentInfo>,
+    epoch: u64,
+    boot_id: String,
+}
+
+impl Identity {
+    fn id(&self) -> Option<AgentId> {
+        self.info.id.as_ref().map(|id| AgentId::from(id.value.as_str()))
+    }
+}
+
+/// How the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    /// Told to stop with its tasks.
+    Asked,
+    /// The master does not want it: its id is given up too.
+    Unwanted,
+    /// Done: nothing is decided any more.
+    Stopped,
+}
+
+/// What a handler may know of the world and where it asks for effects.
+struct Step<'a> {
+    now: Mono,
+    wall: Wall,
+    rng: &'a mut Rng,
+    out: &'a mut Effects<AgentCore>,
+}
+
+impl Step<'_> {
+    /// Asks for a durable change.
+    fn write(&mut self, op: Op) {
+        self.out.write(op);
+    }
+
+    /// Asks for an act after all writes so far.
+    fn act(&mut self, act: Act) {
+        self.out.act(act);
+    }
+}
+
+/// The agent's core.
+pub struct AgentCore {
+    options: Options,
+    identity: Identity,
+    master: registration::Link,
+    tables: Tables,
+    streams: updates::Streams,
+    sandboxes: gc::Sandboxes,
+    history: view::History,
+    timers: Timers<Timer>,
+    counters: BTreeMap<&'static str, u64>,
+    /// How many tasks were launched: their order.
+    launches: u64,
+    /// Custom executors still have time to come back: no registration before.
+    reconnecting: bool,
+    stopping: Option<Stopping>,
+}
+
+impl AgentCore {
+    fn count(&mut self, what: &'static str) {
+        *self.counters.entry(what).or_default() += 1;
+    }
+
+    fn handle(&mut self, s: &mut Step<'_>, input: Input) {
+        match input {
+            Input::MasterConnected { link } => self.connected(s, link),
+            Input::MasterLost { link } => self.lost(link),
+            Input::FromMaster { link, message } => self.from_master(s, link, *message),
+            Input::Prepared { container, result } => self.prepared(s, &container, result),
+            Input::Created { container, result } => self.created(s, &container, result),
+            Input::Started { container, result } => self.started(s, &container, result),
+            Input::Resized { container, result } => self.resized(s, &container, result),
+            Input::Exited { container, exit } => self.exited(s, &container, &exit),
+            Input::Destroyed { container } => self.destroyed(s, &container),
+            Input::Checked { container, task_id, health, outcome } => {
+                self.checked(s, &container, &task_id, health, outcome);
+            }
+            Input::ExecutorSubscribe { request, session, call } => {
+                self.subscribe(s, request, session, *call);
+            }
+            Input::ExecutorCall { request, call } => self.executor_call(s, request, *call),
+            Input::ExecutorClosed { session } => self.executor_closed(session),
+            Input::DiskUsage { used } => self.disk_usage(s, used),
+            Input::SandboxRemoved { path, result } => self.sandbox_removed(s, &path, result),
+            Input::Stop { kill_tasks } => self.stop(s, kill_tasks),
+        }
+    }
+
+    fn due(&mut self, s: &mut Step<'_>, timer: Timer) {
+        match timer {
+            Timer::Register => self.register(s),
+            Timer::Ping => self.ping_timeout(s),
+            Timer::Reconnect => self.reconnect_timeout(s),
+            Timer::Resend(key) => self.forward(s, &key),
+            Timer::Kill(key) => self.escalate(s, &key),
+            Timer::Overtime(key) => self.overtime(s, &key),
+            Timer::Check(key, health) => self.check(s, &key, health),
+            Timer::Subscribe(key) => self.subscribe_timeout(s, &key),
+            Timer::Shutdown(key) => self.shutdown_timeout(s, &key),
+            Timer::Destroy(container) => self.destroy_again(s, &container),
+            Timer::Heartbeat(session) => self.heartbeat(s, session),
+            Timer::Disk => self.measure(s),
+            Timer::Collect => self.collect(s),
+        }
+    }
+}
+
+impl Machine for AgentCore {
+    type Input = Input;
+    type Write = Op;
+    type Act = Act;
+
+    fn step(&mut self, cx: &mut Cx<'_>, input: Input, out: &mut Effects<Self>) {
+        if self.stopping != Some(Stopping::Stopped) {
+            let mut s = Step { now: cx.now, wall: cx.wall, rng: cx.rng, out };
+            self.handle(&mut s, input);
+        }
+    }
+
+    fn wake(&mut self, cx: &mut Cx<'_>, out: &mut Effects<Self>) {
+        while self.stopping != Some(Stopping::Stopped) {
+            let Some(timer) = self.timers.pop(cx.now) else { return };
+            let mut s = Step { now: cx.now, wall: cx.wall, rng: cx.rng, out };
+            self.due(&mut s, timer);
+        }
+    }
+
+    fn wake_at(&self) -> Option<Mono> {
+        if self.stopping == Some(Stopping::Stopped) { None } else { self.timers.first() }
+    }
+}

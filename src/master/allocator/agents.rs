@@ -2,11 +2,12 @@
 
 use super::Allocator;
 use super::options::{AgentTraits, Mismatch};
-use super::pool::Dirty;
+use super::pool::{Dirty, Returned};
 use super::vector::Vector;
-use crate::base::ids::{AgentId, FrameworkId};
+use crate::base::ids::{AgentId, FrameworkId, Role};
 use crate::base::resources::Resources;
 use crate::base::time::Mono;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -122,21 +123,21 @@ impl Allocator {
     ) -> Result<(), Mismatch> {
         let Some(slot) = self.pool.find(agent) else { return Ok(()) };
         let Some(member) = self.members.find(framework) else { return Ok(()) };
-        let mut excess = resources.filter(|r| r.allocated_to.is_none());
-        for (role, part) in resources.allocations() {
-            let Some(client) = self.client_of(member, role.as_str()) else {
+        let mut excess = Resources::new();
+        for (role, part) in by_role(resources) {
+            let client = role.as_ref().and_then(|r| self.client_of(member, r.as_str()));
+            let (Some(client), Some(role)) = (client, role) else {
                 excess += &part;
                 continue;
             };
             let part = part.unallocate();
-            let missing = self.give_back(slot, client, &part);
-            excess += &missing.allocate(&role);
-            let returned = if missing.is_empty() { part } else { &part - &missing };
-            if let Some(life) =
-                filter.filter(|_| !returned.is_empty() && self.tree.is_eligible(client))
+            let Returned { back, missing, .. } = self.give_back(slot, client, &part);
+            if !missing.is_empty() {
+                excess += &missing.allocate(&role);
+            }
+            if let Some(life) = filter.filter(|_| !back.is_empty() && self.tree.is_eligible(client))
             {
-                let until = now + life.max(self.filter_life_min);
-                self.filters.add(slot, client, returned, until);
+                self.filters.add(slot, client, back, now + life.max(self.filter_life_min));
             }
         }
         self.pool.mark(slot, Dirty::All);
@@ -225,18 +226,41 @@ impl Allocator {
         self.pool.mark(slot, Dirty::All);
     }
 
-    /// Takes back from a client; answers what it did not hold.
-    pub(super) fn give_back(&mut self, slot: u32, client: u32, part: &Resources) -> Resources {
-        let before = self.held(slot, client);
-        let Some(agent) = self.pool.get_mut(slot) else { return part.clone() };
-        let missing = agent.give_back(client, part);
-        let after = agent.used.get(&client).cloned().unwrap_or_default();
-        self.count_held(slot, client, &before, &after);
-        missing
+    /// Takes back from a client.
+    fn give_back(&mut self, slot: u32, client: u32, part: &Resources) -> Returned {
+        let Some(agent) = self.pool.get_mut(slot) else { return Returned::default() };
+        let returned = agent.give_back(client, part);
+        self.count_returned(slot, client, &returned);
+        returned
+    }
+
+    /// Takes back all that a client holds of an agent.
+    pub(super) fn give_back_all(&mut self, slot: u32, client: u32) {
+        let Some(agent) = self.pool.get_mut(slot) else { return };
+        let returned = agent.give_back_all(client);
+        self.count_returned(slot, client, &returned);
+    }
+
+    fn count_returned(&mut self, slot: u32, client: u32, returned: &Returned) {
+        self.tree.released(client, &returned.less);
+        if returned.ended {
+            self.note_held(slot, client, true, false);
+        }
     }
 
     pub(super) fn client_of(&self, member: u32, role: &str) -> Option<u32> {
         let node = self.tree.find(role)?;
         self.members.get(member)?.clients.get(&node).copied()
     }
+}
+
+/// By role it is allocated to, and what is allocated to nobody. Nearly always it is one.
+fn by_role(resources: &Resources) -> Vec<(Option<Role>, Cow<'_, Resources>)> {
+    let first = resources.iter().next().and_then(|r| r.allocated_to.clone());
+    if first.is_some() && resources.iter().all(|r| r.allocated_to == first) {
+        return vec![(first, Cow::Borrowed(resources))];
+    }
+    let some = resources.allocations().into_iter().map(|(r, part)| (Some(r), Cow::Owned(part)));
+    let none = resources.filter(|r| r.allocated_to.is_none());
+    some.chain((!none.is_empty()).then_some((None, Cow::Owned(none)))).collect()
 }

@@ -107,8 +107,7 @@ impl Allocator {
         }
         for agent in agents {
             for client in &clients {
-                let held = self.held(agent, *client);
-                self.give_back(agent, *client, &held);
+                self.give_back_all(agent, *client);
             }
             self.pool.mark(agent, Dirty::All);
         }

@@ -45,6 +45,19 @@ pub(super) struct Agent {
     dirty: Dirty,
 }
 
+/// What came of giving back.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    /// What the client held of it.
+    pub back: Resources,
+    /// What it did not hold.
+    pub missing: Resources,
+    /// How much less scalars it holds now.
+    pub less: Vector,
+    /// It held something, and holds nothing any more.
+    pub ended: bool,
+}
+
 impl Agent {
     /// Everything that is held, by whomever.
     pub fn used_all(&self) -> Resources {
@@ -99,22 +112,46 @@ impl Agent {
         more
     }
 
-    /// Takes back from a client; answers what it did not hold.
-    pub fn give_back(&mut self, client: u32, part: &Resources) -> Resources {
-        let Some(used) = self.used.get_mut(&client) else { return part.clone() };
-        let excess = if used.contains(part) { Resources::new() } else { part - used };
-        let returned = if excess.is_empty() { part.clone() } else { part - &excess };
-        *used -= &returned;
-        if used.is_empty() {
+    /// Takes back from a client.
+    pub fn give_back(&mut self, client: u32, part: &Resources) -> Returned {
+        let Some(used) = self.used.get_mut(&client) else {
+            return Returned { missing: part.clone(), ..Returned::default() };
+        };
+        if used == part {
+            return self.give_back_all(client);
+        }
+        let missing = if used.contains(part) { Resources::new() } else { part - used };
+        let back = if missing.is_empty() { part.clone() } else { part - &missing };
+        let mut less = Vector::of(used);
+        *used -= &back;
+        less.subtract(&Vector::of(used));
+        let ended = used.is_empty();
+        if ended {
             self.used.remove(&client);
         }
+        self.add_free(back.clone());
+        Returned { back, missing, less, ended }
+    }
+
+    /// Takes back all that a client holds.
+    pub fn give_back_all(&mut self, client: u32) -> Returned {
+        let Some(back) = self.used.remove(&client) else { return Returned::default() };
+        let less = Vector::of(&back);
+        self.add_free(back.clone());
+        Returned { back, missing: Resources::new(), less, ended: true }
+    }
+
+    fn add_free(&mut self, back: Resources) {
         if self.overcommitted {
             self.recount();
-        } else {
-            self.free += &returned.non_shared();
-            self.describe_free();
+            return;
         }
-        excess
+        if self.free.is_empty() && !back.iter().any(|r| r.shared) {
+            self.free = back;
+        } else {
+            self.free += &back.non_shared();
+        }
+        self.describe_free();
     }
 
     /// Whether it has something to offer and may offer it.

@@ -281,6 +281,11 @@ impl Tree {
         self.account(slot, |v| v.add(by), 1);
     }
 
+    /// The client holds less.
+    pub fn released(&mut self, slot: u32, by: &Vector) {
+        self.account(slot, |v| v.subtract(by), 0);
+    }
+
     /// The client holds `has` where it held `had`.
     pub fn changed(&mut self, slot: u32, had: &Vector, has: &Vector) {
         if had == has {

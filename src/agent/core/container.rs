@@ -1,0 +1,282 @@
+//! An executor's container on its way: prepared, created, started, ended, destroyed. Each step waits for the answer
+//! to the one before.
+
+use super::io::{Act, Exit, Launch};
+use super::status::Report;
+use super::tables::{End, ExecutorKey, Phase};
+use super::{AgentCore, Step, Timer, command, records};
+use crate::base::ids::ContainerId;
+use crate::base::kv::Op;
+use crate::mesos::internal::{AgentMessage, ExitedExecutor};
+use crate::mesos::v1::{self, TaskState, task_status::Reason};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a container may take to be destroyed before it is asked again.
+const DESTROY_RETRY: Duration = Duration::from_secs(60);
+
+impl AgentCore {
+    /// Has the sandbox made, unless an old directory above it is being removed just now.
+    pub(super) fn prepare(&mut self, s: &mut Step<'_>, key: &ExecutorKey, launch: Launch) {
+        let Some(executor) = self.tables.executors.get_mut(key) else { return };
+        let launch = Arc::new(launch);
+        executor.limits = launch.limits;
+        executor.launch = Some(launch.clone());
+        if !self.sandboxes.is_being_removed(&launch.sandbox) {
+            s.act(Act::Prepare(launch));
+        }
+    }
+
+    /// The executor of a container that is in this phase.
+    fn in_phase(&self, container: &ContainerId, phase: Phase) -> Option<ExecutorKey> {
+        let key = self.tables.of_container(container)?;
+        (self.tables.executors.get(&key)?.phase == phase).then_some(key)
+    }
+
+    pub(super) fn prepared(
+        &mut self,
+        s: &mut Step<'_>,
+        container: &ContainerId,
+        result: Result<(), String>,
+    ) {
+        let Some(key) = self.in_phase(container, Phase::Preparing) else { return };
+        if let Err(why) = result {
+            return self.fail_launch(s, &key, &why);
+        }
+        // More tasks may have come for a custom executor meanwhile.
+        let limits = self.wanted_limits(&key);
+        let Some(executor) = self.tables.executors.get_mut(&key) else { return };
+        let Some(launch) = executor.launch.take() else { return };
+        executor.phase = Phase::Creating;
+        executor.limits = limits;
+        s.act(Act::Create(Arc::new(Launch { limits, ..(*launch).clone() })));
+    }
+
+    pub(super) fn created(
+        &mut self,
+        s: &mut Step<'_>,
+        container: &ContainerId,
+        result: Result<u32, String>,
+    ) {
+        let Some(key) = self.in_phase(container, Phase::Creating) else { return };
+        match result {
+            Err(why) => self.fail_launch(s, &key, &why),
+            Ok(pid) => {
+                let Some(executor) = self.tables.executors.get_mut(&key) else { return };
+                executor.pid = Some(pid);
+                executor.phase = Phase::Starting;
+                s.act(Act::Start { container: container.clone() });
+            }
+        }
+    }
+
+    pub(super) fn started(
+        &mut self,
+        s: &mut Step<'_>,
+        container: &ContainerId,
+        result: Result<(), String>,
+    ) {
+        let Some(key) = self.in_phase(container, Phase::Starting) else { return };
+        if let Err(why) = result {
+            return self.fail_launch(s, &key, &why);
+        }
+        let Some(executor) = self.tables.executors.get_mut(&key) else { return };
+        executor.phase = Phase::Running;
+        let ending = executor.ending;
+        s.write(records::executor(&key, executor));
+        match self.tables.command_task(&key) {
+            Some(task) => self.command_started(s, &task),
+            None if ending => self.destroy(s, &key),
+            None => {
+                let wait = self.options.executor_registration_timeout;
+                self.timers.set(Timer::Subscribe(key.clone()), s.now + wait);
+                self.fit(s, &key);
+            }
+        }
+    }
+
+    /// The command of a task runs: RUNNING, and its clocks.
+    fn command_started(&mut self, s: &mut Step<'_>, key: &super::tables::TaskKey) {
+        let Some(task) = self.tables.tasks.get_mut(key) else { return };
+        task.started = Some(s.wall);
+        if task.kill.is_some() {
+            s.write(records::state(key, task));
+            return self.terminate(s, key);
+        }
+        self.report(s, key, Report::executor(TaskState::TaskRunning));
+        self.watch(s, key);
+    }
+
+    /// The launch did not come to its end: the tasks fail, what is there of the container goes.
+    pub(super) fn fail_launch(&mut self, s: &mut Step<'_>, key: &ExecutorKey, why: &str) {
+        self.count("container_launch_errors");
+        for task in self.tables.tasks_of(key) {
+            let kill = self.tables.tasks.get(&task).and_then(|t| t.kill.as_ref());
+            let report = match kill {
+                Some(_) => Report::agent(
+                    TaskState::TaskKilled,
+                    Reason::TaskKilledDuringLaunch,
+                    "Task killed during launch",
+                ),
+                None => Report::agent(
+                    TaskState::TaskFailed,
+                    Reason::ContainerLaunchFailed,
+                    format!("Failed to launch container: {why}"),
+                ),
+            };
+            self.report(s, &task, report);
+        }
+        self.destroy(s, key);
+    }
+
+    /// Has the container destroyed; from now on it takes no tasks and nothing it says counts.
+    pub(super) fn destroy(&mut self, s: &mut Step<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.tables.executors.get_mut(key) else { return };
+        if matches!(executor.phase, Phase::Ending | Phase::Gone) {
+            return;
+        }
+        executor.phase = Phase::Ending;
+        executor.ending = true;
+        executor.launch = None;
+        s.write(records::executor(key, executor));
+        let container = executor.container.clone();
+        self.timers.cancel(&Timer::Subscribe(key.clone()));
+        self.timers.cancel(&Timer::Shutdown(key.clone()));
+        self.timers.set(Timer::Destroy(container.clone()), s.now + DESTROY_RETRY);
+        s.act(Act::Destroy { container });
+        self.detach(s, key);
+        self.reconnected(s);
+    }
+
+    /// Has an executor destroyed, for a reason that its remaining tasks are told.
+    pub(super) fn end_executor(
+        &mut self,
+        s: &mut Step<'_>,
+        key: &ExecutorKey,
+        state: TaskState,
+        reason: Reason,
+        message: String,
+    ) {
+        if let Some(executor) = self.tables.executors.get_mut(key) {
+            executor.end.get_or_insert(End { state, reason, message });
+        }
+        self.destroy(s, key);
+    }
+
+    pub(super) fn destroy_again(&mut self, s: &mut Step<'_>, container: &ContainerId) {
+        if self.in_phase(container, Phase::Ending).is_some() {
+            self.count("container_destroy_retries");
+            self.timers.set(Timer::Destroy(container.clone()), s.now + DESTROY_RETRY);
+            s.act(Act::Destroy { container: container.clone() });
+        }
+    }
+
+    pub(super) fn exited(&mut self, s: &mut Step<'_>, container: &ContainerId, exit: &Exit) {
+        let Some(key) = self.tables.of_container(container) else {
+            // Nobody's: a left-over that is being destroyed.
+            s.act(Act::Forget { container: container.clone() });
+            s.act(Act::Destroy { container: container.clone() });
+            return;
+        };
+        if let Some(task) = self.tables.command_task(&key) {
+            let kill = self.tables.tasks.get(&task).and_then(|t| t.kill.clone());
+            self.report(s, &task, command::ended(exit, kill.as_ref()));
+        } else {
+            self.executor_exited(s, &key, Some(exit));
+        }
+        self.destroy(s, &key);
+        s.act(Act::Forget { container: container.clone() });
+    }
+
+    /// A custom executor is gone: its tasks are told so, and the master.
+    fn executor_exited(&mut self, s: &mut Step<'_>, key: &ExecutorKey, exit: Option<&Exit>) {
+        let end = self.tables.executors.get(key).and_then(|e| e.end.clone());
+        let report = match (end, exit.and_then(command::over_memory)) {
+            (Some(end), _) => Report::agent(end.state, end.reason, end.message),
+            (None, Some(report)) => report,
+            (None, None) => {
+                let state = TaskState::TaskFailed;
+                Report::agent(state, Reason::ExecutorTerminated, "Executor terminated")
+            }
+        };
+        for task in self.tables.tasks_of(key) {
+            self.report(s, &task, report.clone());
+        }
+        self.tell_exited(s, key, exit.and_then(|e| e.status));
+    }
+
+    fn tell_exited(&mut self, s: &mut Step<'_>, key: &ExecutorKey, status: Option<i32>) {
+        let Some(link) = self.master.ready() else { return };
+        let Some(executor) = self.tables.executors.get_mut(key) else { return };
+        if executor.command_task || std::mem::replace(&mut executor.told, true) {
+            return;
+        }
+        let exited = ExitedExecutor {
+            framework_id: v1::FrameworkId { value: key.0.as_str().into() },
+            executor_id: v1::ExecutorId { value: key.1.as_str().into() },
+            status,
+        };
+        let message = AgentMessage { exited_executor: Some(exited), ..Default::default() };
+        s.act(Act::ToMaster { link, message: Box::new(message) });
+    }
+
+    pub(super) fn destroyed(&mut self, s: &mut Step<'_>, container: &ContainerId) {
+        let Some(key) = self.in_phase(container, Phase::Ending) else { return };
+        self.timers.cancel(&Timer::Destroy(container.clone()));
+        self.tables.containers.remove(container);
+        if let Some(task) = self.tables.command_task(&key) {
+            // Nobody saw it exit.
+            let end = self.tables.executors.get(&key).and_then(|e| e.end.clone());
+            let kill = self.tables.tasks.get(&task).and_then(|t| t.kill.clone());
+            let report = match end {
+                Some(end) => Report::agent(end.state, end.reason, end.message),
+                None => command::ended(&Exit::default(), kill.as_ref()),
+            };
+            self.report(s, &task, report);
+        } else {
+            self.executor_exited(s, &key, None);
+        }
+        self.over(s, &key);
+    }
+
+    /// Nothing is left but the sandbox and, maybe, statuses to be acknowledged.
+    pub(super) fn over(&mut self, s: &mut Step<'_>, key: &ExecutorKey) {
+        let Some(executor) = self.tables.executors.get_mut(key) else { return };
+        executor.phase = Phase::Gone;
+        s.write(records::executor(key, executor));
+        let (container, path) = (executor.container.clone(), executor.sandbox.clone());
+        s.write(records::sandbox(key, &container, &path, s.wall));
+        self.sandboxes.add(key, container, path, s.wall);
+        self.collect(s);
+        self.executor_done(s, key);
+        self.stopped(s);
+    }
+
+    /// Forgets an executor whose container and tasks are gone.
+    pub(super) fn executor_done(&mut self, s: &mut Step<'_>, key: &ExecutorKey) {
+        let over = self.tables.executors.get(key).is_some_and(|e| e.is_over());
+        if !over || !self.tables.tasks_of(key).is_empty() {
+            return;
+        }
+        if let Some(executor) = self.tables.executors.remove(key) {
+            s.write(Op::delete(records::executor_key(key)));
+            let max = self.options.max_completed_executors_per_framework;
+            self.history.completed_executor(&key.0, &executor, max);
+        }
+        self.framework_done(s, &key.0);
+    }
+
+    /// Forgets a framework that has nothing here any more.
+    pub(super) fn framework_done(&mut self, s: &mut Step<'_>, id: &crate::base::ids::FrameworkId) {
+        let busy = !self.tables.executors_of(id).is_empty()
+            || self.tables.of_framework(id).next().is_some()
+            || self.streams.of_framework(id);
+        if busy {
+            return;
+        }
+        if let Some(framework) = self.tables.frameworks.remove(id) {
+            s.write(Op::delete(records::framework_key(id)));
+            self.history.completed_framework(id, framework.info);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What an operator may set of the agent's decisions. Names and defaults are those of Mesos's flags.
+
+use crate::mesos::v1;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What may change of an agent's resources and attributes while it keeps its id (`--reconfiguration_policy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReconfigurationPolicy {
+    /// Nothing.
+    #[default]
+    Equal,
+    /// More resources, more attributes, a first domain.
+    Additive,
+}
+
+/// The agent's settings.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Host name, port, resources, attributes, domain; its `id` is ignored.
+    pub info: v1::AgentInfo,
+    /// The version it tells the master, digits and dots.
+    pub version: String,
+    /// Names of agent capabilities.
+    pub capabilities: Vec<String>,
+    /// The address tasks and executors reach the agent's HTTP API at (`ip`); also the ip of host-network tasks.
+    pub ip: String,
+    /// Absolute path below which sandboxes are made (`work_dir`).
+    pub work_dir: PathBuf,
+    /// First pause before a registration is sent again (`registration_backoff_factor`).
+    pub registration_backoff_factor: Duration,
+    /// How long a custom executor may take to subscribe (`executor_registration_timeout`).
+    pub executor_registration_timeout: Duration,
+    /// How long it may take to come back after a restart of the agent (`executor_reregistration_timeout`).
+    pub executor_reregistration_timeout: Duration,
+    /// How long an executor may take to end itself (`executor_shutdown_grace_period`).
+    pub executor_shutdown_grace_period: Duration,
+    /// How long executors wait for the agent to come back (`recovery_timeout`); told to them.
+    pub recovery_timeout: Duration,
+    /// Variables of every executor (`executor_environment_variables`).
+    pub executor_environment_variables: BTreeMap<String, String>,
+    /// Told to custom executors as MESOS_HTTP_COMMAND_EXECUTOR (`http_command_executor`).
+    pub http_command_executor: bool,
+    /// Where the sandbox is seen inside a container that has an image (`sandbox_directory`).
+    pub sandbox_directory: String,
+    /// Whether tasks run as the user of the command or framework (`switch_user`); otherwise as the agent's.
+    pub switch_user: bool,
+    /// Whether cpus are also a hard limit (`cgroups_enable_cfs`).
+    pub cgroups_enable_cfs: bool,
+    /// Processes and threads a container may have; none is no limit.
+    pub pids_limit: Option<u64>,
+    /// How long sandboxes are kept at the most (`gc_delay`).
+    pub gc_delay: Duration,
+    /// The part of the disk that is kept free of old sandboxes (`gc_disk_headroom`).
+    pub gc_disk_headroom: f64,
+    /// How often the disk is measured (`disk_watch_interval`).
+    pub disk_watch_interval: Duration,
+    /// Ended executors remembered for each framework (`max_completed_executors_per_framework`).
+    pub max_completed_executors_per_framework: usize,
+    /// What may change while the agent keeps its id (`reconfiguration_policy`).
+    pub reconfiguration_policy: ReconfigurationPolicy,
+}
+
+/// Processes and threads a container may have unless told otherwise: a fork bomb ends here, a big JVM does not.
+pub const PIDS_LIMIT: u64 = 4096;
+
+impl Options {
+    /// Mesos's defaults for an agent that is `info`, reached at `ip`, with its files below `work_dir`.
+    pub fn new(info: v1::AgentInfo, ip: impl Into<String>, work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            info,
+            version: String::new(),
+            capabilities: Vec::new(),
+            ip: ip.into(),
+            work_dir: work_dir.into(),
+            registration_backoff_factor: Duration::from_secs(1),
+            executor_registration_timeout: Duration::from_secs(60),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace_period: Duration::from_secs(5),
+            recovery_timeout: Duration::from_secs(15 * 60),
+            executor_environment_variables: BTreeMap::new(),
+            http_command_executor: false,
+            sandbox_directory: "/mnt/mesos/sandbox".into(),
+            switch_user: true,
+            cgroups_enable_cfs: false,
+            pids_limit: Some(PIDS_LIMIT),
+            gc_delay: Duration::from_secs(7 * 24 * 3600),
+            gc_disk_headroom: 0.1,
+            disk_watch_interval: Duration::from_secs(60),
+            max_completed_executors_per_framework: 150,
+            reconfiguration_policy: ReconfigurationPolicy::Equal,
+        }
+    }
+
+    /// The agent's HTTP API as `ip:port`.
+    pub fn endpoint(&self) -> String {
+        let port = self.info.port.unwrap_or(5051);
+        if self.ip.contains(':') {
+            format!("[{}]:{port}", self.ip)
+        } else {
+            format!("{}:{port}", self.ip)
+        }
+    }
+}

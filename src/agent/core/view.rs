@@ -1,0 +1,257 @@
+//! An immutable picture of the agent between two steps, from which `/state` and its kin are written elsewhere.
+//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept in bounds.
+
+use super::AgentCore;
+use super::tables::{Executor, ExecutorKey, Phase};
+use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
+use crate::base::time::Wall;
+use crate::mesos::v1::{self, TaskState};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Ended frameworks remembered.
+pub const COMPLETED_FRAMEWORKS_MAX: usize = 50;
+/// Ended tasks remembered for each executor.
+pub const COMPLETED_TASKS_MAX: usize = 200;
+
+/// Where an executor stands, in the original's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutorState {
+    /// Its container is on its way, or it has not subscribed yet.
+    Registering,
+    /// It runs.
+    Running,
+    /// It is being ended.
+    Terminating,
+    /// Its container is gone.
+    Terminated,
+}
+
+/// One executor.
+#[derive(Clone, Debug)]
+pub struct ExecutorView {
+    /// With id, name, source, resources, labels, type.
+    pub info: Arc<v1::ExecutorInfo>,
+    /// Made by the agent for a command task.
+    pub command_task: bool,
+    /// Where it stands.
+    pub state: ExecutorState,
+    /// Its container.
+    pub container: ContainerId,
+    /// Pid of the container's first process.
+    pub pid: Option<u32>,
+    /// Absolute path of its sandbox.
+    pub directory: PathBuf,
+    /// When it was accepted.
+    pub launched: Wall,
+    /// Tasks it was given, by id; also ended ones whose last update is not acknowledged.
+    pub tasks: Vec<Arc<v1::Task>>,
+    /// Tasks that wait for it.
+    pub queued_tasks: Vec<Arc<v1::TaskInfo>>,
+    /// Tasks that are done, oldest first.
+    pub completed_tasks: Vec<Arc<v1::Task>>,
+}
+
+/// One framework.
+#[derive(Clone, Debug)]
+pub struct FrameworkView {
+    /// Its id.
+    pub id: FrameworkId,
+    /// As the master told last.
+    pub info: Arc<v1::FrameworkInfo>,
+    /// Executors, by id.
+    pub executors: Vec<Arc<ExecutorView>>,
+    /// Ended executors, oldest first.
+    pub completed_executors: Vec<Arc<ExecutorView>>,
+}
+
+/// The whole picture.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// With its id once it has one.
+    pub agent: Arc<v1::AgentInfo>,
+    /// A master has answered on the present connection.
+    pub registered: bool,
+    /// Custom executors still have time to come back.
+    pub recovering: bool,
+    /// The newest epoch obeyed.
+    pub epoch: u64,
+    /// Frameworks, by id.
+    pub frameworks: Vec<Arc<FrameworkView>>,
+    /// Ended frameworks, oldest first.
+    pub completed_frameworks: Vec<Arc<FrameworkView>>,
+    /// Gauges and counters under their whole names: `slave/tasks_running`, `gc/path_removals_pending` …
+    pub metrics: BTreeMap<String, f64>,
+    /// How old sandboxes may get just now.
+    pub allowed_age: Duration,
+}
+
+/// What has ended, kept in bounds and not stored: a restart forgets it.
+#[derive(Default)]
+pub(super) struct History {
+    executors: BTreeMap<FrameworkId, VecDeque<Arc<ExecutorView>>>,
+    frameworks: VecDeque<Arc<FrameworkView>>,
+}
+
+impl History {
+    /// An executor is done.
+    pub fn completed_executor(&mut self, framework: &FrameworkId, executor: &Executor, max: usize) {
+        let ended = self.executors.entry(framework.clone()).or_default();
+        ended.push_back(Arc::new(picture(executor)));
+        while ended.len() > max {
+            ended.pop_front();
+        }
+    }
+
+    /// A framework has nothing here any more.
+    pub fn completed_framework(&mut self, id: &FrameworkId, info: Arc<v1::FrameworkInfo>) {
+        let completed = self.executors.remove(id).unwrap_or_default();
+        let view = FrameworkView {
+            id: id.clone(),
+            info,
+            executors: Vec::new(),
+            completed_executors: completed.into(),
+        };
+        if self.frameworks.len() >= COMPLETED_FRAMEWORKS_MAX {
+            self.frameworks.pop_front();
+        }
+        self.frameworks.push_back(Arc::new(view));
+    }
+
+    /// A framework is back, with its ended executors.
+    pub fn revive(&mut self, id: &FrameworkId) {
+        if let Some(at) = self.frameworks.iter().position(|f| f.id == *id)
+            && let Some(old) = self.frameworks.remove(at)
+        {
+            self.executors.insert(id.clone(), old.completed_executors.iter().cloned().collect());
+        }
+    }
+}
+
+/// A task is done: its executor remembers it for a while.
+pub(super) fn completed_task(executor: &mut Executor, task: Arc<v1::Task>) {
+    if executor.completed.len() >= COMPLETED_TASKS_MAX {
+        executor.completed.pop_front();
+    }
+    executor.completed.push_back(task);
+}
+
+fn picture(executor: &Executor) -> ExecutorView {
+    let state = match executor.phase {
+        Phase::Gone => ExecutorState::Terminated,
+        Phase::Ending => ExecutorState::Terminating,
+        _ if executor.ending => ExecutorState::Terminating,
+        Phase::Running if executor.command_task || executor.registered => ExecutorState::Running,
+        _ => ExecutorState::Registering,
+    };
+    ExecutorView {
+        info: executor.info.clone(),
+        command_task: executor.command_task,
+        state,
+        container: executor.container.clone(),
+        pid: executor.pid,
+        directory: executor.sandbox.clone(),
+        launched: executor.launched,
+        tasks: Vec::new(),
+        queued_tasks: Vec::new(),
+        completed_tasks: executor.completed.iter().cloned().collect(),
+    }
+}
+
+impl AgentCore {
+    /// The agent as it is between two steps.
+    pub fn view(&self) -> View {
+        let mut executors: BTreeMap<&ExecutorKey, ExecutorView> =
+            self.tables.executors.iter().map(|(k, e)| (k, picture(e))).collect();
+        for ((framework, _), task) in &self.tables.tasks {
+            let key: (FrameworkId, ExecutorId) = (framework.clone(), task.executor.clone());
+            if let Some(executor) = executors.get_mut(&key) {
+                if executor.command_task || task.delivered || task.is_terminal() {
+                    executor.tasks.push(task.shown.clone());
+                } else {
+                    executor.queued_tasks.push(task.info.clone());
+                }
+            }
+        }
+        let metrics = self.metrics(&executors);
+        let mut by_framework: BTreeMap<&FrameworkId, Vec<Arc<ExecutorView>>> = BTreeMap::new();
+        for (key, executor) in executors {
+            by_framework.entry(&key.0).or_default().push(Arc::new(executor));
+        }
+        let frameworks = self.tables.frameworks.iter().map(|(id, framework)| {
+            Arc::new(FrameworkView {
+                id: id.clone(),
+                info: framework.info.clone(),
+                executors: by_framework.remove(id).unwrap_or_default(),
+                completed_executors: self
+                    .history
+                    .executors
+                    .get(id)
+                    .map_or_else(Vec::new, |e| e.iter().cloned().collect()),
+            })
+        });
+        View {
+            agent: self.identity.info.clone(),
+            registered: self.master.registered,
+            recovering: self.reconnecting,
+            epoch: self.identity.epoch,
+            frameworks: frameworks.collect(),
+            completed_frameworks: self.history.frameworks.iter().cloned().collect(),
+            metrics,
+            allowed_age: self.sandboxes.allowed_age(&self.options),
+        }
+    }
+
+    fn metrics(&self, executors: &BTreeMap<&ExecutorKey, ExecutorView>) -> BTreeMap<String, f64> {
+        let mut all = BTreeMap::new();
+        for name in COUNTERS {
+            all.insert(format!("slave/{name}"), 0.0);
+        }
+        for (name, n) in &self.counters {
+            all.insert(format!("slave/{name}"), *n as f64);
+        }
+        let tasks = |state: TaskState| {
+            self.tables.tasks.values().filter(|t| t.state() == state).count() as f64
+        };
+        let in_state =
+            |state: ExecutorState| executors.values().filter(|e| e.state == state).count() as f64;
+        let gauges = [
+            ("slave/registered", f64::from(u8::from(self.master.registered))),
+            ("slave/frameworks_active", self.tables.frameworks.len() as f64),
+            ("slave/tasks_staging", tasks(TaskState::TaskStaging)),
+            ("slave/tasks_starting", tasks(TaskState::TaskStarting)),
+            ("slave/tasks_running", tasks(TaskState::TaskRunning)),
+            ("slave/tasks_killing", tasks(TaskState::TaskKilling)),
+            ("slave/executors_registering", in_state(ExecutorState::Registering)),
+            ("slave/executors_running", in_state(ExecutorState::Running)),
+            ("slave/executors_terminating", in_state(ExecutorState::Terminating)),
+            (
+                "slave/executor_directory_max_allowed_age_secs",
+                self.sandboxes.allowed_age(&self.options).as_secs_f64(),
+            ),
+            ("gc/path_removals_pending", self.sandboxes.pending() as f64),
+            ("gc/path_removals_succeeded", self.sandboxes.removed as f64),
+            ("gc/path_removals_failed", self.sandboxes.failed as f64),
+        ];
+        all.extend(gauges.map(|(name, value)| (name.to_string(), value)));
+        all
+    }
+}
+
+/// Counters that are shown from the start.
+const COUNTERS: [&str; 12] = [
+    "tasks_finished",
+    "tasks_failed",
+    "tasks_killed",
+    "tasks_lost",
+    "tasks_gone",
+    "executors_terminated",
+    "executors_preempted",
+    "valid_status_updates",
+    "invalid_status_updates",
+    "valid_framework_messages",
+    "invalid_framework_messages",
+    "container_launch_errors",
+];
