@@ -4,8 +4,8 @@ use super::options::ExecuteOptions;
 use super::plan::plan;
 use super::run::{DEFAULT_MASTER, World, run};
 use super::{INTERRUPTED, OWN_FAILURE};
-use crate::base::error::{Code, Error};
-use crate::cli::up;
+use crate::base::error::{Code, Error, Result};
+use crate::framework::server::BoxFuture;
 use clap::Parser as _;
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
@@ -14,8 +14,12 @@ use tokio::sync::mpsc;
 /// How many Ctrl-C wait to be taken; the second already means to leave at once.
 const INTERRUPTS_MAX: usize = 2;
 
-/// Runs `mesos-execute`; the first argument is its name.
-pub fn main(args: Vec<String>) -> ExitCode {
+/// What is done with the address of a cluster's master; answers with the exit code.
+pub type WithMaster = Box<dyn FnOnce(String) -> BoxFuture<Result<i32>> + Send>;
+
+/// Runs `mesos-execute`; the first argument is its name. `local` brings a cluster up, has the task run on it, and takes
+/// it down again: that is `--local`.
+pub fn main(args: Vec<String>, local: impl FnOnce(WithMaster) -> Result<i32>) -> ExitCode {
     let options = match ExecuteOptions::try_parse_from(args) {
         Ok(options) => options,
         Err(e) => {
@@ -26,10 +30,10 @@ pub fn main(args: Vec<String>) -> ExitCode {
         }
     };
     let outcome = if options.local && problems(&options).is_empty() {
-        up::with_local(move |master| {
+        local(Box::new(move |master| {
             let options = ExecuteOptions { master: Some(master), local: false, ..options };
-            async move { Ok(at_terminal(options).await) }
-        })
+            Box::pin(async move { Ok(at_terminal(options).await) })
+        }))
     } else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime
@@ -63,9 +67,10 @@ async fn at_terminal(options: ExecuteOptions) -> i32 {
             }
         }
     });
+    let (mut stdout, mut stderr) = (stdout(), stderr());
     let world = World {
-        stdout: &mut stdout(),
-        stderr: &mut stderr(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
         interrupts,
         local: true,
         user: user(),

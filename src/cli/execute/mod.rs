@@ -24,8 +24,8 @@ mod shortfall;
 #[cfg(test)]
 mod tests;
 
+pub use main::{WithMaster, main};
 pub use options::ExecuteOptions;
-pub use main::main;
 pub use run::{World, run};
 
 /// The exit code for a failure of this program, not of the task.

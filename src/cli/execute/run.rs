@@ -71,7 +71,7 @@ pub async fn run(mut options: ExecuteOptions, mut world: World<'_>) -> i32 {
             return OWN_FAILURE;
         }
     };
-    let masters = match find_masters(&options, &world).await {
+    let masters = match find_masters(&options, &mut world).await {
         Ok(masters) => masters,
         Err(error) => {
             world.note(&error.cause);
@@ -101,7 +101,7 @@ fn client(plan: &Plan, masters: Vec<String>) -> Result<Http> {
     Http::new(HttpOptions { masters, codec: plan.codec, authorization })
 }
 
-async fn find_masters(options: &ExecuteOptions, world: &World<'_>) -> Result<Vec<String>> {
+async fn find_masters(options: &ExecuteOptions, world: &mut World<'_>) -> Result<Vec<String>> {
     if let Some(text) = &options.master {
         return read_masters(text);
     }
