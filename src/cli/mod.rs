@@ -99,7 +99,7 @@ pub fn main(args: Vec<String>) -> ExitCode {
     let name = args.first().map(String::as_str).unwrap_or_default();
     let called = std::path::Path::new(name).file_name().and_then(|n| n.to_str());
     match called {
-        Some("mesos-execute") => return execute::main(args),
+        Some("mesos-execute") => return execute::main(args, |with| up::with_local(with)),
         Some("mesos-resolve") => return resolve::main(args),
         _ => {}
     }
@@ -124,7 +124,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let outcome = match cli.verb {
         Verb::Up(args) => return up::run(args),
         Verb::Down(args) => down::run(&args),
-        Verb::Execute { args } => return Ok(execute::main(named("mesos-execute", args))),
+        Verb::Execute { args } => {
+            let args = named("mesos-execute", args);
+            return Ok(execute::main(args, |with| up::with_local(with)));
+        }
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
         Verb::Completion(args) => completion::run(args, Cli::command()),
         Verb::Status => ask(async { status::run(&client()?, output).await }),

@@ -2,6 +2,7 @@
 
 use super::{ExecutorEndpoint, ExecutorOptions};
 use crate::base::error::{Code, Error, Result};
+use crate::base::units::parse_duration;
 use crate::framework::http::{Authorization, Http, HttpOptions};
 use crate::mesos::codec::Codec;
 use crate::mesos::v1::{ExecutorId, FrameworkId};
@@ -38,9 +39,9 @@ impl ExecutorEnv {
             })
         };
         let duration = |name: &str, default| match var(name) {
-            Some(text) => parse_duration(&text).ok_or_else(|| {
-                Error::new(Code::Invalid, format!("{name}: '{text}' is no duration"))
-            }),
+            Some(text) => {
+                parse_duration(&text).map_err(|e| Error::new(Code::Invalid, format!("{name}: {e}")))
+            }
             None => Ok(default),
         };
         if var("MESOS_DOMAIN_SOCKET").is_some() {
@@ -71,24 +72,6 @@ impl ExecutorEnv {
         let masters = vec![self.agent.clone()];
         Ok(ExecutorEndpoint::Http(Http::new(HttpOptions { masters, codec, authorization })?))
     }
-}
-
-/// A duration as Mesos writes it: `500ms`, `5secs`, `1.5mins`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let at = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (number, unit) = text.split_at(at);
-    let unit = match unit {
-        "ns" => 1e-9,
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "secs" => 1.0,
-        "mins" => 60.0,
-        "hrs" => 3600.0,
-        "days" => 86_400.0,
-        "weeks" => 604_800.0,
-        _ => return None,
-    };
-    crate::base::time::duration_from_secs(number.parse::<f64>().ok()? * unit)
 }
 
 #[cfg(test)]

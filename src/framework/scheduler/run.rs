@@ -133,7 +133,7 @@ async fn subscribe(
                 limit = heartbeat(&subscribed) * timing.heartbeats_missed_max.max(1);
                 shared.subscriber().framework.id = Some(subscribed.framework_id.clone());
                 *shared.session() = Some(session.clone());
-                PortEvent::Connected(Box::new(subscribed))
+                PortEvent::Connected(subscribed)
             }
         };
         // Waits while the framework is slow; the server's queue fills meanwhile, and ends the subscription if it must.
@@ -210,7 +210,7 @@ fn heartbeat(subscribed: &event::Subscribed) -> Duration {
 
 enum Told {
     Nothing,
-    Subscribed(event::Subscribed),
+    Subscribed(Box<event::Subscribed>),
     Event(Arc<Event>),
     Failed(Error),
     Bad(String),
@@ -226,7 +226,7 @@ fn classify(event: Arc<Event>, connected: bool) -> Told {
             Told::Failed(Error::new(code, message))
         }
         event::Type::Subscribed => match &event.subscribed {
-            Some(subscribed) => Told::Subscribed(subscribed.clone()),
+            Some(subscribed) => Told::Subscribed(Box::new(subscribed.clone())),
             None => Told::Bad("SUBSCRIBED without its message".into()),
         },
         // A newer master may have events that this program does not know.
