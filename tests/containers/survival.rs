@@ -157,7 +157,15 @@ fn a_supervisor_nobody_needs_ends() {
         w.start(&spec).await;
         let pid = w.supervisor();
         let adj = read(std::path::Path::new(&format!("/proc/{pid}/oom_score_adj")));
-        assert_eq!(adj.trim(), "-900");
+        let status = read(std::path::Path::new("/proc/self/status"));
+        let line = status.lines().find(|l| l.starts_with("CapEff:")).unwrap();
+        let capable = u64::from_str_radix(line[7..].trim(), 16).unwrap();
+        // A machine that keeps CAP_SYS_RESOURCE from its root keeps the score from being lowered.
+        if capable & (1 << 24) == 0 {
+            eprintln!("SKIPPED the oom score of the supervisor: needs CAP_SYS_RESOURCE");
+        } else {
+            assert_eq!(adj.trim(), "-900");
+        }
         assert!(w.agent.down(false).await.is_err(), "it has a container");
         w.agent.destroy(&spec.id).await.unwrap();
         w.reattach();

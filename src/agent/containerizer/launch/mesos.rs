@@ -183,7 +183,7 @@ fn config(
         "mounts": mounts(spec),
         "linux": {
             "namespaces": namespaces,
-            "rootfsPropagation": "rslave",
+            "rootfsPropagation": "slave",
             "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"],
             "readonlyPaths": protected,
         },
