@@ -51,6 +51,17 @@ pub fn mounts(mountinfo: &str) -> Found {
     }
 }
 
+/// Where any cgroup file system is mounted, in the order of mounting.
+pub fn mount_points(mountinfo: &str) -> Vec<PathBuf> {
+    let cgroup = |right: &str| right.starts_with("cgroup ") || right.starts_with("cgroup2 ");
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split_once(" - "))
+        .filter(|(_, right)| cgroup(right))
+        .filter_map(|(left, _)| left.split(' ').nth(4).map(unescape))
+        .collect()
+}
+
 /// A v2 mount serves if it has the controllers.
 fn unified(root: &Path) -> Found {
     let has = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();

@@ -7,7 +7,7 @@
 
 use super::keeper::{End, Task, keep};
 use super::{REPORT_FD, account, open_status, private_dir, program, rlimits};
-use crate::agent::containerizer::isolators::Cgroup;
+use crate::agent::containerizer::isolators::{Cgroup, probe};
 use crate::agent::containerizer::logs;
 use crate::agent::containerizer::spec::{ContainerSpec, DEFAULT_CAPABILITIES, Network};
 use account::Account;
@@ -52,8 +52,8 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     for d in [&root, &state] {
         private_dir(d).map_err(|e| e.cause)?;
     }
-    let masked = bind_host_root(&root)?;
-    let config = config(spec, &account, &root, masked)?;
+    let read_only = bind_host_root(&root)?;
+    let config = config(spec, &account, &root, read_only)?;
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
     create(spec, dir, &state, streams, status)
 }
@@ -99,27 +99,27 @@ fn mounting(what: &str) -> impl Fn(nix::Error) -> String {
     move |e| format!("mounting {what}: {e}")
 }
 
-/// The host's tree under `root`, in a mount namespace of our own; the paths the kernel could not make read-only.
+/// The host's tree under `root`, in a mount namespace of our own, without cgroups and with a read-only `/sys`; what
+/// the kernel could not make read-only at once.
 fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)
         .map_err(|e| format!("a mount namespace: {e}"))?;
     let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(NOBODY, "/", NOBODY, slave, NOBODY).map_err(mounting("/"))?;
-    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
-    let masked = match read_only(&root.join("sys")) {
-        Ok(()) => Vec::new(),
-        Err(_) => vec![CGROUP_MOUNT],
-    };
-    match umount2(CGROUP_MOUNT, MntFlags::MNT_DETACH) {
-        Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
-        Err(e) => return Err(format!("hiding cgroups: {e}")),
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mounts: {e}"))?;
+    for point in probe::mount_points(&table).iter().rev() {
+        umount2(point, MntFlags::MNT_DETACH).map_err(|e| format!("hiding cgroups: {e}"))?;
     }
     if Path::new(CGROUP_MOUNT).is_dir() {
         mount(Some("tmpfs"), CGROUP_MOUNT, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
             .map_err(mounting(CGROUP_MOUNT))?;
     }
-    Ok(masked)
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
+    Ok(match read_only(&root.join("sys")) {
+        Ok(()) => Vec::new(),
+        Err(_) => vec!["/sys"],
+    })
 }
 
 /// Makes a tree of mounts read-only (Linux 5.12): a task, root or not, changes neither kernel nor cgroup settings.
@@ -149,7 +149,7 @@ fn config(
     spec: &ContainerSpec,
     account: &Account,
     root: &Path,
-    masked: Vec<&'static str>,
+    read_only: Vec<&'static str>,
 ) -> Result<Value, String> {
     let mut limits = Vec::new();
     for l in &spec.rlimits {
@@ -162,8 +162,9 @@ fn config(
         namespaces.push("network");
     }
     let namespaces: Vec<_> = namespaces.into_iter().map(|n| json!({"type": n})).collect();
-    let mut masks = vec!["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"];
-    masks.extend(masked);
+    let mut protected =
+        vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+    protected.extend(read_only);
     let (program, _) = spec.command.resolve();
     Ok(json!({
         "ociVersion": "1.0.2",
@@ -182,9 +183,9 @@ fn config(
         "mounts": mounts(spec),
         "linux": {
             "namespaces": namespaces,
-            "rootfsPropagation": "rslave",
-            "maskedPaths": masks,
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "rootfsPropagation": "slave",
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"],
+            "readonlyPaths": protected,
         },
     }))
 }

@@ -10,6 +10,7 @@
 //! where the kernel would drop signals it does not catch.
 
 pub mod account;
+mod errors;
 pub mod exec;
 pub mod keeper;
 pub mod mesos;
@@ -31,6 +32,8 @@ use std::path::{Path, PathBuf};
 
 /// The name of the file in a container's directory that the keeper writes the wait status to.
 pub const STATUS_FILE: &str = "status";
+/// `CLONE_INTO_CGROUP` (Linux 5.7); libc's constant is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Where a builder finds its report pipe.
 pub const REPORT_FD: RawFd = 3;
 /// Where it finds its gate.
@@ -67,6 +70,7 @@ pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resu
     let cgroup = cgroup.filter(|_| !inside);
     match spec.backend {
         Backend::Mesos => {
+            errors::to_report(REPORT_FD);
             let made = mesos::build(spec, dir, cgroup);
             match made {
                 Ok(pid) => report.made(pid),
@@ -111,7 +115,7 @@ pub fn split(cgroup: Option<RawFd>) -> Result<Split> {
 fn clone_into(fd: RawFd) -> Option<Split> {
     // SAFETY: an all-zero clone_args is a valid one.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = libc::CLONE_INTO_CGROUP as u64;
+    args.flags = CLONE_INTO_CGROUP;
     args.exit_signal = libc::SIGCHLD as u64;
     args.cgroup = fd as u64;
     // SAFETY: without CLONE_VM this is a fork; the process has one thread.

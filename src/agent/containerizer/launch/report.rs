@@ -46,6 +46,11 @@ impl Report {
         self.line('E', why);
     }
 
+    /// A detail of a failure to come.
+    pub fn why(&mut self, text: &str) {
+        self.line('L', text);
+    }
+
     /// Its program cannot be executed.
     pub fn not_executed(&mut self, why: &str) {
         self.line('X', why);
@@ -57,12 +62,13 @@ impl Report {
 pub struct Reader {
     pipe: File,
     text: Vec<u8>,
+    why: Option<String>,
 }
 
 impl Reader {
     /// On a pipe, which must not block.
     pub fn new(pipe: File) -> Reader {
-        Reader { pipe, text: Vec::new() }
+        Reader { pipe, text: Vec::new(), why: None }
     }
 
     /// What was told since, and whether that was all.
@@ -85,20 +91,28 @@ impl Reader {
         let mut told = Vec::new();
         while let Some(at) = self.text.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.text.drain(..=at).collect();
-            told.extend(parse(String::from_utf8_lossy(&line).trim_end()));
+            told.extend(self.parse(String::from_utf8_lossy(&line).trim_end()));
         }
         (told, end)
     }
-}
 
-fn parse(line: &str) -> Option<Told> {
-    let mut chars = line.chars();
-    let tag = chars.next()?;
-    let rest = chars.as_str();
-    match tag {
-        'P' => rest.parse().ok().map(Told::Made),
-        'E' => Some(Told::Failed(rest.into())),
-        'X' => Some(Told::NotExecuted(rest.into())),
-        _ => None,
+    /// The first detail told is the one nearest to the failure; it goes with it.
+    fn parse(&mut self, line: &str) -> Option<Told> {
+        let mut chars = line.chars();
+        let tag = chars.next()?;
+        let rest = chars.as_str();
+        match tag {
+            'P' => rest.parse().ok().map(Told::Made),
+            'L' => {
+                self.why.get_or_insert_with(|| rest.to_owned());
+                None
+            }
+            'E' => Some(Told::Failed(match self.why.take() {
+                Some(why) if !rest.contains(&why) => format!("{rest} ({why})"),
+                _ => rest.into(),
+            })),
+            'X' => Some(Told::NotExecuted(rest.into())),
+            _ => None,
+        }
     }
 }

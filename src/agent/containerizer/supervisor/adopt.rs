@@ -37,7 +37,9 @@ impl Supervisor {
         if c.spec.backend == Backend::Mesos {
             c.cgroup = Some(self.cgroups.of(id.as_str()));
         }
-        let (exit, keeper, started) = (c.dir.exit()?, c.dir.keeper()?, c.dir.started());
+        // One that a crash of the machine tore is none.
+        let (exit, keeper, started) =
+            (c.dir.exit().unwrap_or(None), c.dir.keeper()?, c.dir.started());
         if let Some(record) = exit {
             c.phase = Phase::Exited(record);
         }

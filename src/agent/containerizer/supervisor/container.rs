@@ -7,6 +7,7 @@ use crate::agent::containerizer::launch::report::Reader;
 use crate::agent::containerizer::logs::Log;
 use crate::agent::containerizer::record::{ExitRecord, State};
 use crate::agent::containerizer::spec::{Backend, ContainerSpec};
+use crate::base::error::Error;
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -73,6 +74,8 @@ pub struct Container {
     pub cleaning: Option<Instant>,
     /// Who waits for it to be parked.
     pub on_create: Option<Asker>,
+    /// Why it could not be made, told when nothing of it is left.
+    pub failed: Option<Error>,
     /// Who waits for it to run.
     pub on_start: Option<Asker>,
     /// Who waits for it to be gone.
@@ -98,6 +101,7 @@ impl Container {
             clean: false,
             cleaning: None,
             on_create: None,
+            failed: None,
             on_start: None,
             on_clean: Vec::new(),
         }

@@ -3,9 +3,11 @@
 //! - `spec.json`: what was asked for; first to be there, last to go;
 //! - `state.json`: its first process, once it is parked; `started`: that it was let go;
 //! - `status`: the task's wait status, written by the keeper;
-//! - `exit.json`: how it ended; the only one that is synced and renamed into place.
+//! - `exit.json`: how it ended; renamed into place, and synced soon after.
 //!
-//! On the launch path files are written once, without sync: after a crash of the machine there is no container anyway.
+//! What is written survives any crash of ours without a sync. After a crash of the machine there is no container
+//! anyway, so on the launch path nothing is synced. Exit records are, by a forked child and many at a time: a sync in
+//! the supervisor itself would hold up all others (20 ms each on a busy disk).
 
 use crate::agent::containerizer::launch::{STATUS_FILE, private_dir};
 use crate::agent::containerizer::record::ExitRecord;
@@ -133,15 +135,23 @@ impl Dir {
         self.get("exit.json")
     }
 
-    /// Notes how it ended, durably.
+    /// Notes how it ended; to be synced.
     ///
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_exit(&self, record: &ExitRecord) -> Result<()> {
-        let file = self.put("exit.json.new", record)?;
-        file.sync_all().map_err(|e| failed(&self.0, e))?;
+        self.put("exit.json.new", record)?;
         fs::rename(self.0.join("exit.json.new"), self.0.join("exit.json"))
             .map_err(|e| failed(&self.0, e))
+    }
+
+    /// Makes `exit.json` durable; slow.
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn sync_exit(&self) -> std::io::Result<()> {
+        File::open(self.0.join("exit.json"))?.sync_all()?;
+        File::open(&self.0)?.sync_all()
     }
 
     /// Removes what only a living container needs. `rootfs` may be a mount point in a dying namespace: it is never

@@ -213,6 +213,8 @@ fn make(options: &Options) -> Result<Ready> {
         execs_made: 0,
         children: BTreeMap::new(),
         strays: BTreeMap::new(),
+        unsynced: Vec::new(),
+        syncing: false,
         idle_since: None,
         ending: None,
         over: false,

@@ -113,11 +113,8 @@ impl Supervisor {
         }
         c.phase = Phase::Gone;
         c.doomed = true;
-        let asker = c.on_create.take();
+        c.failed = Some(why);
         self.close_report(id);
-        if let Some(asker) = asker {
-            self.answer(asker, Err(why));
-        }
         self.clean(id);
     }
 
@@ -252,6 +249,7 @@ impl Supervisor {
         let oom = c.cgroup.as_ref().and_then(|g| g.oom());
         let record = ExitRecord { status: c.dir.status().or(raw), oom, at: wall() };
         let noted = c.dir.put_exit(&record);
+        self.unsynced.push(c.dir.clone());
         c.phase = Phase::Exited(record.clone());
         c.logs.clear();
         let asker = c.on_start.take();
@@ -301,7 +299,8 @@ impl Supervisor {
                     Err(e) => e.cause,
                     Ok(_) => format!("processes of container {id} do not end"),
                 };
-                for asker in std::mem::take(&mut c.on_clean) {
+                let waiting = std::mem::take(&mut c.on_clean);
+                for asker in waiting.into_iter().chain(c.on_create.take()) {
                     self.answer(asker, Err(Error::new(Code::Timeout, cause.clone())));
                 }
             }
@@ -313,9 +312,13 @@ impl Supervisor {
         let askers = std::mem::take(&mut c.on_clean);
         if c.phase == Phase::Gone && c.doomed {
             let removed = c.dir.remove();
+            let failed = c.on_create.take().zip(c.failed.take());
             self.table.remove(id);
             if let Err(e) = removed {
                 self.log(id, &e);
+            }
+            if let Some((asker, why)) = failed {
+                self.answer(asker, Err(why));
             }
         }
         for asker in askers {

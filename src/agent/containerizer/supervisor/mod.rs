@@ -66,6 +66,8 @@ pub struct Supervisor {
     execs_made: u64,
     children: BTreeMap<i32, Role>,
     strays: BTreeMap<i32, i32>,
+    unsynced: Vec<disk::Dir>,
+    syncing: bool,
     idle_since: Option<Instant>,
     ending: Option<Asker>,
     over: bool,
@@ -94,6 +96,7 @@ impl Supervisor {
                 self.due(timer);
             }
             self.build_next();
+            self.sync_next();
             self.rest();
         }
         Ok(())
@@ -134,7 +137,7 @@ impl Supervisor {
 
     /// Ends when it was told to and nothing is left, or when nobody needs it.
     fn rest(&mut self) {
-        let live = self.any_live();
+        let live = self.any_live() || self.syncing;
         if let Some(asker) = self.ending
             && !live
         {

@@ -1,6 +1,7 @@
 //! Deaths of the supervisor's children, and whose they are.
 
 use super::Supervisor;
+use crate::agent::containerizer::launch::{Split, split};
 use crate::base::ids::ContainerId;
 
 /// Deaths remembered of children whose pid was not yet reported.
@@ -15,6 +16,8 @@ pub enum Role {
     Keeper(ContainerId),
     /// It is a command run in a container.
     Exec(u64),
+    /// It makes exit records durable.
+    Syncer,
 }
 
 impl Supervisor {
@@ -32,6 +35,7 @@ impl Supervisor {
                 Some(Role::Builder(id)) => self.builder_ended(&id, raw),
                 Some(Role::Keeper(id)) => self.ended(&id, Some(raw)),
                 Some(Role::Exec(n)) => self.exec_ended(n, Some(raw)),
+                Some(Role::Syncer) => self.syncing = false,
                 None if self.strays.len() < STRAYS_MAX => {
                     self.strays.insert(pid, raw);
                 }
@@ -41,6 +45,30 @@ impl Supervisor {
         // Only while pids are still to be reported can a stranger turn out to be one of ours.
         if self.building == 0 && self.execs.values().all(|e| e.known()) {
             self.strays.clear();
+        }
+    }
+
+    /// Makes the exit records written since durable, all at once, in a child: one at a time.
+    pub(super) fn sync_next(&mut self) {
+        if self.syncing || self.unsynced.is_empty() {
+            return;
+        }
+        match split(None) {
+            Ok(Split::Parent(child)) => {
+                self.children.insert(child, Role::Syncer);
+                self.syncing = true;
+                self.unsynced.clear();
+            }
+            Ok(Split::Child { .. }) => {
+                for dir in &self.unsynced {
+                    // One forgotten meanwhile needs no sync.
+                    let _ = dir.sync_exit();
+                }
+                // SAFETY: ends the process without touching what it shares with the supervisor.
+                unsafe { libc::_exit(0) }
+            }
+            // Tried again when something else happens.
+            Err(e) => eprintln!("syncing exit records: {e}"),
         }
     }
 
