@@ -215,7 +215,8 @@ impl Checks {
             (health.healthy, health.failures, health.settled) = (Some(true), 0, true);
             return news.then_some((None, false));
         };
-        if !health.settled && now.since(health.since) <= health.grace {
+        let graced = !health.grace.is_zero() && now.since(health.since) <= health.grace;
+        if graced && !health.settled {
             return None;
         }
         health.failures += 1;
