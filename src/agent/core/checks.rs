@@ -176,7 +176,7 @@ impl Checks {
             health.settled = last.healthy.is_some();
         }
         if let (Some((_, status)), Some(stored)) = (&mut self.check, &last.check_status) {
-            *status = stored.clone();
+            *status = *stored;
         }
         self.paused = paused;
     }
@@ -188,7 +188,7 @@ impl Checks {
 
     /// What the check found last; its kind alone while it found nothing.
     pub fn status(&self) -> Option<v1::CheckStatusInfo> {
-        self.check.as_ref().map(|(_, status)| status.clone())
+        self.check.as_ref().map(|(_, status)| *status)
     }
 
     /// No checks any more: the task is being killed.
@@ -227,7 +227,7 @@ impl Checks {
     /// Takes the outcome of a check: whether it is news.
     fn check(&mut self, outcome: &CheckOutcome) -> bool {
         let Some((_, status)) = &mut self.check else { return false };
-        let before = status.clone();
+        let before = *status;
         if let Some(command) = &mut status.command {
             command.exit_code = match outcome {
                 CheckOutcome::Command(code) => Some(*code),

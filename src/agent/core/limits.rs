@@ -17,7 +17,7 @@ pub fn scalar(resources: &[v1::Resource], name: &str) -> f64 {
     let mut sum = Scalar::from_f64(0.0);
     for resource in resources.iter().filter(|r| r.name == name) {
         if let Some(scalar) = &resource.scalar {
-            sum = sum + Scalar::from_f64(scalar.value);
+            sum += Scalar::from_f64(scalar.value);
         }
     }
     sum.as_f64()

@@ -147,7 +147,7 @@ impl AgentCore {
         match input {
             Input::MasterConnected { link } => self.connected(s, link),
             Input::MasterLost { link } => self.lost(link),
-            Input::FromMaster { link, message } => self.from_master(s, link, *message),
+            Input::FromMaster { link, message } => self.heard(s, link, *message),
             Input::Prepared { container, result } => self.prepared(s, &container, result),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),

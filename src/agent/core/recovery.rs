@@ -221,8 +221,9 @@ impl AgentCore {
 
     /// The limits in force are those of the tasks that were handed over: their limits were set before.
     fn restore_limits(&mut self, key: &ExecutorKey) {
-        let tasks = self.tables.of_framework(&key.0).map(|(_, t)| t);
-        let tasks = tasks.filter(|t| t.executor == key.1 && !t.is_terminal() && t.delivered);
+        let keys = self.tables.tasks_of(key);
+        let tasks = keys.iter().filter_map(|k| self.tables.tasks.get(k));
+        let tasks = tasks.filter(|t| !t.is_terminal() && t.delivered);
         let tasks: Vec<Arc<v1::TaskInfo>> = tasks.map(|t| t.info.clone()).collect();
         if let Some(executor) = self.tables.executors.get_mut(key) {
             let all = tasks.iter().map(|t| &**t);

@@ -91,7 +91,7 @@ impl AgentCore {
     }
 
     /// Obeys a message unless it comes over an old connection or from an old leader.
-    pub(super) fn from_master(&mut self, s: &mut Step<'_>, link: LinkId, message: MasterMessage) {
+    pub(super) fn heard(&mut self, s: &mut Step<'_>, link: LinkId, message: MasterMessage) {
         if self.master.link != Some(link) || message.epoch < self.identity.epoch {
             self.count("fenced_messages");
             return;

@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Tasks that may wait for an acknowledgement of their framework, also refused ones.
+pub const STREAMS_MAX: usize = 2 * TASKS_MAX;
+
 /// Why a task is not launched.
 struct Refusal {
     state: TaskState,
@@ -61,6 +64,10 @@ impl AgentCore {
             return self.count("unexpected_messages");
         }
         let key = (f.clone(), t);
+        if self.streams.len() >= STREAMS_MAX {
+            // Not even a refusal can be told now; the master asks when the agent registers again.
+            return self.count("dropped_launches");
+        }
         if self.tables.tasks.contains_key(&key) || self.streams.has(&key) {
             // Said twice: it is here, or its end is on the way.
             return self.count("repeated_launches");
@@ -182,7 +189,7 @@ impl AgentCore {
         };
         s.write(records::task(key, &task));
         s.write(records::state(key, &task));
-        self.tables.tasks.insert(key.clone(), task);
+        self.tables.add_task(key.clone(), task);
     }
 
     /// Where a container's files are: the original's layout below the work directory.
@@ -232,6 +239,7 @@ impl AgentCore {
             end: None,
             told: false,
             used: false,
+            held: false,
             launch: None,
             limits: super::io::Limits::default(),
             resizing: None,
@@ -292,8 +300,9 @@ impl AgentCore {
 
     /// What an executor's container needs for the tasks it has now.
     pub(super) fn wanted_limits(&self, key: &ExecutorKey) -> super::io::Limits {
-        let tasks = self.tables.of_framework(&key.0).map(|(_, t)| t);
-        let tasks = tasks.filter(|t| t.executor == key.1 && !t.is_terminal()).map(|t| &*t.info);
+        let keys = self.tables.tasks_of(key);
+        let tasks = keys.iter().filter_map(|k| self.tables.tasks.get(k));
+        let tasks = tasks.filter(|t| !t.is_terminal()).map(|t| &*t.info);
         match self.tables.executors.get(key) {
             Some(executor) => limits::container(&self.options, &executor.info, tasks),
             None => super::io::Limits::default(),

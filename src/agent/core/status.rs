@@ -218,7 +218,7 @@ impl AgentCore {
             s.write(crate::base::kv::Op::delete(records::update_key(key, number)));
         }
         self.timers.cancel(&Timer::Resend(key.clone()));
-        let Some(task) = self.tables.tasks.remove(key) else { return };
+        let Some(task) = self.tables.take_task(key) else { return };
         s.write(crate::base::kv::Op::delete(records::task_key(key)));
         s.write(crate::base::kv::Op::delete(records::state_key(key)));
         let executor = (key.0.clone(), task.executor.clone());

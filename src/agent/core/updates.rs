@@ -145,6 +145,11 @@ impl Streams {
         self.0.range(from..).next().is_some_and(|((f, _), _)| f == id)
     }
 
+    /// How many tasks have a stream.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Tasks with a stream, by key.
     pub fn keys(&self) -> Vec<TaskKey> {
         self.0.keys().cloned().collect()

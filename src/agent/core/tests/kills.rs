@@ -186,3 +186,30 @@ fn an_unwanted_agent_comes_back_as_another() {
     w.connect();
     assert!(w.registrations.last().is_some_and(|r| r.agent_info.id.is_none()));
 }
+
+#[test]
+fn what_outlives_sigkill_is_destroyed_with_its_container() {
+    let mut w = stubborn();
+    w.run(task("t"));
+    let container = w.container("t").expect("it runs");
+    w.kill("t", None);
+    // SIGKILL finds nothing: the process hangs in the kernel.
+    if let Some(c) = w.containers.get_mut(&container) {
+        c.state = State::Created;
+    }
+    w.advance(seconds(12));
+    assert_eq!(w.count(|a| matches!(a, Act::Destroy { .. })), 0);
+    w.advance(seconds(1));
+    assert_eq!(w.last("t").state(), TaskKilled);
+}
+
+#[test]
+fn a_destruction_without_an_answer_is_asked_again() {
+    let mut w = World::ready();
+    w.run(task("t"));
+    w.containerizer = false;
+    w.task_exits("t", 0);
+    assert_eq!(w.count(|a| matches!(a, Act::Destroy { .. })), 1);
+    w.advance(seconds(61));
+    assert_eq!(w.count(|a| matches!(a, Act::Destroy { .. })), 2);
+}
