@@ -1,4 +1,5 @@
-//! Checks and health checks of command tasks: when each is done, what its outcome means, when it kills.
+//! Checks and health checks of command tasks: when each is done, what its outcome means, when it
+//! kills.
 
 use super::io::{Act, CheckKind, CheckOutcome};
 use super::status::Report;
@@ -264,7 +265,8 @@ fn failure(outcome: &CheckOutcome) -> Option<String> {
 }
 
 impl AgentCore {
-    /// The command runs: its checks begin after their delay, its time limit counts from now (or from `started`).
+    /// The command runs: its checks begin after their delay, its time limit counts from now (or
+    /// from `started`).
     pub(super) fn watch(&mut self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
         if let Some(health) = &mut task.checks.health {

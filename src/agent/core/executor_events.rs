@@ -1,4 +1,5 @@
-//! What custom executors are sent: SUBSCRIBED, their tasks, kills, acknowledgements, messages, heartbeats.
+//! What custom executors are sent: SUBSCRIBED, their tasks, kills, acknowledgements, messages,
+//! heartbeats.
 
 use super::io::{Act, SessionId};
 use super::tables::{ExecutorKey, Phase, QUEUED_MESSAGES_MAX, TaskKey, aware};

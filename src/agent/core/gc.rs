@@ -167,7 +167,8 @@ impl AgentCore {
         self.collect(s);
     }
 
-    /// Removes an executor's (or its whole framework's) directory once nothing in it is used or kept.
+    /// Removes an executor's (or its whole framework's) directory once nothing in it is used or
+    /// kept.
     fn remove_parent(
         &mut self,
         s: &mut Step<'_>,

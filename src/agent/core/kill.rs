@@ -146,7 +146,8 @@ impl AgentCore {
         }
     }
 
-    /// A task that no process was started for ends at once; an executor with nothing else to do is ended too.
+    /// A task that no process was started for ends at once; an executor with nothing else to do is
+    /// ended too.
     fn kill_unstarted(&mut self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(executor) = self.tables.executor_of(key) else { return };
         let text = "Task killed during launch";

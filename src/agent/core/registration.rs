@@ -1,4 +1,5 @@
-//! The link with the leading master: registering until answered, pings, and the fence against old leaders.
+//! The link with the leading master: registering until answered, pings, and the fence against old
+//! leaders.
 
 use super::io::{Act, LinkId};
 use super::tables::aware;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 /// The longest pause between two registrations.
 pub const REGISTRATION_BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// How long an agent hears no ping before it looks for a master again, unless the master says otherwise.
+/// How long an agent hears no ping before it looks for a master again, unless the master says
+/// otherwise.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Where the agent stands with its master.
@@ -52,7 +54,8 @@ impl AgentCore {
 
     /// Sends the account of this agent, and again until it is answered.
     ///
-    /// The first goes at once (connections come back one by one, so there is no herd to spread); each further one
+    /// The first goes at once (connections come back one by one, so there is no herd to spread);
+    /// each further one
     /// waits for half to all of a pause that doubles.
     pub(super) fn register(&mut self, s: &mut Step<'_>) {
         let Some(link) = self.master.link else { return };

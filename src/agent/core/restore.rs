@@ -1,4 +1,5 @@
-//! Reads the agent's records back into tables. A record that cannot be read stops the agent: guessing would lose or
+//! Reads the agent's records back into tables. A record that cannot be read stops the agent:
+//! guessing would lose or
 //! repeat tasks.
 
 use super::checks::Checks;

@@ -46,7 +46,7 @@ pub(super) fn shown(info: &v1::TaskInfo, framework_id: v1::FrameworkId) -> v1::T
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         limits: info.limits.clone(),
         ..Default::default()
     }

@@ -70,7 +70,8 @@ impl AgentCore {
         self.store_status(s, key, status);
     }
 
-    /// Reports a task that this agent does not hold (refused, or never heard of): a stream without a task.
+    /// Reports a task that this agent does not hold (refused, or never heard of): a stream without
+    /// a task.
     pub(super) fn report_unknown(
         &mut self,
         s: &mut Step<'_>,

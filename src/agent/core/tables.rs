@@ -1,4 +1,5 @@
-//! What runs here: frameworks, executors with their containers, tasks. Plain state and questions to it.
+//! What runs here: frameworks, executors with their containers, tasks. Plain state and questions to
+//! it.
 
 use super::checks::Checks;
 use super::io::{Launch, Limits, SessionId};

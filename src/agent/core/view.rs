@@ -1,5 +1,7 @@
-//! An immutable picture of the agent between two steps, from which `/state` and its kin are written elsewhere.
-//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept in bounds.
+//! An immutable picture of the agent between two steps, from which `/state` and its kin are written
+//! elsewhere.
+//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept
+//! in bounds.
 
 use super::AgentCore;
 use super::limits::scalar;
@@ -83,7 +85,8 @@ pub struct View {
     pub frameworks: Vec<Arc<FrameworkView>>,
     /// Ended frameworks, oldest first.
     pub completed_frameworks: Vec<Arc<FrameworkView>>,
-    /// Gauges and counters under their whole names: `slave/tasks_running`, `gc/path_removals_pending` …
+    /// Gauges and counters under their whole names: `slave/tasks_running`,
+    /// `gc/path_removals_pending` …
     pub metrics: BTreeMap<String, f64>,
     /// How old sandboxes may get just now.
     pub allowed_age: Duration,

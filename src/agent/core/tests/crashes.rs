@@ -1,4 +1,5 @@
-//! The agent crashes after every single durable batch and every act of a scenario, and once more while it recovers:
+//! The agent crashes after every single durable batch and every act of a scenario, and once more
+//! while it recovers:
 //! nothing is started twice, no end of a task is lost, and what is sent again keeps its uuid.
 
 use super::world::*;
@@ -98,7 +99,8 @@ const SCENARIO: [Action; 9] = [
     |w| w.connect(),
 ];
 
-/// Plays the scenario with a crash after `first` effects and another `second` effects after that; whether it came
+/// Plays the scenario with a crash after `first` effects and another `second` effects after that;
+/// whether it came
 /// to the first.
 fn play(first: usize, second: Option<usize>) -> bool {
     let mut w = World::new();

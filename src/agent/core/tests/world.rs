@@ -1,4 +1,5 @@
-//! A small world around one core: a disk, containers, a master that answers, a clock that is moved by hand.
+//! A small world around one core: a disk, containers, a master that answers, a clock that is moved
+//! by hand.
 
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{
