@@ -250,6 +250,7 @@ impl AgentCore {
     pub(super) fn over(&mut self, s: &mut Step<'_>, key: &ExecutorKey) {
         let Some(executor) = self.tables.executors.get_mut(key) else { return };
         executor.phase = Phase::Gone;
+        *self.counters.entry("executors_terminated").or_default() += 1;
         s.write(records::executor(key, executor));
         let (container, path) = (executor.container.clone(), executor.sandbox.clone());
         s.write(records::sandbox(key, &container, &path, s.wall));

@@ -320,7 +320,8 @@ pub enum Act {
         /// Host path.
         sandbox: PathBuf,
     },
-    /// Remove a directory below the work directory, whole: answered by [`Input::SandboxRemoved`].
+    /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no error when it is
+    /// not there): answered by [`Input::SandboxRemoved`].
     RemoveSandbox {
         /// Host path.
         path: PathBuf,

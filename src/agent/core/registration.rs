@@ -150,8 +150,9 @@ impl AgentCore {
     }
 
     fn ping(&mut self, s: &mut Step<'_>, link: LinkId, connected: bool) {
+        // Says nothing but that the agent lives, so it waits for no disk.
         let message = AgentMessage { pong: Some(Pong {}), ..Default::default() };
-        s.act(Act::ToMaster { link, message: Box::new(message) });
+        s.out.act_now(Act::ToMaster { link, message: Box::new(message) });
         if self.master.registered {
             let timeout = self.master.ping_timeout.unwrap_or(PING_TIMEOUT);
             self.timers.set(Timer::Ping, s.now + timeout);

@@ -13,9 +13,6 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Tasks that may wait for an acknowledgement of their framework, also refused ones.
-pub const STREAMS_MAX: usize = 2 * TASKS_MAX;
-
 /// Why a task is not launched.
 struct Refusal {
     state: TaskState,
@@ -64,10 +61,6 @@ impl AgentCore {
             return self.count("unexpected_messages");
         }
         let key = (f.clone(), t);
-        if self.streams.len() >= STREAMS_MAX {
-            // Not even a refusal can be told now; the master asks when the agent registers again.
-            return self.count("dropped_launches");
-        }
         if self.tables.tasks.contains_key(&key) || self.streams.has(&key) {
             // Said twice: it is here, or its end is on the way.
             return self.count("repeated_launches");

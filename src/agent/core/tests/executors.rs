@@ -5,7 +5,7 @@ use crate::agent::core::io::{Act, Answer, Exit, Input, Limits, SessionId};
 use crate::base::time::Wall;
 use crate::mesos::internal::{FrameworkMessage, MasterMessage, ShutdownExecutor};
 use crate::mesos::v1::executor::{Call, call as calls, event::Type};
-use crate::mesos::v1::{self, TaskState, TaskState::*, task_status::Reason};
+use crate::mesos::v1::{self, TaskState::*, task_status::Reason};
 
 fn none() -> calls::Subscribe {
     calls::Subscribe::default()
@@ -365,5 +365,39 @@ fn the_environment_of_an_executor() {
         (get("MESOS_DIRECTORY"), get("MESOS_SANDBOX")),
         (Some(&*directory), Some(&*directory))
     );
-    let _: TaskState = TaskRunning;
+}
+
+// covers: MES-0340
+#[test]
+fn the_master_hears_of_an_executor_that_could_not_be_launched() {
+    let mut w = World::ready();
+    w.containerizer = false;
+    w.run(custom("c1", "e"));
+    let container = w.container("e").expect("being prepared");
+    w.input(Input::Prepared { container: container.clone(), result: Err("no such file".into()) });
+    w.input(Input::Destroyed { container });
+    assert_eq!(w.last("c1").message(), "Failed to launch container: no such file");
+    let told = w.count(|a| match a {
+        Act::ToMaster { message, .. } => message.exited_executor.is_some(),
+        _ => false,
+    });
+    assert_eq!(told, 1);
+    assert!(w.core().view().frameworks.is_empty());
+}
+
+#[test]
+fn a_full_stream_takes_no_more_updates() {
+    let mut w = subscribed();
+    w.acknowledge = false;
+    let mut accepted = 0;
+    for n in 0..=u8::MAX {
+        if w.call(update("e", status("c1", TaskRunning, n))) == Answer::Accepted {
+            accepted += 1;
+        }
+    }
+    assert_eq!(accepted, crate::agent::core::STREAM_MAX);
+    w.acknowledge = true;
+    w.connect();
+    assert_eq!(w.call(update("e", status("c1", TaskFinished, 255))), Answer::Accepted);
+    assert_eq!(w.last("c1").state(), TaskFinished);
 }

@@ -60,8 +60,14 @@ fn the_tasks_kill_policy_counts_and_the_kills_own_counts_more() {
 fn a_second_kill_can_only_shorten() {
     let mut w = stubborn();
     w.run(task("t"));
-    w.kill("t", Some(20));
+    w.kill("t", Some(5));
     w.kill("t", Some(60));
+    w.advance(seconds(5));
+    assert_eq!(w.signals, [SIGTERM, SIGKILL]);
+
+    let mut w = stubborn();
+    w.run(task("t"));
+    w.kill("t", Some(20));
     w.advance(seconds(5));
     w.kill("t", Some(5));
     w.advance(seconds(4));

@@ -7,7 +7,7 @@ use crate::base::error::Code;
 use crate::base::time::Wall;
 use crate::mesos::v1::{self, TaskState::*, task_status::Reason};
 
-// covers: MES-0375, MES-0336, MES-0385, MES-0397
+// covers: MES-0375, MES-0336, MES-0385
 #[test]
 fn a_task_goes_on_over_a_restart_and_can_be_killed_after() {
     let mut w = World::ready();
@@ -54,7 +54,7 @@ fn an_exit_while_the_agent_was_away_is_told() {
     assert!(w.containers.is_empty());
 }
 
-// covers: MES-0386, MES-0387
+// covers: MES-0386
 #[test]
 fn a_reboot_ends_the_tasks_and_keeps_the_id() {
     let mut w = World::ready();
@@ -130,7 +130,6 @@ fn a_container_nobody_knows_is_destroyed() {
     assert!(w.containers.is_empty());
 }
 
-// covers: MES-0383
 #[test]
 fn tasks_of_frameworks_that_do_not_checkpoint_end_with_the_agent() {
     let mut w = World::ready();
