@@ -1,4 +1,5 @@
-//! Checks and health checks of command tasks: when each is done, what its outcome means, when it kills.
+//! Checks and health checks of command tasks: when each is done, what its outcome means, when it
+//! kills.
 
 use super::io::{Act, CheckKind, CheckOutcome};
 use super::status::Report;
@@ -176,7 +177,7 @@ impl Checks {
             health.settled = last.healthy.is_some();
         }
         if let (Some((_, status)), Some(stored)) = (&mut self.check, &last.check_status) {
-            *status = stored.clone();
+            *status = *stored;
         }
         self.paused = paused;
     }
@@ -188,7 +189,7 @@ impl Checks {
 
     /// What the check found last; its kind alone while it found nothing.
     pub fn status(&self) -> Option<v1::CheckStatusInfo> {
-        self.check.as_ref().map(|(_, status)| status.clone())
+        self.check.as_ref().map(|(_, status)| *status)
     }
 
     /// No checks any more: the task is being killed.
@@ -215,7 +216,8 @@ impl Checks {
             (health.healthy, health.failures, health.settled) = (Some(true), 0, true);
             return news.then_some((None, false));
         };
-        if !health.settled && now.since(health.since) <= health.grace {
+        let graced = !health.grace.is_zero() && now.since(health.since) <= health.grace;
+        if graced && !health.settled {
             return None;
         }
         health.failures += 1;
@@ -226,7 +228,7 @@ impl Checks {
     /// Takes the outcome of a check: whether it is news.
     fn check(&mut self, outcome: &CheckOutcome) -> bool {
         let Some((_, status)) = &mut self.check else { return false };
-        let before = status.clone();
+        let before = *status;
         if let Some(command) = &mut status.command {
             command.exit_code = match outcome {
                 CheckOutcome::Command(code) => Some(*code),
@@ -263,7 +265,8 @@ fn failure(outcome: &CheckOutcome) -> Option<String> {
 }
 
 impl AgentCore {
-    /// The command runs: its checks begin after their delay, its time limit counts from now (or from `started`).
+    /// The command runs: its checks begin after their delay, its time limit counts from now (or
+    /// from `started`).
     pub(super) fn watch(&mut self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
         if let Some(health) = &mut task.checks.health {

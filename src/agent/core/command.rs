@@ -1,4 +1,5 @@
-//! The built-in command executor: the executor made for a task with a command, and how its end is told.
+//! The built-in command executor: the executor made for a task with a command, and how its end is
+//! told.
 
 use super::io::Exit;
 use super::limits::{self, COMMAND_EXECUTOR_CPUS, COMMAND_EXECUTOR_MEM};
@@ -11,7 +12,8 @@ use crate::mesos::v1::{self, TaskState, task_status::Reason};
 /// A command longer than this is cut in the executor's name, in characters.
 const NAME_COMMAND_MAX: usize = 15;
 
-/// The executor of a command task: its id and source are the task's, its resources what the executor is counted with.
+/// The executor of a command task: its id and source are the task's, its resources what the
+/// executor is counted with.
 pub(super) fn executor_info(
     framework_id: &v1::FrameworkId,
     task: &v1::TaskInfo,

@@ -1,4 +1,5 @@
-//! An executor's container on its way: prepared, created, started, ended, destroyed. Each step waits for the answer
+//! An executor's container on its way: prepared, created, started, ended, destroyed. Each step
+//! waits for the answer
 //! to the one before.
 
 use super::io::{Act, Exit, Launch};
@@ -22,7 +23,8 @@ impl AgentCore {
         let launch = Arc::new(launch);
         executor.limits = launch.limits;
         executor.launch = Some(launch.clone());
-        if !self.sandboxes.is_being_removed(&launch.sandbox) {
+        executor.held = self.sandboxes.is_being_removed(&launch.sandbox);
+        if !executor.held {
             s.act(Act::Prepare(launch));
         }
     }
@@ -180,6 +182,11 @@ impl AgentCore {
         };
         if let Some(task) = self.tables.command_task(&key) {
             let kill = self.tables.tasks.get(&task).and_then(|t| t.kill.clone());
+            let state = self.tables.tasks.get(&task).map(|t| t.state());
+            if kill.is_none() && exit.status.is_some() && state == Some(TaskState::TaskStarting) {
+                // It ran, though its end was heard of first.
+                self.report(s, &task, Report::executor(TaskState::TaskRunning));
+            }
             self.report(s, &task, command::ended(exit, kill.as_ref()));
         } else {
             self.executor_exited(s, &key, Some(exit));
@@ -243,6 +250,7 @@ impl AgentCore {
     pub(super) fn over(&mut self, s: &mut Step<'_>, key: &ExecutorKey) {
         let Some(executor) = self.tables.executors.get_mut(key) else { return };
         executor.phase = Phase::Gone;
+        *self.counters.entry("executors_terminated").or_default() += 1;
         s.write(records::executor(key, executor));
         let (container, path) = (executor.container.clone(), executor.sandbox.clone());
         s.write(records::sandbox(key, &container, &path, s.wall));
@@ -268,10 +276,7 @@ impl AgentCore {
 
     /// Forgets a framework that has nothing here any more.
     pub(super) fn framework_done(&mut self, s: &mut Step<'_>, id: &crate::base::ids::FrameworkId) {
-        let busy = !self.tables.executors_of(id).is_empty()
-            || self.tables.of_framework(id).next().is_some()
-            || self.streams.of_framework(id);
-        if busy {
+        if self.tables.uses(id) || self.streams.of_framework(id) {
             return;
         }
         if let Some(framework) = self.tables.frameworks.remove(id) {

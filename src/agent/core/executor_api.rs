@@ -1,4 +1,5 @@
-//! What custom executors call: SUBSCRIBE, UPDATE, MESSAGE, HEARTBEAT; checked in the original's words.
+//! What custom executors call: SUBSCRIBE, UPDATE, MESSAGE, HEARTBEAT; checked in the original's
+//! words.
 
 use super::io::{Act, Answer, RequestId, SessionId};
 use super::status::Report;
@@ -130,7 +131,8 @@ impl AgentCore {
         self.reconnected(s);
     }
 
-    /// Tasks that were on their way to the executor when the agent or the stream went down, and never came.
+    /// Tasks that were on their way to the executor when the agent or the stream went down, and
+    /// never came.
     fn drop_unknown(&mut self, s: &mut Step<'_>, key: &ExecutorKey, known: &BTreeSet<TaskId>) {
         for task_key in self.tables.tasks_of(key) {
             let Some(task) = self.tables.tasks.get(&task_key) else { continue };

@@ -1,4 +1,5 @@
-//! What custom executors are sent: SUBSCRIBED, their tasks, kills, acknowledgements, messages, heartbeats.
+//! What custom executors are sent: SUBSCRIBED, their tasks, kills, acknowledgements, messages,
+//! heartbeats.
 
 use super::io::{Act, SessionId};
 use super::tables::{ExecutorKey, Phase, QUEUED_MESSAGES_MAX, TaskKey, aware};
@@ -141,7 +142,7 @@ impl AgentCore {
     pub(super) fn send_kill(&self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(executor) = self.tables.executor_of(key) else { return };
         let Some(task) = self.tables.tasks.get(key) else { return };
-        let kill_policy = task.kill.as_ref().and_then(|k| k.policy.clone());
+        let kill_policy = task.kill.as_ref().and_then(|k| k.policy);
         let kill = event::Kill { task_id: task.info.task_id.clone(), kill_policy };
         self.send(s, &executor, Event { kill: Some(kill), ..event(event::Type::Kill) });
     }

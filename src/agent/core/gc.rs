@@ -2,12 +2,12 @@
 
 use super::io::Act;
 use super::options::Options;
-use super::tables::{ExecutorKey, Phase};
+use super::tables::ExecutorKey;
 use super::{AgentCore, Step, Timer, records};
-use crate::base::ids::ContainerId;
+use crate::base::ids::{ContainerId, ExecutorId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,13 +17,6 @@ pub const SANDBOXES_MAX: usize = 16 * 1024;
 pub const REMOVALS_MAX: usize = 4;
 /// A removal that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(3600);
-
-#[derive(Clone, Debug)]
-struct Old {
-    path: PathBuf,
-    ended: Wall,
-    not_before: Wall,
-}
 
 type SandboxKey = (ExecutorKey, ContainerId);
 
@@ -38,7 +31,11 @@ enum Removal {
 /// Sandboxes nobody uses, and what is being removed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sandboxes {
-    old: BTreeMap<SandboxKey, Old>,
+    old: BTreeMap<SandboxKey, (PathBuf, Wall)>,
+    /// Those that wait for their age, by when they ended.
+    waiting: BTreeSet<(Wall, SandboxKey)>,
+    /// Those whose removal failed, by when to try again; the wait is the same for all.
+    failed_before: VecDeque<(Wall, SandboxKey)>,
     removing: BTreeMap<PathBuf, Removal>,
     used: f64,
     pub removed: u64,
@@ -48,8 +45,9 @@ pub(super) struct Sandboxes {
 impl Sandboxes {
     /// A container has ended; its sandbox is kept for a while.
     pub fn add(&mut self, key: &ExecutorKey, container: ContainerId, path: PathBuf, ended: Wall) {
-        let old = Old { path, ended, not_before: Wall::default() };
-        self.old.insert((key.clone(), container), old);
+        let key = (key.clone(), container);
+        self.waiting.insert((ended, key.clone()));
+        self.old.insert(key, (path, ended));
     }
 
     /// Whether something above (or at) this path is being removed just now.
@@ -68,8 +66,37 @@ impl Sandboxes {
         self.old.len()
     }
 
-    fn due(&self, old: &Old, allowed: Duration) -> Wall {
-        (old.ended + allowed).max(old.not_before)
+    /// Takes the next one that is to go now; else says when to look again.
+    fn next(
+        &mut self,
+        now: Wall,
+        allowed: Duration,
+    ) -> Result<(SandboxKey, PathBuf), Option<Wall>> {
+        while let Some((at, _)) = self.failed_before.front()
+            && *at <= now
+            && let Some((_, key)) = self.failed_before.pop_front()
+            && let Some((_, ended)) = self.old.get(&key)
+        {
+            self.waiting.insert((*ended, key));
+        }
+        let retry = self.failed_before.front().map(|(at, _)| *at);
+        let Some((ended, key)) = self.waiting.first() else { return Err(retry) };
+        let due = *ended + allowed;
+        if due > now && self.old.len() <= SANDBOXES_MAX {
+            return Err(Some(retry.map_or(due, |r| r.min(due))));
+        }
+        let key = key.clone();
+        self.waiting.pop_first();
+        let path = self.old.get(&key).map(|(path, _)| path.clone()).unwrap_or_default();
+        Ok((key, path))
+    }
+
+    /// Whether a sandbox of the executor, or of its whole framework, is kept.
+    fn keeps(&self, key: &ExecutorKey, whole: bool) -> bool {
+        let executor = if whole { ExecutorId::from("") } else { key.1.clone() };
+        let from = ((key.0.clone(), executor), ContainerId::from(""));
+        let next = self.old.range(from..).next();
+        next.is_some_and(|(((f, e), _), _)| *f == key.0 && (whole || *e == key.1))
     }
 }
 
@@ -88,30 +115,21 @@ impl AgentCore {
 
     /// Removes what is old enough, a few at a time, and sets the clock for the next.
     pub(super) fn collect(&mut self, s: &mut Step<'_>) {
-        let boxes = &mut self.sandboxes;
-        let allowed = boxes.allowed_age(&self.options);
-        let under_way = |boxes: &Sandboxes, path: &Path| boxes.removing.contains_key(path);
-        let mut waiting: Vec<(Wall, SandboxKey, PathBuf)> = boxes
-            .old
-            .iter()
-            .filter(|(_, old)| !under_way(boxes, &old.path))
-            .map(|(key, old)| (boxes.due(old, allowed), key.clone(), old.path.clone()))
-            .collect();
-        waiting.sort();
-        let mut surplus = boxes.old.len().saturating_sub(SANDBOXES_MAX);
+        let allowed = self.sandboxes.allowed_age(&self.options);
         self.timers.cancel(&Timer::Collect);
-        for (due, key, path) in waiting {
-            if due > s.wall && surplus == 0 {
-                self.timers.set(Timer::Collect, s.now + (due - s.wall));
-                return;
+        // The end of a removal comes back here.
+        while self.sandboxes.removing.len() < REMOVALS_MAX {
+            match self.sandboxes.next(s.wall, allowed) {
+                Ok((key, path)) => {
+                    self.sandboxes.removing.insert(path.clone(), Removal::Run(key));
+                    s.act(Act::RemoveSandbox { path });
+                }
+                Err(Some(at)) => {
+                    self.timers.set(Timer::Collect, s.now + (at - s.wall));
+                    return;
+                }
+                Err(None) => return,
             }
-            if boxes.removing.len() >= REMOVALS_MAX {
-                // The end of one of them comes back here.
-                return;
-            }
-            surplus = surplus.saturating_sub(1);
-            boxes.removing.insert(path.clone(), Removal::Run(key));
-            s.act(Act::RemoveSandbox { path });
         }
     }
 
@@ -128,44 +146,56 @@ impl AgentCore {
                 self.sandboxes.old.remove(&key);
                 s.write(Op::delete(records::sandbox_key(&key.0, &key.1)));
                 // …/executors/<executor>/runs/<container>
-                self.remove_parent(s, key.0, path.ancestors().nth(2));
+                self.remove_parent(s, key.0, path.ancestors().nth(2), false);
             }
             (Removal::Run(key), Err(_)) => {
                 self.sandboxes.failed += 1;
-                if let Some(old) = self.sandboxes.old.get_mut(&key) {
-                    old.not_before = s.wall + RETRY;
+                self.sandboxes.failed_before.push_back((s.wall + RETRY, key));
+            }
+            (Removal::Parent(key), result) => {
+                self.prepare_waiting(s, &key);
+                match result {
+                    // …/frameworks/<framework>/executors/<executor>
+                    Ok(()) if is_executor_directory(path) => {
+                        self.remove_parent(s, key, path.ancestors().nth(2), true);
+                    }
+                    Ok(()) => {}
+                    Err(_) => self.sandboxes.failed += 1,
                 }
             }
-            // …/frameworks/<framework>/executors/<executor>
-            (Removal::Parent(key), Ok(())) if is_executor_directory(path) => {
-                self.remove_parent(s, key, path.ancestors().nth(2));
-            }
-            (Removal::Parent(_), Ok(())) => {}
-            (Removal::Parent(_), Err(_)) => self.sandboxes.failed += 1,
         }
-        self.prepare_waiting(s, path);
         self.collect(s);
     }
 
-    /// Removes an executor's or a framework's directory once nothing in it is used or kept.
-    fn remove_parent(&mut self, s: &mut Step<'_>, key: ExecutorKey, path: Option<&Path>) {
+    /// Removes an executor's (or its whole framework's) directory once nothing in it is used or
+    /// kept.
+    fn remove_parent(
+        &mut self,
+        s: &mut Step<'_>,
+        key: ExecutorKey,
+        path: Option<&Path>,
+        whole: bool,
+    ) {
         let Some(path) = path.filter(|p| p.starts_with(&self.options.work_dir)) else { return };
-        let live = self.tables.executors.values().any(|e| e.sandbox.starts_with(path));
-        let kept = self.sandboxes.old.values().any(|old| old.path.starts_with(path));
-        if !live && !kept {
+        let live = match whole {
+            true => !self.tables.executors_of(&key.0).is_empty(),
+            false => self.tables.executors.contains_key(&key),
+        };
+        if !live && !self.sandboxes.keeps(&key, whole) {
             self.sandboxes.removing.insert(path.into(), Removal::Parent(key));
             s.act(Act::RemoveSandbox { path: path.into() });
         }
     }
 
     /// Launches that waited for the removal of a directory above them.
-    fn prepare_waiting(&mut self, s: &mut Step<'_>, path: &Path) {
-        for executor in self.tables.executors.values() {
-            let waits = executor.phase == Phase::Preparing && executor.sandbox.starts_with(path);
-            if let (true, Some(launch)) = (waits, &executor.launch)
-                && !self.sandboxes.is_being_removed(&executor.sandbox)
-            {
-                s.act(Act::Prepare(launch.clone()));
+    fn prepare_waiting(&mut self, s: &mut Step<'_>, removed: &ExecutorKey) {
+        for key in self.tables.executors_of(&removed.0) {
+            let Some(executor) = self.tables.executors.get_mut(&key) else { continue };
+            if executor.held && !self.sandboxes.is_being_removed(&executor.sandbox) {
+                executor.held = false;
+                if let Some(launch) = executor.launch.clone() {
+                    s.act(Act::Prepare(launch));
+                }
             }
         }
     }

@@ -75,7 +75,8 @@ pub enum CheckOutcome {
     Failed(String),
 }
 
-/// What may happen to the agent. Results of acts are inputs too: nothing is assumed done before it is told.
+/// What may happen to the agent. Results of acts are inputs too: nothing is assumed done before it
+/// is told.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A connection with the leading master was made: register.
@@ -146,7 +147,8 @@ pub enum Input {
         /// Its outcome.
         outcome: CheckOutcome,
     },
-    /// A custom executor subscribes: answered with [`Answer::Accepted`] before the first event, or refused.
+    /// A custom executor subscribes: answered with [`Answer::Accepted`] before the first event, or
+    /// refused.
     ExecutorSubscribe {
         /// To be answered.
         request: RequestId,
@@ -262,8 +264,10 @@ pub enum Act {
         /// The number.
         signal: i32,
     },
-    /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`], also when there is
-    /// no such container. A `Prepare` or `Create` under way for it is given up first. May be asked again.
+    /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`],
+    /// also when there is
+    /// no such container. A `Prepare` or `Create` under way for it is given up first. May be asked
+    /// again.
     Destroy {
         /// Which container.
         container: ContainerId,
@@ -316,7 +320,8 @@ pub enum Act {
         /// Host path.
         sandbox: PathBuf,
     },
-    /// Remove a directory below the work directory, whole: answered by [`Input::SandboxRemoved`].
+    /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no error when it is
+    /// not there): answered by [`Input::SandboxRemoved`].
     RemoveSandbox {
         /// Host path.
         path: PathBuf,

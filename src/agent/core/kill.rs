@@ -16,6 +16,9 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// What a command task has less than its executor when that is shut down.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
 
+/// What outlives SIGKILL for so long is destroyed with its container.
+const LAST_RESORT: Duration = Duration::from_secs(10);
+
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
@@ -124,10 +127,15 @@ impl AgentCore {
         }
     }
 
-    /// The grace is over.
+    /// The grace is over: SIGKILL, and if that does not help, the container goes.
     pub(super) fn escalate(&mut self, s: &mut Step<'_>, key: &TaskKey) {
-        if self.tables.tasks.get(key).is_some_and(|t| !t.is_terminal()) {
+        let Some(task) = self.tables.tasks.get(key).filter(|t| !t.is_terminal()) else { return };
+        let last = task.kill.as_ref().map_or(s.wall, |k| k.deadline) + LAST_RESORT;
+        if s.wall < last {
             self.signal(s, key, SIGKILL);
+            self.timers.set(Timer::Kill(key.clone()), s.now + (last - s.wall));
+        } else if let Some(executor) = self.tables.executor_of(key) {
+            self.destroy(s, &executor);
         }
     }
 
@@ -138,7 +146,8 @@ impl AgentCore {
         }
     }
 
-    /// A task that no process was started for ends at once; an executor with nothing else to do is ended too.
+    /// A task that no process was started for ends at once; an executor with nothing else to do is
+    /// ended too.
     fn kill_unstarted(&mut self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(executor) = self.tables.executor_of(key) else { return };
         let text = "Task killed during launch";

@@ -5,7 +5,8 @@ use super::options::Options;
 use crate::base::resources::Scalar;
 use crate::mesos::v1;
 
-/// What the command executor itself is counted with, in cpus: every command task's container gets it on top.
+/// What the command executor itself is counted with, in cpus: every command task's container gets
+/// it on top.
 pub const COMMAND_EXECUTOR_CPUS: f64 = 0.1;
 /// The same in MB of memory.
 pub const COMMAND_EXECUTOR_MEM: f64 = 32.0;
@@ -17,7 +18,7 @@ pub fn scalar(resources: &[v1::Resource], name: &str) -> f64 {
     let mut sum = Scalar::from_f64(0.0);
     for resource in resources.iter().filter(|r| r.name == name) {
         if let Some(scalar) = &resource.scalar {
-            sum = sum + Scalar::from_f64(scalar.value);
+            sum += Scalar::from_f64(scalar.value);
         }
     }
     sum.as_f64()
@@ -35,7 +36,8 @@ pub fn resource(name: &str, value: f64) -> v1::Resource {
 
 /// The limits of an executor's container with these tasks in it.
 ///
-/// A request is the weight (cpu) or the soft limit (memory). The hard limit is the sum of `limits` where a task has
+/// A request is the weight (cpu) or the soft limit (memory). The hard limit is the sum of `limits`
+/// where a task has
 /// one, else of its request; an infinite one lifts it. Cpus are limited hard only on demand.
 pub fn container<'a>(
     options: &Options,

@@ -1,7 +1,9 @@
-//! The agent's decisions, as one deterministic machine: tasks, executors, status-update streams, checkpoints,
+//! The agent's decisions, as one deterministic machine: tasks, executors, status-update streams,
+//! checkpoints,
 //! recovery, checks, sandbox collection.
 //!
-//! No I/O: containers, executors and the master are known by id; files by path. What is to be remembered is written
+//! No I/O: containers, executors and the master are known by id; files by path. What is to be
+//! remembered is written
 //! to the agent's own database before anything that depends on it is done.
 
 mod checks;
@@ -147,7 +149,7 @@ impl AgentCore {
         match input {
             Input::MasterConnected { link } => self.connected(s, link),
             Input::MasterLost { link } => self.lost(link),
-            Input::FromMaster { link, message } => self.from_master(s, link, *message),
+            Input::FromMaster { link, message } => self.heard(s, link, *message),
             Input::Prepared { container, result } => self.prepared(s, &container, result),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),

@@ -1,11 +1,13 @@
-//! What an operator may set of the agent's decisions. Names and defaults are those of Mesos's flags.
+//! What an operator may set of the agent's decisions. Names and defaults are those of Mesos's
+//! flags.
 
 use crate::mesos::v1;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What may change of an agent's resources and attributes while it keeps its id (`--reconfiguration_policy`).
+/// What may change of an agent's resources and attributes while it keeps its id
+/// (`--reconfiguration_policy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReconfigurationPolicy {
     /// Nothing.
@@ -24,7 +26,8 @@ pub struct Options {
     pub version: String,
     /// Names of agent capabilities.
     pub capabilities: Vec<String>,
-    /// The address tasks and executors reach the agent's HTTP API at (`ip`); also the ip of host-network tasks.
+    /// The address tasks and executors reach the agent's HTTP API at (`ip`); also the ip of
+    /// host-network tasks.
     pub ip: String,
     /// Absolute path below which sandboxes are made (`work_dir`).
     pub work_dir: PathBuf,
@@ -32,7 +35,8 @@ pub struct Options {
     pub registration_backoff_factor: Duration,
     /// How long a custom executor may take to subscribe (`executor_registration_timeout`).
     pub executor_registration_timeout: Duration,
-    /// How long it may take to come back after a restart of the agent (`executor_reregistration_timeout`).
+    /// How long it may take to come back after a restart of the agent
+    /// (`executor_reregistration_timeout`).
     pub executor_reregistration_timeout: Duration,
     /// How long an executor may take to end itself (`executor_shutdown_grace_period`).
     pub executor_shutdown_grace_period: Duration,
@@ -44,7 +48,8 @@ pub struct Options {
     pub http_command_executor: bool,
     /// Where the sandbox is seen inside a container that has an image (`sandbox_directory`).
     pub sandbox_directory: String,
-    /// Whether tasks run as the user of the command or framework (`switch_user`); otherwise as the agent's.
+    /// Whether tasks run as the user of the command or framework (`switch_user`); otherwise as the
+    /// agent's.
     pub switch_user: bool,
     /// Whether cpus are also a hard limit (`cgroups_enable_cfs`).
     pub cgroups_enable_cfs: bool,
@@ -62,11 +67,13 @@ pub struct Options {
     pub reconfiguration_policy: ReconfigurationPolicy,
 }
 
-/// Processes and threads a container may have unless told otherwise: a fork bomb ends here, a big JVM does not.
+/// Processes and threads a container may have unless told otherwise: a fork bomb ends here, a big
+/// JVM does not.
 pub const PIDS_LIMIT: u64 = 4096;
 
 impl Options {
-    /// Mesos's defaults for an agent that is `info`, reached at `ip`, with its files below `work_dir`.
+    /// Mesos's defaults for an agent that is `info`, reached at `ip`, with its files below
+    /// `work_dir`.
     pub fn new(info: v1::AgentInfo, ip: impl Into<String>, work_dir: impl Into<PathBuf>) -> Self {
         Self {
             info,

@@ -106,7 +106,7 @@ pub(super) fn state(key: &TaskKey, task: &Task) -> Op {
     let kill = task.kill.as_ref().map(|kill| KillRecord {
         cause: kill.cause as i32,
         deadline: kill.deadline.0,
-        kill_policy: kill.policy.clone(),
+        kill_policy: kill.policy,
     });
     let record = TaskStateRecord {
         state: task.shown.state,

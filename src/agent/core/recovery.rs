@@ -1,5 +1,7 @@
-//! The agent starts: what its records say is compared with the containers there are. Containers are taken up again,
-//! collected, or destroyed; tasks that cannot go on are reported. Nothing is ever launched a second time.
+//! The agent starts: what its records say is compared with the containers there are. Containers are
+//! taken up again,
+//! collected, or destroyed; tasks that cannot go on are reported. Nothing is ever launched a second
+//! time.
 
 use super::io::{Act, Exit, Found, FoundState};
 use super::options::{Options, ReconfigurationPolicy};
@@ -28,14 +30,18 @@ pub(super) fn is_awaited(executor: &Executor) -> bool {
 impl AgentCore {
     /// The agent as it starts, from its records and from the containers that the supervisor has.
     ///
-    /// - A running container is taken up again; one that exited is reported with its status; one that nobody knows
+    /// - A running container is taken up again; one that exited is reported with its status; one
+    /// that nobody knows
     ///   is destroyed.
-    /// - A container that was built and not started is destroyed and its task told TASK_DROPPED: its command has
-    ///   not run a single instruction, and whatever was left of its preparation is not known to be whole.
+    /// - A container that was built and not started is destroyed and its task told TASK_DROPPED:
+    /// its command has
+    ///   not run a single instruction, and whatever was left of its preparation is not known to be
+    /// whole.
     /// - Tasks of frameworks that do not checkpoint end here, as their executors would in Mesos.
     ///
     /// # Errors
-    /// [`Code::Corrupt`] for records that cannot be read; [`Code::Conflict`] when the agent was changed in a way that
+    /// [`Code::Corrupt`] for records that cannot be read; [`Code::Conflict`] when the agent was
+    /// changed in a way that
     /// `reconfiguration_policy` does not allow while its tasks may run.
     pub fn recover(
         options: Options,
@@ -51,7 +57,8 @@ impl AgentCore {
         let mut s = Step { now: cx.now, wall: cx.wall, rng: cx.rng, out };
         let (identity, fate) = identify(&options, &loaded, boot_id)?;
         if fate == Fate::Another {
-            // Not the agent it was, and nothing of it runs: begin anew, but still collect its sandboxes.
+            // Not the agent it was, and nothing of it runs: begin anew, but still collect its
+            // sandboxes.
             for key in keys.iter().filter(|k| !k.starts_with("sandboxes/")) {
                 s.write(Op::delete(key));
             }
@@ -219,10 +226,12 @@ impl AgentCore {
         }
     }
 
-    /// The limits in force are those of the tasks that were handed over: their limits were set before.
+    /// The limits in force are those of the tasks that were handed over: their limits were set
+    /// before.
     fn restore_limits(&mut self, key: &ExecutorKey) {
-        let tasks = self.tables.of_framework(&key.0).map(|(_, t)| t);
-        let tasks = tasks.filter(|t| t.executor == key.1 && !t.is_terminal() && t.delivered);
+        let keys = self.tables.tasks_of(key);
+        let tasks = keys.iter().filter_map(|k| self.tables.tasks.get(k));
+        let tasks = tasks.filter(|t| !t.is_terminal() && t.delivered);
         let tasks: Vec<Arc<v1::TaskInfo>> = tasks.map(|t| t.info.clone()).collect();
         if let Some(executor) = self.tables.executors.get_mut(key) {
             let all = tasks.iter().map(|t| &**t);

@@ -1,4 +1,5 @@
-//! The link with the leading master: registering until answered, pings, and the fence against old leaders.
+//! The link with the leading master: registering until answered, pings, and the fence against old
+//! leaders.
 
 use super::io::{Act, LinkId};
 use super::tables::aware;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 /// The longest pause between two registrations.
 pub const REGISTRATION_BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// How long an agent hears no ping before it looks for a master again, unless the master says otherwise.
+/// How long an agent hears no ping before it looks for a master again, unless the master says
+/// otherwise.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Where the agent stands with its master.
@@ -52,7 +54,8 @@ impl AgentCore {
 
     /// Sends the account of this agent, and again until it is answered.
     ///
-    /// The first goes at once (connections come back one by one, so there is no herd to spread); each further one
+    /// The first goes at once (connections come back one by one, so there is no herd to spread);
+    /// each further one
     /// waits for half to all of a pause that doubles.
     pub(super) fn register(&mut self, s: &mut Step<'_>) {
         let Some(link) = self.master.link else { return };
@@ -91,7 +94,7 @@ impl AgentCore {
     }
 
     /// Obeys a message unless it comes over an old connection or from an old leader.
-    pub(super) fn from_master(&mut self, s: &mut Step<'_>, link: LinkId, message: MasterMessage) {
+    pub(super) fn heard(&mut self, s: &mut Step<'_>, link: LinkId, message: MasterMessage) {
         if self.master.link != Some(link) || message.epoch < self.identity.epoch {
             self.count("fenced_messages");
             return;
@@ -147,8 +150,9 @@ impl AgentCore {
     }
 
     fn ping(&mut self, s: &mut Step<'_>, link: LinkId, connected: bool) {
+        // Says nothing but that the agent lives, so it waits for no disk.
         let message = AgentMessage { pong: Some(Pong {}), ..Default::default() };
-        s.act(Act::ToMaster { link, message: Box::new(message) });
+        s.out.act_now(Act::ToMaster { link, message: Box::new(message) });
         if self.master.registered {
             let timeout = self.master.ping_timeout.unwrap_or(PING_TIMEOUT);
             self.timers.set(Timer::Ping, s.now + timeout);

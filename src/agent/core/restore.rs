@@ -1,4 +1,5 @@
-//! Reads the agent's records back into tables. A record that cannot be read stops the agent: guessing would lose or
+//! Reads the agent's records back into tables. A record that cannot be read stops the agent:
+//! guessing would lose or
 //! repeat tasks.
 
 use super::checks::Checks;
@@ -60,7 +61,7 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
             }
             ["tasks", f, t] => {
                 let task = task(f, decode(&key, &value)?);
-                loaded.tables.tasks.insert(((*f).into(), (*t).into()), task);
+                loaded.tables.add_task(((*f).into(), (*t).into()), task);
             }
             ["states", f, t] => {
                 states.insert(((*f).into(), (*t).into()), decode(&key, &value)?);
@@ -121,6 +122,7 @@ fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
         end,
         told: false,
         used: false,
+        held: false,
         launch: None,
         limits: super::io::Limits::default(),
         resizing: None,

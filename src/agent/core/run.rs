@@ -43,7 +43,7 @@ pub(super) fn shown(info: &v1::TaskInfo, framework_id: v1::FrameworkId) -> v1::T
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         limits: info.limits.clone(),
         ..Default::default()
     }
@@ -182,7 +182,7 @@ impl AgentCore {
         };
         s.write(records::task(key, &task));
         s.write(records::state(key, &task));
-        self.tables.tasks.insert(key.clone(), task);
+        self.tables.add_task(key.clone(), task);
     }
 
     /// Where a container's files are: the original's layout below the work directory.
@@ -232,6 +232,7 @@ impl AgentCore {
             end: None,
             told: false,
             used: false,
+            held: false,
             launch: None,
             limits: super::io::Limits::default(),
             resizing: None,
@@ -292,8 +293,9 @@ impl AgentCore {
 
     /// What an executor's container needs for the tasks it has now.
     pub(super) fn wanted_limits(&self, key: &ExecutorKey) -> super::io::Limits {
-        let tasks = self.tables.of_framework(&key.0).map(|(_, t)| t);
-        let tasks = tasks.filter(|t| t.executor == key.1 && !t.is_terminal()).map(|t| &*t.info);
+        let keys = self.tables.tasks_of(key);
+        let tasks = keys.iter().filter_map(|k| self.tables.tasks.get(k));
+        let tasks = tasks.filter(|t| !t.is_terminal()).map(|t| &*t.info);
         match self.tables.executors.get(key) {
             Some(executor) => limits::container(&self.options, &executor.info, tasks),
             None => super::io::Limits::default(),

@@ -76,11 +76,11 @@ impl AgentCore {
 
     /// Once nothing runs any more, an agent that is to stop has stopped.
     pub(super) fn stopped(&mut self, s: &mut Step<'_>) {
-        let busy = self.tables.executors.values().any(|e| !e.is_over());
-        match self.stopping {
-            Some(Stopping::Asked) if !busy => {}
-            Some(Stopping::Unwanted) if !busy => self.forget_all(s),
-            _ => return,
+        if self.stopping.is_none() || self.tables.executors.values().any(|e| !e.is_over()) {
+            return;
+        }
+        if self.stopping == Some(Stopping::Unwanted) {
+            self.forget_all(s);
         }
         self.stopping = Some(Stopping::Stopped);
         s.act(Act::Stopped { tasks_left: 0 });
@@ -93,14 +93,15 @@ impl AgentCore {
                 s.write(Op::delete(records::update_key(&key, number)));
             }
         }
-        for key in std::mem::take(&mut self.tables.tasks).keys() {
+        let tables = std::mem::take(&mut self.tables);
+        for key in tables.tasks.keys() {
             s.write(Op::delete(records::task_key(key)));
             s.write(Op::delete(records::state_key(key)));
         }
-        for key in std::mem::take(&mut self.tables.executors).keys() {
+        for key in tables.executors.keys() {
             s.write(Op::delete(records::executor_key(key)));
         }
-        for id in std::mem::take(&mut self.tables.frameworks).keys() {
+        for id in tables.frameworks.keys() {
             s.write(Op::delete(records::framework_key(id)));
         }
         s.write(Op::delete(records::AGENT));

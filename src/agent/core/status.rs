@@ -1,13 +1,15 @@
 //! Statuses of tasks: made, stored, put into their streams, sent, acknowledged.
 
 use super::io::Act;
-use super::tables::{ExecutorKey, Task, TaskKey, is_terminal};
+use super::tables::{ExecutorKey, TASKS_MAX, Task, TaskKey, is_terminal};
 use super::{AgentCore, Step, Timer, records};
 use crate::base::ids::{ExecutorId, FrameworkId, TaskId};
 use crate::mesos::internal::{AcknowledgeStatus, AgentMessage, StatusUpdate};
 use crate::mesos::v1::{self, TaskState, TaskStatus, task_status::Reason, task_status::Source};
 use std::sync::Arc;
 
+/// Tasks that may wait for an acknowledgement of their framework, also those that are not held here.
+pub const STREAMS_MAX: usize = 2 * TASKS_MAX;
 /// Statuses remembered for each task: the last of each run of equal states.
 pub const STATUSES_MAX: usize = 32;
 
@@ -70,7 +72,8 @@ impl AgentCore {
         self.store_status(s, key, status);
     }
 
-    /// Reports a task that this agent does not hold (refused, or never heard of): a stream without a task.
+    /// Reports a task that this agent does not hold (refused, or never heard of): a stream without
+    /// a task.
     pub(super) fn report_unknown(
         &mut self,
         s: &mut Step<'_>,
@@ -80,6 +83,10 @@ impl AgentCore {
         reason: Reason,
         message: String,
     ) {
+        if self.streams.len() >= STREAMS_MAX {
+            // The master asks again when the agent registers again.
+            return self.count("dropped_status_updates");
+        }
         let status = TaskStatus {
             task_id: v1::TaskId { value: key.1.as_str().into() },
             state: state as i32,
@@ -130,7 +137,10 @@ impl AgentCore {
     /// Stores a status with its uuid, and sends it if it is the head of its stream.
     pub(super) fn store_status(&mut self, s: &mut Step<'_>, key: &TaskKey, status: TaskStatus) {
         let state = status.state();
-        self.count(counter(state));
+        self.count("valid_status_updates");
+        if let Some(name) = counter(state) {
+            self.count(name);
+        }
         if is_terminal(state) {
             self.stop_timers(key);
         }
@@ -218,7 +228,7 @@ impl AgentCore {
             s.write(crate::base::kv::Op::delete(records::update_key(key, number)));
         }
         self.timers.cancel(&Timer::Resend(key.clone()));
-        let Some(task) = self.tables.tasks.remove(key) else { return };
+        let Some(task) = self.tables.take_task(key) else { return };
         s.write(crate::base::kv::Op::delete(records::task_key(key)));
         s.write(crate::base::kv::Op::delete(records::state_key(key)));
         let executor = (key.0.clone(), task.executor.clone());
@@ -249,8 +259,8 @@ fn forwarded(task: &mut Task, status: &TaskStatus) {
     shown.status_update_uuid = status.uuid.clone();
 }
 
-fn counter(state: TaskState) -> &'static str {
-    match state {
+fn counter(state: TaskState) -> Option<&'static str> {
+    Some(match state {
         TaskState::TaskFinished => "tasks_finished",
         TaskState::TaskFailed => "tasks_failed",
         TaskState::TaskKilled => "tasks_killed",
@@ -258,6 +268,6 @@ fn counter(state: TaskState) -> &'static str {
         TaskState::TaskGone => "tasks_gone",
         TaskState::TaskError => "tasks_error",
         TaskState::TaskDropped => "tasks_dropped",
-        _ => "valid_status_updates",
-    }
+        _ => return None,
+    })
 }

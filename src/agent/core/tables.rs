@@ -1,4 +1,5 @@
-//! What runs here: frameworks, executors with their containers, tasks. Plain state and questions to it.
+//! What runs here: frameworks, executors with their containers, tasks. Plain state and questions to
+//! it.
 
 use super::checks::Checks;
 use super::io::{Launch, Limits, SessionId};
@@ -6,7 +7,7 @@ use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::base::time::Wall;
 use crate::mesos::internal::kill_record::Cause;
 use crate::mesos::v1::{self, TaskState, framework_info::capability, task_status::Reason};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ pub(super) struct Executor {
     pub told: bool,
     /// It was given a task.
     pub used: bool,
+    /// Its preparation waits until a directory above it is removed.
+    pub held: bool,
     /// Until the container is built.
     pub launch: Option<Arc<Launch>>,
     /// The limits in force.
@@ -168,6 +171,8 @@ pub(super) struct Tables {
     pub frameworks: BTreeMap<FrameworkId, Framework>,
     pub executors: BTreeMap<ExecutorKey, Executor>,
     pub tasks: BTreeMap<TaskKey, Task>,
+    /// The tasks of each executor.
+    by_executor: BTreeSet<(FrameworkId, ExecutorId, TaskId)>,
     pub containers: BTreeMap<ContainerId, ExecutorKey>,
     pub sessions: BTreeMap<SessionId, ExecutorKey>,
 }
@@ -188,11 +193,26 @@ impl Tables {
         self.tasks.get(key).map(|t| (key.0.clone(), t.executor.clone()))
     }
 
+    /// Adds a task.
+    pub fn add_task(&mut self, key: TaskKey, task: Task) {
+        self.by_executor.insert((key.0.clone(), task.executor.clone(), key.1.clone()));
+        self.tasks.insert(key, task);
+    }
+
+    /// Takes a task out.
+    pub fn take_task(&mut self, key: &TaskKey) -> Option<Task> {
+        let task = self.tasks.remove(key)?;
+        self.by_executor.remove(&(key.0.clone(), task.executor.clone(), key.1.clone()));
+        Some(task)
+    }
+
     /// The tasks of an executor, by id.
-    pub fn tasks_of(&self, key: &ExecutorKey) -> Vec<TaskKey> {
-        self.of_framework(&key.0)
-            .filter(|(_, t)| t.executor == key.1)
-            .map(|(k, _)| k.clone())
+    pub fn tasks_of(&self, (framework, executor): &ExecutorKey) -> Vec<TaskKey> {
+        let from = (framework.clone(), executor.clone(), TaskId::from(""));
+        self.by_executor
+            .range(from..)
+            .take_while(|(f, e, _)| f == framework && e == executor)
+            .map(|(f, _, t)| (f.clone(), t.clone()))
             .collect()
     }
 
@@ -210,6 +230,12 @@ impl Tables {
     ) -> impl Iterator<Item = (&'a TaskKey, &'a Task)> {
         let from = (id.clone(), TaskId::from(""));
         self.tasks.range(from..).take_while(move |((f, _), _)| f == id)
+    }
+
+    /// Whether a framework has an executor or a task.
+    pub fn uses(&self, id: &FrameworkId) -> bool {
+        let executor = self.executors.range((id.clone(), ExecutorId::from(""))..).next();
+        executor.is_some_and(|((f, _), _)| f == id) || self.of_framework(id).next().is_some()
     }
 
     /// The executors of a framework.

@@ -1,4 +1,5 @@
-//! Status-update streams: one ordered stream a task, its head alone on the way, sent again until acknowledged.
+//! Status-update streams: one ordered stream a task, its head alone on the way, sent again until
+//! acknowledged.
 //!
 //! Knows nothing of tasks: what is written and sent is returned to the caller.
 
@@ -12,7 +13,8 @@ use std::time::Duration;
 pub const RETRY_MIN: Duration = Duration::from_secs(10);
 /// The wait is doubled up to this.
 pub const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
-/// Updates that may wait in one stream; beyond it a newer one takes the place of the last that is not terminal.
+/// Updates that may wait in one stream; beyond it a newer one takes the place of the last that is
+/// not terminal.
 pub const STREAM_MAX: usize = 128;
 
 /// One update of a stream.
@@ -143,6 +145,11 @@ impl Streams {
     pub fn of_framework(&self, id: &FrameworkId) -> bool {
         let from = (id.clone(), TaskId::from(""));
         self.0.range(from..).next().is_some_and(|((f, _), _)| f == id)
+    }
+
+    /// How many tasks have a stream.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Tasks with a stream, by key.

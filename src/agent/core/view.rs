@@ -1,7 +1,10 @@
-//! An immutable picture of the agent between two steps, from which `/state` and its kin are written elsewhere.
-//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept in bounds.
+//! An immutable picture of the agent between two steps, from which `/state` and its kin are written
+//! elsewhere.
+//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept
+//! in bounds.
 
 use super::AgentCore;
+use super::limits::scalar;
 use super::tables::{Executor, ExecutorKey, Phase};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
@@ -82,7 +85,8 @@ pub struct View {
     pub frameworks: Vec<Arc<FrameworkView>>,
     /// Ended frameworks, oldest first.
     pub completed_frameworks: Vec<Arc<FrameworkView>>,
-    /// Gauges and counters under their whole names: `slave/tasks_running`, `gc/path_removals_pending` …
+    /// Gauges and counters under their whole names: `slave/tasks_running`,
+    /// `gc/path_removals_pending` …
     pub metrics: BTreeMap<String, f64>,
     /// How old sandboxes may get just now.
     pub allowed_age: Duration,
@@ -204,6 +208,15 @@ impl AgentCore {
         }
     }
 
+    /// How much of a scalar resource living tasks and executors use, as the master counts it.
+    fn used(&self, name: &str) -> f64 {
+        let tasks = self.tables.tasks.values().filter(|t| !t.is_terminal());
+        let tasks: f64 = tasks.map(|t| scalar(&t.info.resources, name)).sum();
+        let executors = self.tables.executors.values();
+        let executors = executors.filter(|e| !e.command_task && !e.is_over());
+        tasks + executors.map(|e| scalar(&e.info.resources, name)).sum::<f64>()
+    }
+
     fn metrics(&self, executors: &BTreeMap<&ExecutorKey, ExecutorView>) -> BTreeMap<String, f64> {
         let mut all = BTreeMap::new();
         for name in COUNTERS {
@@ -236,6 +249,14 @@ impl AgentCore {
             ("gc/path_removals_failed", self.sandboxes.failed as f64),
         ];
         all.extend(gauges.map(|(name, value)| (name.to_string(), value)));
+        for name in ["cpus", "gpus", "mem", "disk"] {
+            let total = scalar(&self.identity.info.resources, name);
+            let used = self.used(name);
+            let percent = if total > 0.0 { used / total } else { 0.0 };
+            all.insert(format!("slave/{name}_total"), total);
+            all.insert(format!("slave/{name}_used"), used);
+            all.insert(format!("slave/{name}_percent"), percent);
+        }
         all
     }
 }

@@ -19,7 +19,8 @@ pub fn duration(d: Duration) -> String {
         return "0ns".into();
     }
     // The last unit divides everything.
-    let (name, unit) = UNITS.iter().find(|(_, unit)| ns % unit == 0).unwrap_or(&("ns", 1));
+    let (name, unit) =
+        UNITS.iter().find(|(_, unit)| ns.is_multiple_of(*unit)).unwrap_or(&("ns", 1));
     format!("{}{name}", ns / unit)
 }
 
@@ -27,7 +28,7 @@ pub fn duration(d: Duration) -> String {
 pub fn bytes(n: u64) -> String {
     const UNITS: [(&str, u32); 4] = [("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
     for (name, shift) in UNITS {
-        if n > 0 && n % (1 << shift) == 0 {
+        if n > 0 && n.is_multiple_of(1 << shift) {
             return format!("{}{name}", n >> shift);
         }
     }

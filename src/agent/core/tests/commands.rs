@@ -107,3 +107,178 @@ fn launch_failures_fail_the_task() {
     w.input(Input::Destroyed { container });
     assert!(!w.disk.keys().any(|k| k.starts_with("executors")));
 }
+
+fn launch_of(w: &World) -> std::sync::Arc<crate::agent::core::io::Launch> {
+    w.containers.values().next().expect("a container").launch.clone()
+}
+
+fn variable(name: &str, value: &str) -> v1::environment::Variable {
+    v1::environment::Variable { name: name.into(), value: Some(value.into()), ..Default::default() }
+}
+
+// covers: MES-0346, MES-0407
+#[test]
+fn the_environment_of_a_command_task() {
+    let mut w = World::new();
+    let set = [("EVERY", "one"), ("PATH", "/opt/bin")];
+    w.options.executor_environment_variables =
+        set.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    w.restart();
+    w.connect();
+    let mut info = task("t");
+    let variables = vec![variable("EVERY", "task"), variable("MESOS_SANDBOX", "mine")];
+    info.command =
+        Some(v1::CommandInfo { environment: Some(v1::Environment { variables }), ..shell("env") });
+    w.run(info);
+    let launch = launch_of(&w);
+    let get =
+        |name: &str| launch.environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    assert_eq!(get("EVERY"), Some("task"), "the command's own wins");
+    assert_eq!(get("PATH"), Some("/opt/bin"));
+    assert_eq!(get("MESOS_SANDBOX"), Some("mine"));
+    assert_eq!(
+        get("MESOS_DIRECTORY").map(str::to_string),
+        Some(launch.sandbox.display().to_string())
+    );
+    assert_eq!(get("MESOS_EXECUTOR_ID"), Some("t"));
+    assert_eq!(get("MESOS_ALLOCATION_ROLE"), Some("eng"));
+    assert_eq!(get("MESOS_TASK_ID"), None);
+    let mut names: Vec<_> = launch.environment.iter().map(|(n, _)| n).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), launch.environment.len());
+}
+
+#[test]
+fn a_secret_that_cannot_be_resolved_fails_the_launch() {
+    let mut w = World::ready();
+    let mut info = task("t");
+    let reference = v1::secret::Reference { name: "db".into(), key: None };
+    let secret = v1::Secret { reference: Some(reference), ..Default::default() };
+    let variables =
+        vec![v1::environment::Variable { secret: Some(secret), ..variable("PASSWORD", "") }];
+    info.command =
+        Some(v1::CommandInfo { environment: Some(v1::Environment { variables }), ..shell("env") });
+    w.run(info);
+    let last = w.last("t");
+    assert_eq!((last.state(), last.reason()), (TaskFailed, Reason::ContainerLaunchFailed));
+    assert!(last.message().contains("PASSWORD"));
+    assert!(w.core().view().frameworks.is_empty());
+}
+
+#[test]
+fn who_a_task_runs_as() {
+    for (command, switch, user) in [
+        (None, true, Some("nobody")),
+        (Some("alice"), true, Some("alice")),
+        (Some("alice"), false, None),
+    ] {
+        let mut w = World::new();
+        w.options.switch_user = switch;
+        w.restart();
+        w.connect();
+        let mut info = task("t");
+        info.command = Some(v1::CommandInfo { user: command.map(Into::into), ..shell("id") });
+        w.run(info);
+        assert_eq!(launch_of(&w).user.as_deref(), user);
+    }
+}
+
+// covers: MES-0321
+#[test]
+fn the_container_of_a_command_task_is_its_executors() {
+    let mut w = World::ready();
+    let container = v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos as i32,
+        mesos: Some(v1::container_info::MesosInfo { image: Some(v1::Image::default()) }),
+        ..Default::default()
+    };
+    w.run(v1::TaskInfo { container: Some(container.clone()), ..task("t") });
+    let launch = launch_of(&w);
+    assert_eq!(launch.executor.container.as_ref(), Some(&container));
+    let sandbox = launch.environment.iter().find(|(n, _)| n == "MESOS_SANDBOX");
+    assert_eq!(sandbox.map(|(_, v)| v.as_str()), Some("/mnt/mesos/sandbox"));
+}
+
+#[test]
+fn limits_beyond_the_request() {
+    let value = |value: f64| v1::value::Scalar { value };
+    let mut info = task("t");
+    info.limits.insert("cpus".into(), value(2.0));
+    info.limits.insert("mem".into(), value(f64::INFINITY));
+    let mut w = World::ready();
+    w.run(info);
+    let limits = launch_of(&w).limits;
+    assert_eq!((limits.cpus, limits.cpus_hard), (0.6, Some(2.1)));
+    assert_eq!((limits.memory_bytes, limits.memory_soft_bytes), (None, Some(64 << 20)));
+
+    let mut w = World::new();
+    w.options.cgroups_enable_cfs = true;
+    w.options.pids_limit = None;
+    w.restart();
+    w.connect();
+    w.run(task("t"));
+    let limits = launch_of(&w).limits;
+    assert_eq!((limits.cpus_hard, limits.pids), (Some(0.6), None));
+}
+
+#[test]
+fn an_end_heard_of_before_the_start_still_ran() {
+    let mut w = World::ready();
+    w.containerizer = false;
+    w.run(task("t"));
+    let container = w.container("t").expect("being prepared");
+    w.input(Input::Prepared { container: container.clone(), result: Ok(()) });
+    w.input(Input::Created { container: container.clone(), result: Ok(1) });
+    w.input(Input::Exited {
+        container: container.clone(),
+        exit: Exit { status: Some(0), ..Exit::default() },
+    });
+    w.input(Input::Started { container, result: Ok(()) });
+    assert_eq!(w.states("t"), [TaskStarting, TaskRunning, TaskFinished]);
+}
+
+#[test]
+fn the_picture_shows_tasks_executors_and_what_is_done() {
+    let mut w = World::new();
+    w.options.info.resources = vec![scalar("cpus", 4.0), scalar("mem", 1024.0)];
+    w.restart();
+    w.connect();
+    w.run(task("a"));
+    w.run(task("b"));
+    w.task_exits("a", 0);
+    let view = w.core().view();
+    assert!(view.registered);
+    let f = &view.frameworks[0];
+    assert_eq!((f.executors.len(), f.completed_executors.len()), (1, 1));
+    assert_eq!(f.completed_executors[0].completed_tasks[0].state(), TaskFinished);
+    assert_eq!(view.metrics["slave/tasks_finished"], 1.0);
+    assert_eq!(view.metrics["slave/tasks_running"], 1.0);
+    assert_eq!(view.metrics["slave/cpus_used"], 0.5);
+    assert_eq!(view.metrics["slave/cpus_percent"], 0.125);
+    w.task_exits("b", 0);
+    let view = w.core().view();
+    assert!(view.frameworks.is_empty());
+    assert_eq!(view.completed_frameworks[0].completed_executors.len(), 2);
+    // It comes back with what it had.
+    w.run(task("c"));
+    assert_eq!(w.core().view().frameworks[0].completed_executors.len(), 2);
+    assert!(w.core().view().completed_frameworks.is_empty());
+}
+
+// covers: MES-0353
+#[test]
+fn the_history_of_executors_is_bounded() {
+    let mut w = World::new();
+    w.options.max_completed_executors_per_framework = 3;
+    w.restart();
+    w.connect();
+    w.run(task("alive"));
+    for n in 0..5 {
+        w.run(task(&format!("t{n}")));
+        w.task_exits(&format!("t{n}"), 0);
+    }
+    let done = &w.core().view().frameworks[0].completed_executors;
+    let names: Vec<_> = done.iter().map(|e| e.info.executor_id.value.as_str()).collect();
+    assert_eq!(names, ["t2", "t3", "t4"]);
+}

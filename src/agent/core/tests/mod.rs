@@ -1,5 +1,11 @@
 //! The core driven directly, in virtual time, by a scripted master, containerizer and executors.
 
+mod checking;
+mod collecting;
 mod commands;
 mod crashes;
+mod executors;
+mod kills;
+mod masters;
+mod recovering;
 mod world;

@@ -1,4 +1,5 @@
-//! A small world around one core: a disk, containers, a master that answers, a clock that is moved by hand.
+//! A small world around one core: a disk, containers, a master that answers, a clock that is moved
+//! by hand.
 
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{
@@ -68,6 +69,8 @@ pub struct World {
     pub answers: Vec<(RequestId, Answer)>,
     pub requests: u64,
     pub stopped: Option<usize>,
+    /// How long the agent waits for pings, in seconds.
+    pub ping_timeout: f64,
     /// The containerizer answers by itself.
     pub containerizer: bool,
     /// The master answers registrations by itself.
@@ -174,6 +177,7 @@ impl World {
             answers: Vec::new(),
             requests: 0,
             stopped: None,
+            ping_timeout: 1e6,
             containerizer: true,
             master: true,
             acknowledge: true,
@@ -470,7 +474,7 @@ impl World {
         });
         let registered = AgentRegistered {
             agent_id: v1::AgentId { value: AGENT.into() },
-            ping_timeout_secs: Some(75.0),
+            ping_timeout_secs: Some(self.ping_timeout),
             reconcile: reconcile.collect(),
         };
         MasterMessage { registered: Some(registered), ..Default::default() }
