@@ -1,0 +1,3 @@
+//! The wire contract by example and by property.
+
+mod convert;
