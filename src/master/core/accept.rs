@@ -166,7 +166,12 @@ impl MasterCore {
                 self.verdict_on_tasks(cx, framework, &tasks_of(operation), &verdict, out);
             } else {
                 let message = format!("Operation attempted with invalid offers: {why}");
-                self.operation_error(framework, operation, OperationError { message, agent: None }, out);
+                self.operation_error(
+                    framework,
+                    operation,
+                    OperationError { message, agent: None },
+                    out,
+                );
             }
         }
     }
@@ -193,11 +198,7 @@ impl MasterCore {
         out: &mut Out,
     ) {
         for task in tasks {
-            self.metrics.task(
-                verdict.state,
-                v1::task_status::Source::Master,
-                Some(verdict.reason),
-            );
+            self.metrics.task(verdict.state, v1::task_status::Source::Master, Some(verdict.reason));
             let agent = Some(task.agent_id.clone());
             let status = verdict.status(task.task_id.clone(), agent, cx.wall);
             self.send(framework, events::update(status), out);

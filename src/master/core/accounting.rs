@@ -3,9 +3,9 @@
 //!
 //! What was offered is already allocated in the allocator's eyes, so a launch tells it nothing; only what comes back.
 
+use super::MasterCore;
 use super::frameworks::Executor;
 use super::tasks::Task;
-use super::MasterCore;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::Mono;

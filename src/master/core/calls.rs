@@ -26,8 +26,7 @@ impl MasterCore {
             return refuse(request, 400, text, out);
         }
         let id = call.framework_id.as_ref().map_or("", |id| id.value.as_str());
-        if let Err((status, text)) = self.check_caller(id, session.as_ref(), principal.as_deref())
-        {
+        if let Err((status, text)) = self.check_caller(id, session.as_ref(), principal.as_deref()) {
             return refuse(request, status, text, out);
         }
         let id = FrameworkId::from(id);

@@ -12,12 +12,7 @@ use v1::task_status::Reason;
 
 impl MasterCore {
     /// The framework gets no offers and may come back until its failover timeout is over.
-    pub(super) fn session_closed(
-        &mut self,
-        cx: &mut Cx<'_>,
-        session: &SessionId,
-        out: &mut Out,
-    ) {
+    pub(super) fn session_closed(&mut self, cx: &mut Cx<'_>, session: &SessionId, out: &mut Out) {
         let Some(id) = self.frameworks.sessions.remove(session) else { return };
         self.timers.cancel(&Timer::Heartbeat(session.clone()));
         self.return_framework_offers(&id, cx.now);
@@ -33,12 +28,7 @@ impl MasterCore {
         self.timers.set(Timer::Failover(id), cx.now + timeout);
     }
 
-    pub(super) fn failover_timed_out(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: &FrameworkId,
-        out: &mut Out,
-    ) {
+    pub(super) fn failover_timed_out(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
         if self.frameworks.registered.get(id).is_some_and(|f| f.session.is_none()) {
             self.remove_framework(cx, id, out);
         }

@@ -11,11 +11,7 @@ fn event(kind: event::Type) -> Event {
     Event { r#type: Some(kind as i32), ..Event::default() }
 }
 
-pub(super) fn subscribed(
-    id: &FrameworkId,
-    heartbeat: Duration,
-    master: v1::MasterInfo,
-) -> Event {
+pub(super) fn subscribed(id: &FrameworkId, heartbeat: Duration, master: v1::MasterInfo) -> Event {
     let subscribed = event::Subscribed {
         framework_id: id.into(),
         heartbeat_interval_seconds: Some(heartbeat.as_secs_f64()),
@@ -48,10 +44,7 @@ pub(super) fn update(status: v1::TaskStatus) -> Event {
 
 pub(super) fn operation(status: v1::OperationStatus) -> Event {
     let update = event::UpdateOperationStatus { status };
-    Event {
-        update_operation_status: Some(update),
-        ..event(event::Type::UpdateOperationStatus)
-    }
+    Event { update_operation_status: Some(update), ..event(event::Type::UpdateOperationStatus) }
 }
 
 pub(super) fn message(agent: &AgentId, executor: v1::ExecutorId, data: Vec<u8>) -> Event {

@@ -145,12 +145,7 @@ impl Frameworks {
     }
 
     /// Remembers that it ended. Returns ids that are forgotten for it, oldest first.
-    pub fn remember_removed(
-        &mut self,
-        id: FrameworkId,
-        at: Wall,
-        max: usize,
-    ) -> Vec<FrameworkId> {
+    pub fn remember_removed(&mut self, id: FrameworkId, at: Wall, max: usize) -> Vec<FrameworkId> {
         self.removed.insert(id.clone(), at);
         self.removed_order.insert((at, id));
         let mut forgotten = Vec::new();

@@ -64,10 +64,8 @@ impl MasterCore {
         if self.agents.link(agent.as_str()).is_none() {
             return self.metrics.add("dropped_messages");
         }
-        let shutdown = ShutdownExecutor {
-            framework_id: framework.into(),
-            executor_id: shutdown.executor_id,
-        };
+        let shutdown =
+            ShutdownExecutor { framework_id: framework.into(), executor_id: shutdown.executor_id };
         let message = MasterMessage { shutdown_executor: Some(shutdown), ..self.message() };
         self.to_agent(&agent, message, out);
     }

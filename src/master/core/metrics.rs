@@ -1,5 +1,6 @@
 //! Counters under the original's names, without the `master/` in front.
 
+use super::frameworks::Framework;
 use crate::mesos::v1;
 use std::collections::BTreeMap;
 use v1::task_status::{Reason, Source};
@@ -85,12 +86,8 @@ impl Metrics {
             _ => {}
         }
         let Some(reason) = reason else { return };
-        let name = format!(
-            "{}/{}/{}",
-            state.as_str_name(),
-            source.as_str_name(),
-            reason.as_str_name()
-        );
+        let name =
+            format!("{}/{}/{}", state.as_str_name(), source.as_str_name(), reason.as_str_name());
         // The metrics keep the old word for an agent.
         let name = name.to_ascii_lowercase().replace("_agent", "_slave");
         *self.tasks.entry(name).or_default() += 1;
@@ -103,4 +100,31 @@ impl Metrics {
         all.extend(self.tasks.iter().map(|(k, v)| (k.clone(), *v)));
         all
     }
+}
+
+/// How many tasks are in each state that may change.
+pub(super) fn task_gauges<'a>(
+    frameworks: impl Iterator<Item = &'a Framework>,
+) -> [(&'static str, usize); 5] {
+    use v1::TaskState as S;
+    let (mut staging, mut starting, mut running, mut killing, mut unreachable) = (0, 0, 0, 0, 0);
+    for framework in frameworks {
+        unreachable += framework.unreachable.iter().count();
+        for task in framework.tasks.values() {
+            match task.state() {
+                S::TaskStaging => staging += 1,
+                S::TaskStarting => starting += 1,
+                S::TaskRunning => running += 1,
+                S::TaskKilling => killing += 1,
+                _ => {}
+            }
+        }
+    }
+    [
+        ("tasks_staging", staging),
+        ("tasks_starting", starting),
+        ("tasks_running", running),
+        ("tasks_killing", killing),
+        ("tasks_unreachable", unreachable),
+    ]
 }

@@ -7,6 +7,7 @@
 //! concern's rules over them.
 
 mod accept;
+mod account;
 mod accounting;
 mod agents;
 mod calls;

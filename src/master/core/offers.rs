@@ -175,8 +175,7 @@ fn agent_url(info: &v1::AgentInfo) -> v1::Url {
 /// In the form the framework understands: before MULTI_ROLE without the role allocated to, before
 /// RESERVATION_REFINEMENT with `role` and `reservation`.
 fn wire_resources(all: &Resources, multi_role: bool, refinement: bool) -> Vec<v1::Resource> {
-    let format =
-        if refinement { Format::Post } else { Format::Pre };
+    let format = if refinement { Format::Post } else { Format::Pre };
     if multi_role {
         convert::resources_to_v1(all, format)
     } else {

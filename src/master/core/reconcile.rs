@@ -52,9 +52,8 @@ impl MasterCore {
             return self.send(framework_id, events::update(status), out);
         }
         // A scheduler that lost the agent's id is helped by the record of the task.
-        let agent_id = agent_id.or_else(|| {
-            framework.unreachable.get(&task_id.value).map(|task| &task.agent_id)
-        });
+        let agent_id = agent_id
+            .or_else(|| framework.unreachable.get(&task_id.value).map(|task| &task.agent_id));
         let id = agent_id.map(|id| id.value.as_str());
         let is_awaited = match id {
             Some(id) => self.agents.recovered.contains_key(id),
@@ -93,8 +92,7 @@ fn latest(task: &v1::Task, state: S, at: Wall) -> v1::TaskStatus {
 
 /// A verdict with health, check and container of the last status that told them.
 pub(super) fn known(task: &v1::Task, verdict: &Verdict<'_>, at: Wall) -> v1::TaskStatus {
-    let mut status =
-        verdict.status(task.task_id.clone(), Some(task.agent_id.clone()), at);
+    let mut status = verdict.status(task.task_id.clone(), Some(task.agent_id.clone()), at);
     status.executor_id = task.executor_id.clone();
     if let Some(last) = task.statuses.last() {
         status.healthy = last.healthy;

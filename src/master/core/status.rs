@@ -8,9 +8,9 @@ use crate::machine::Cx;
 use crate::mesos::internal::{
     AcknowledgeStatus, ExecutorMessage, ExitedExecutor, MasterMessage, StatusUpdate,
 };
+use crate::mesos::make;
 use crate::mesos::v1;
 use crate::mesos::v1::scheduler::call;
-use crate::mesos::make;
 
 impl MasterCore {
     /// Forwarded without being stored; the agent sends it again until the framework acknowledges it.
@@ -63,8 +63,8 @@ impl MasterCore {
             agent.kills.remove(&key);
         }
         // The reason belongs to the state it came with, which may be an earlier one.
-        let reason = (status.state == latest as i32 && status.reason.is_some())
-            .then(|| status.reason());
+        let reason =
+            (status.state == latest as i32 && status.reason.is_some()).then(|| status.reason());
         self.metrics.task(latest, status.source(), reason);
         self.free(framework_id, &agent_id, &resources, cx.now);
     }

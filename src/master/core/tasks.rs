@@ -1,9 +1,9 @@
 //! The record of one task, and histories of tasks.
 
 use super::states;
-use crate::mesos::make;
 use crate::base::ids::{AgentId, ExecutorId, TaskId};
 use crate::base::resources::Resources;
+use crate::mesos::make;
 use crate::mesos::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,12 +12,7 @@ use crate::mesos::v1;
 use v1::task_status::Reason;
 
 impl MasterCore {
-    pub(super) fn teardown_call(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: &FrameworkId,
-        out: &mut Out,
-    ) {
+    pub(super) fn teardown_call(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
         self.metrics.add("messages_unregister_framework");
         self.remove_framework(cx, id, out);
     }
@@ -37,12 +32,7 @@ impl MasterCore {
     }
 
     /// Ends a framework for ever: its id is refused from now on, its tasks and executors are shut down.
-    pub(super) fn remove_framework(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: &FrameworkId,
-        out: &mut Out,
-    ) {
+    pub(super) fn remove_framework(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
         let Some(framework) = self.frameworks.registered.get_mut(id) else { return };
         let mut record = framework.to_record();
         record.failover_deadline = None;
@@ -56,7 +46,7 @@ impl MasterCore {
             self.to_agent(agent, message, out);
         }
         self.return_framework_offers(id, cx.now);
-        self.end_framework_tasks(cx, id);
+        self.end_framework_tasks(cx, id, out);
         self.allocator.remove_framework(id);
         self.timers.cancel(&Timer::Failover(id.clone()));
         if let Some(session) = session {
@@ -75,7 +65,7 @@ impl MasterCore {
     }
 
     /// Tasks become TASK_KILLED, which nobody is told: the framework has no session any more.
-    fn end_framework_tasks(&mut self, cx: &mut Cx<'_>, id: &FrameworkId) {
+    fn end_framework_tasks(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
         let Some(framework) = self.frameworks.registered.get(id) else { return };
         let tasks: Vec<TaskId> = framework.tasks.keys().cloned().collect();
         let executors: Vec<(AgentId, ExecutorId)> = framework.executors.keys().cloned().collect();
@@ -85,7 +75,7 @@ impl MasterCore {
             message: "Framework removed",
         };
         for task in tasks {
-            self.end_task(cx, id, &task, &verdict, Shelf::Completed, &mut Out::default());
+            self.end_task(cx, id, &task, &verdict, Shelf::Completed, out);
         }
         for (agent, executor) in executors {
             self.drop_executor(id, &agent, &executor, cx.now);
