@@ -4,7 +4,7 @@ use super::events::Verdict;
 use super::frameworks::Executor;
 use super::tasks::Task;
 use super::{MasterCore, states};
-use crate::base::ids::{AgentId, ExecutorId, FrameworkId};
+use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::resources::Resources;
 use crate::base::time::Wall;
 use crate::mesos::internal::{ReconcileTasks, RegisterAgent};
@@ -63,9 +63,7 @@ impl MasterCore {
             let resources = convert::resources_from_v1(&task.resources).unwrap_or_default();
             let mut record = task.clone();
             record.agent_id = id.into();
-            let executor = task.executor_id.as_ref().map(ExecutorId::from);
-            let executor = executor.filter(|e| e.as_str() != task.task_id.value);
-            let task = Task { record: Arc::new(record), agent: id.clone(), executor, resources };
+            let task = Task { record: Arc::new(record), agent: id.clone(), resources };
             account.tasks.push((framework_id, task));
         }
         for info in &register.executors {

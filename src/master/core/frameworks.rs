@@ -121,7 +121,6 @@ pub(super) fn roles(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
 /// A framework that ended.
 #[derive(Debug)]
 pub(super) struct Completed {
-    pub id: FrameworkId,
     pub framework: Framework,
     pub unregistered: Wall,
 }

@@ -6,7 +6,7 @@ use super::frameworks::Executor;
 use super::tasks::{self, Task};
 use super::validate::task::{Charge, Place};
 use super::{MasterCore, Out, validate};
-use crate::base::ids::{ExecutorId, FrameworkId, Role};
+use crate::base::ids::{FrameworkId, Role};
 use crate::machine::Cx;
 use crate::mesos::internal::{MasterMessage, RunTask};
 use crate::mesos::v1;
@@ -86,7 +86,6 @@ impl MasterCore {
         let record = Task {
             record: Arc::new(tasks::staged(&task, &info, framework_id.into())),
             agent: bundle.agent.clone(),
-            executor: task.executor.as_ref().map(|e| ExecutorId::from(&e.executor_id)),
             resources: charge.task,
         };
         self.add_task(framework_id, record);

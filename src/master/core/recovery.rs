@@ -79,11 +79,11 @@ impl MasterCore {
     }
 
     fn recover_ended(&mut self, id: FrameworkId, at: Wall, record: FrameworkRecord, out: &mut Out) {
-        for forgotten in self.frameworks.remember_removed(id.clone(), at, REMOVED_FRAMEWORKS_MAX) {
+        for forgotten in self.frameworks.remember_removed(id, at, REMOVED_FRAMEWORKS_MAX) {
             out.write(registry::forget_framework(&forgotten));
         }
         let framework = read_framework(record, false);
-        let completed = Completed { id, framework, unregistered: at };
+        let completed = Completed { framework, unregistered: at };
         self.frameworks.show_completed(completed, self.options.max_completed_frameworks);
     }
 }

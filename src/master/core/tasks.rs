@@ -1,7 +1,7 @@
 //! The record of one task, and histories of tasks.
 
 use super::states;
-use crate::base::ids::{AgentId, ExecutorId, TaskId};
+use crate::base::ids::{AgentId, TaskId};
 use crate::base::resources::Resources;
 use crate::mesos::make;
 use crate::mesos::v1;
@@ -15,8 +15,6 @@ pub(super) struct Task {
     pub record: Arc<v1::Task>,
     /// Where it runs.
     pub agent: AgentId,
-    /// Its own executor, if it brought one.
-    pub executor: Option<ExecutorId>,
     /// What it uses, allocated to its role.
     pub resources: Resources,
 }

@@ -59,7 +59,7 @@ impl MasterCore {
             out.write(registry::forget_framework(&forgotten));
         }
         if let Some(framework) = self.frameworks.registered.remove(id) {
-            let completed = Completed { id: id.clone(), framework, unregistered: cx.wall };
+            let completed = Completed { framework, unregistered: cx.wall };
             self.frameworks.show_completed(completed, self.options.max_completed_frameworks);
         }
     }
