@@ -6,9 +6,9 @@ use super::io::{Act, LinkId, SessionId};
 use super::{MasterCore, Out, Timer, registry, states};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::machine::Cx;
-use crate::mesos::v1;
+use crate::mesos::{make, v1};
 use std::sync::Arc;
-use v1::task_status::Reason;
+use v1::task_status::{Reason, Source};
 
 impl MasterCore {
     /// The framework gets no offers and may come back until its failover timeout is over.
@@ -105,6 +105,9 @@ impl MasterCore {
         status.executor_id = task.record.executor_id.clone();
         if shelf == Shelf::Unreachable {
             status.unreachable_time = Some(super::reconcile::time_info(cx.wall));
+        }
+        if !make::is_terminal(state) {
+            self.metrics.task(state, Source::Master, Some(verdict.reason));
         }
         self.take_status(cx, framework_id, task_id, &status, state);
         self.shelve_task(framework_id, task_id, shelf, cx.now);

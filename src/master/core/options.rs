@@ -14,8 +14,6 @@ pub const OFFERS_PER_FRAMEWORK_MAX: usize = 100_000;
 pub const TASKS_PER_FRAMEWORK_MAX: usize = 1_000_000;
 /// How many ids of ended frameworks the registry keeps, so that they are refused for ever after.
 pub const REMOVED_FRAMEWORKS_MAX: usize = 1000;
-/// How many links may exist on which no agent has registered yet.
-pub const LINKS_MAX: usize = 2 * AGENTS_MAX;
 /// How many tasks one RECONCILE call may name.
 pub const RECONCILE_TASKS_MAX: usize = 1_000_000;
 

@@ -128,17 +128,7 @@ impl MasterCore {
         let account = self.read_account(id, register);
         self.drop_unlisted_executors(cx, id, register, out);
         let reconcile = self.unlisted_tasks(id, register);
-        if let Some(agent) = self.agents.registered.get_mut(id) {
-            agent.reregistered = Some(cx.wall);
-            if agent.info.as_ref() != &register.agent_info {
-                agent.info = Arc::new(register.agent_info.clone());
-                out.write(registry::admit(id, &register.agent_info, cx.wall));
-            }
-            if agent.total != total {
-                agent.total = total.clone();
-                self.allocator.update_agent_total(id, total);
-            }
-        }
+        self.take_info(cx, id, register, total, out);
         for (framework_id, task) in account.tasks {
             let Some(framework) = self.frameworks.registered.get_mut(&framework_id) else {
                 continue;
@@ -164,6 +154,29 @@ impl MasterCore {
         self.clean_up(id, account.unwanted, account.ended, out);
         self.replay_kills(id, out);
         self.refresh_frameworks(id, register, out);
+    }
+
+    /// Takes what changed of the agent itself. Offers of other resources than it has are no offers any more.
+    fn take_info(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &AgentId,
+        register: &RegisterAgent,
+        total: Resources,
+        out: &mut Out,
+    ) {
+        let Some(agent) = self.agents.registered.get_mut(id) else { return };
+        agent.reregistered = Some(cx.wall);
+        if *agent.info == register.agent_info {
+            return;
+        }
+        agent.info = Arc::new(register.agent_info.clone());
+        out.write(registry::admit(id, &register.agent_info, cx.wall));
+        if agent.total != total {
+            agent.total = total.clone();
+            self.allocator.update_agent_total(id, total);
+            self.rescind_agent(id, cx.now, out);
+        }
     }
 
     /// A task that was given up for lost lives: its newest state, with a reason that says why it is told.
