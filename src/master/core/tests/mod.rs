@@ -1,6 +1,12 @@
 //! Tables of events and effects, with scripted agents and schedulers in virtual time.
 
+mod agents;
 mod calls;
+mod failover;
+mod launch;
 mod life;
+mod offers;
+mod reconciling;
 mod sessions;
+mod statuses;
 mod world;
