@@ -71,6 +71,11 @@ impl Metrics {
         *self.fixed.entry(name).or_default() += 1;
     }
 
+    /// So many so far.
+    pub fn get(&self, name: &str) -> u64 {
+        self.fixed.get(name).copied().unwrap_or_default()
+    }
+
     /// A task came to a final state, or one that is counted like it.
     pub fn task(&mut self, state: v1::TaskState, source: Source, reason: Option<Reason>) {
         use v1::TaskState as S;

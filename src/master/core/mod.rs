@@ -10,6 +10,7 @@ mod accept;
 mod account;
 mod accounting;
 mod agents;
+mod audit;
 mod calls;
 mod disconnect;
 mod events;
@@ -97,7 +98,7 @@ impl Machine for MasterCore {
 
     fn step(&mut self, cx: &mut Cx<'_>, input: Input, out: &mut Out) {
         match input {
-            Input::FromAgent { link, message } => self.from_agent(cx, link, *message, out),
+            Input::FromAgent { link, message } => self.agent_message(cx, link, *message, out),
             Input::LinkClosed { link } => self.link_closed(cx, link, out),
             Input::Subscribe { request, session, call, principal } => {
                 self.subscribe(cx, request, session, *call, principal, out);

@@ -96,7 +96,7 @@ pub(super) fn known(task: &v1::Task, verdict: &Verdict<'_>, at: Wall) -> v1::Tas
     status.executor_id = task.executor_id.clone();
     if let Some(last) = task.statuses.last() {
         status.healthy = last.healthy;
-        status.check_status = last.check_status.clone();
+        status.check_status = last.check_status;
         status.container_status = last.container_status.clone();
         status.labels = last.labels.clone();
     }

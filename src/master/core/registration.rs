@@ -15,7 +15,7 @@ use crate::mesos::{convert, v1};
 impl MasterCore {
     /// A message of an agent. On a link without an agent only a registration counts; anything else is answered with a
     /// ping that tells the agent to register.
-    pub(super) fn from_agent(
+    pub(super) fn agent_message(
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,

@@ -3,9 +3,9 @@
 use super::agents::{self, Agent};
 use super::events::{self, Verdict};
 use super::frameworks::Framework;
-use super::io::LinkId;
+use super::io::{Act, LinkId};
 use super::tasks::Task;
-use super::{MasterCore, Out, registry};
+use super::{AGENTS_MAX, MasterCore, Out, registry};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::base::resources::Resources;
 use crate::machine::Cx;
@@ -36,12 +36,17 @@ impl MasterCore {
             let why = "another agent registered at the same address";
             self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
         }
+        let is_new = !self.agents.registered.contains_key(&id);
+        if is_new && self.agents.registered.len() >= AGENTS_MAX {
+            self.metrics.add("slaves_over_limit");
+            return out.act(Act::CloseLink { link });
+        }
         self.metrics.add("slave_reregistrations");
         self.recover_frameworks(cx, &register, out);
-        if self.agents.registered.contains_key(&id) {
-            self.welcome_back(cx, &id, link, &register, total, out);
-        } else {
+        if is_new {
             self.readmit(cx, &id, link, &register, total, out);
+        } else {
+            self.welcome_back(cx, &id, link, &register, total, out);
         }
     }
 

@@ -8,6 +8,9 @@ use crate::mesos::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How many statuses of one task are kept; the oldest are forgotten.
+const STATUSES_PER_TASK_MAX: usize = 64;
+
 /// A task that has not been acknowledged as ended.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
@@ -50,6 +53,9 @@ impl Task {
         }
         // Data is for the framework alone and may be large.
         record.statuses.push(v1::TaskStatus { data: None, ..status.clone() });
+        if record.statuses.len() > STATUSES_PER_TASK_MAX {
+            record.statuses.remove(0);
+        }
         was_live && make::is_terminal(latest)
     }
 }
@@ -74,7 +80,7 @@ pub(super) fn staged(
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user: of_command(&info.command).or_else(of_executor).or(Some(framework.user.clone())),
         limits: info.limits.clone(),
         ..v1::Task::default()

@@ -273,7 +273,7 @@ fn tasks_without_checkpoints_end_with_the_link() {
 fn an_agent_on_a_link_that_is_not_its_own_is_told_to_register() {
     let mut w = World::new();
     let message = AgentMessage { pong: Some(Pong {}), ..Default::default() };
-    w.from_agent(LinkId(99), message);
+    w.agent_says(LinkId(99), message);
     let stranger =
         FakeAgent { id: String::new(), link: LinkId(99), info: agent_info("node1", "cpus:1") };
     let inbox = w.inbox(&stranger);

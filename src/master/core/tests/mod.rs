@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod chaos;
 mod failover;
 mod launch;
 mod life;

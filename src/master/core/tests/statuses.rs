@@ -172,14 +172,14 @@ fn the_end_of_an_executor_frees_it_and_is_told() {
         status: Some(9),
     };
     let message = AgentMessage { exited_executor: Some(exited), ..Default::default() };
-    w.from_agent(agent.link, message.clone());
+    w.agent_says(agent.link, message.clone());
     let events = w.events(&scheduler);
     let failure = events.iter().find_map(|e| e.failure.as_ref()).unwrap();
     assert_eq!(failure.agent_id.as_ref().unwrap().value, agent.id);
     assert_eq!(failure.executor_id.as_ref().unwrap().value, "e");
     assert_eq!(failure.status, Some(9));
     assert!(w.view().agents[0].used.is_empty());
-    w.from_agent(agent.link, message);
+    w.agent_says(agent.link, message);
     assert!(w.events(&scheduler).iter().all(|e| e.failure.is_none()), "told once");
 }
 
@@ -204,7 +204,7 @@ fn messages_pass_both_ways() {
     };
     w.events(&scheduler);
     let message = AgentMessage { executor_message: Some(message), ..Default::default() };
-    w.from_agent(agent.link, message);
+    w.agent_says(agent.link, message);
     assert_eq!(w.events(&scheduler)[0].message.as_ref().unwrap().data, b"up");
     w.cut(&agent);
     w.call(&scheduler, call::Type::Message, call);

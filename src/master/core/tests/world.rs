@@ -200,12 +200,12 @@ impl World {
         }
         for link in pongs {
             if !self.mute.contains(&link) {
-                self.from_agent(link, AgentMessage { pong: Some(Pong {}), ..Default::default() });
+                self.agent_says(link, AgentMessage { pong: Some(Pong {}), ..Default::default() });
             }
         }
     }
 
-    pub fn from_agent(&mut self, link: LinkId, message: AgentMessage) {
+    pub fn agent_says(&mut self, link: LinkId, message: AgentMessage) {
         self.step(Input::FromAgent { link, message: Box::new(message) });
     }
 
@@ -221,7 +221,7 @@ impl World {
     pub fn register(&mut self, register: RegisterAgent) -> FakeAgent {
         let link = LinkId(self.fresh());
         let mut info = register.agent_info.clone();
-        self.from_agent(link, AgentMessage { register: Some(register), ..Default::default() });
+        self.agent_says(link, AgentMessage { register: Some(register), ..Default::default() });
         let messages = self.messages.get(&link).into_iter().flatten();
         let id = messages.filter_map(|m| m.registered.as_ref()).map(|r| r.agent_id.clone()).next();
         let id = id.map(|id| id.value).unwrap_or_default();
@@ -249,7 +249,7 @@ impl World {
     pub fn unregister(&mut self, agent: &FakeAgent) {
         let message =
             AgentMessage { unregister: Some(UnregisterAgent {}), ..AgentMessage::default() };
-        self.from_agent(agent.link, message);
+        self.agent_says(agent.link, message);
     }
 
     /// All messages sent to the agent since last asked.
@@ -292,7 +292,7 @@ impl World {
             latest_state: Some(latest as i32),
         };
         let message = AgentMessage { status_update: Some(update), ..AgentMessage::default() };
-        self.from_agent(agent.link, message);
+        self.agent_says(agent.link, message);
     }
 
     // Schedulers.
