@@ -21,8 +21,8 @@ impl MasterCore {
     /// Takes a task into the tables.
     pub(super) fn add_task(&mut self, framework_id: &FrameworkId, task: Task) {
         let id = TaskId::from(task.record.task_id.value.as_str());
-        let Some(framework) = self.frameworks.registered.get_mut(framework_id) else { return };
-        if let Some(agent) = self.agents.registered.get_mut(&task.agent) {
+        let Some(framework) = self.frameworks.change(framework_id) else { return };
+        if let Some(agent) = self.agents.change(&task.agent) {
             agent.tasks.insert((framework_id.clone(), id.clone()));
             if task.is_live() {
                 agent.charge(framework_id, &task.resources);
@@ -40,8 +40,8 @@ impl MasterCore {
         executor: Executor,
     ) {
         let id = ExecutorId::from(executor.info.executor_id.value.as_str());
-        let Some(framework) = self.frameworks.registered.get_mut(framework_id) else { return };
-        let Some(agent) = self.agents.registered.get_mut(agent_id) else { return };
+        let Some(framework) = self.frameworks.change(framework_id) else { return };
+        let Some(agent) = self.agents.change(agent_id) else { return };
         agent.executors.insert((framework_id.clone(), id.clone()));
         agent.charge(framework_id, &executor.resources);
         framework.used += &executor.resources;
@@ -56,10 +56,10 @@ impl MasterCore {
         resources: &Resources,
         now: Mono,
     ) {
-        if let Some(framework) = self.frameworks.registered.get_mut(framework_id) {
+        if let Some(framework) = self.frameworks.change(framework_id) {
             framework.used -= resources;
         }
-        if let Some(agent) = self.agents.registered.get_mut(agent_id) {
+        if let Some(agent) = self.agents.change(agent_id) {
             agent.discharge(framework_id, resources);
             self.give_back(framework_id, agent_id, resources, None, now);
         }
@@ -73,7 +73,7 @@ impl MasterCore {
         shelf: Shelf,
         now: Mono,
     ) {
-        let Some(framework) = self.frameworks.registered.get_mut(framework_id) else { return };
+        let Some(framework) = self.frameworks.change(framework_id) else { return };
         let Some(task) = framework.tasks.remove(task_id) else { return };
         if shelf == Shelf::Unreachable {
             let max = self.options.max_unreachable_tasks_per_framework;
@@ -83,7 +83,7 @@ impl MasterCore {
             framework.completed.add(task.record.clone(), max);
         }
         let key = (framework_id.clone(), task_id.clone());
-        if let Some(agent) = self.agents.registered.get_mut(&task.agent) {
+        if let Some(agent) = self.agents.change(&task.agent) {
             agent.tasks.remove(&key);
             agent.kills.remove(&key);
         }
@@ -100,10 +100,10 @@ impl MasterCore {
         executor_id: &ExecutorId,
         now: Mono,
     ) -> bool {
-        if let Some(agent) = self.agents.registered.get_mut(agent_id) {
+        if let Some(agent) = self.agents.change(agent_id) {
             agent.executors.remove(&(framework_id.clone(), executor_id.clone()));
         }
-        let Some(framework) = self.frameworks.registered.get_mut(framework_id) else {
+        let Some(framework) = self.frameworks.change(framework_id) else {
             return false;
         };
         let key = (agent_id.clone(), executor_id.clone());

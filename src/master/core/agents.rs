@@ -1,10 +1,12 @@
 //! The table of agents: registered, awaited after a change of master, unreachable, gone.
 
 use super::io::LinkId;
-use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use super::view::AgentView;
+use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::Wall;
 use crate::mesos::v1;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ pub(super) struct Agent {
     pub registered: Wall,
     pub reregistered: Option<Wall>,
     pub total: Resources,
+    /// What of it is reserved, by role.
+    pub reserved: BTreeMap<Role, Resources>,
     /// By tasks and executors of each framework.
     pub used: BTreeMap<FrameworkId, Resources>,
     /// The sum of `used`.
@@ -34,6 +38,8 @@ pub(super) struct Agent {
     pub awaits_pong: bool,
     /// Pings in a row that were not answered.
     pub missed_pings: u32,
+    /// Its picture, as long as nothing changed.
+    pub seen: OnceCell<Arc<AgentView>>,
 }
 
 impl Agent {
@@ -46,6 +52,7 @@ impl Agent {
             link: None,
             registered,
             reregistered: None,
+            reserved: total.reservations(),
             total,
             used: BTreeMap::new(),
             used_total: Resources::new(),
@@ -56,7 +63,14 @@ impl Agent {
             kills: BTreeMap::new(),
             awaits_pong: false,
             missed_pings: 0,
+            seen: OnceCell::new(),
         }
+    }
+
+    /// Takes changed resources.
+    pub fn set_total(&mut self, total: Resources) {
+        self.reserved = total.reservations();
+        self.total = total;
     }
 
     /// Counts what a framework uses more.
@@ -145,6 +159,13 @@ impl Agents {
     /// The registered agent of that id.
     pub fn get(&self, id: &str) -> Option<&Agent> {
         self.registered.get(id)
+    }
+
+    /// The registered agent of that id, to be changed: its picture is void.
+    pub fn change(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        let agent = self.registered.get_mut(id)?;
+        agent.seen.take();
+        Some(agent)
     }
 
     /// The link of a registered agent that has one.

@@ -17,7 +17,7 @@ impl MasterCore {
         self.timers.cancel(&Timer::Heartbeat(session.clone()));
         self.return_framework_offers(&id, cx.now);
         self.allocator.deactivate_framework(&id);
-        let Some(framework) = self.frameworks.registered.get_mut(&id) else { return };
+        let Some(framework) = self.frameworks.change(&id) else { return };
         framework.session = None;
         let timeout = framework.failover_timeout();
         if timeout.is_zero() {
@@ -46,7 +46,7 @@ impl MasterCore {
     /// whose tasks do not survive an agent's restart.
     pub(super) fn link_closed(&mut self, cx: &mut Cx<'_>, link: LinkId, out: &mut Out) {
         let Some(id) = self.agents.links.remove(&link) else { return };
-        let Some(agent) = self.agents.registered.get_mut(&id) else { return };
+        let Some(agent) = self.agents.change(&id) else { return };
         agent.link = None;
         self.timers.cancel(&Timer::Ping(id.clone()));
         let timeout = self.options.agent_reregister_timeout;

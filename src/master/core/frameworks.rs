@@ -1,12 +1,15 @@
 //! The table of frameworks: those registered, their sessions, and those that ended.
 
 use super::io::SessionId;
+use super::metrics::Gauges;
 use super::tasks::{History, Task};
+use super::view::FrameworkView;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::Wall;
 use crate::mesos::internal::FrameworkRecord;
 use crate::mesos::v1;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +44,16 @@ pub(super) struct Framework {
     pub offers: BTreeSet<OfferId>,
     pub used: Resources,
     pub offered: Resources,
+    /// Its picture, as long as nothing changed.
+    pub seen: OnceCell<Seen>,
+}
+
+/// A framework's picture, with what is counted of it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub view: Arc<FrameworkView>,
+    /// Tasks in states that may change, see `metrics`.
+    pub gauges: Gauges,
 }
 
 impl Framework {
@@ -63,6 +76,7 @@ impl Framework {
             offers: BTreeSet::new(),
             used: Resources::new(),
             offered: Resources::new(),
+            seen: OnceCell::new(),
         }
     }
 
@@ -141,6 +155,13 @@ impl Frameworks {
     /// The framework of that id.
     pub fn get(&self, id: &str) -> Option<&Framework> {
         self.registered.get(id)
+    }
+
+    /// The framework of that id, to be changed: its picture is void.
+    pub fn change(&mut self, id: &FrameworkId) -> Option<&mut Framework> {
+        let framework = self.registered.get_mut(id)?;
+        framework.seen.take();
+        Some(framework)
     }
 
     /// Remembers that it ended. Returns ids that are forgotten for it, oldest first.

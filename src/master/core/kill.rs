@@ -33,7 +33,7 @@ impl MasterCore {
             return self.metrics.add("dropped_messages");
         }
         let is_live = task.is_live();
-        if let Some(agent) = self.agents.registered.get_mut(&agent_id)
+        if let Some(agent) = self.agents.change(&agent_id)
             && is_live
         {
             let key = (framework_id.clone(), TaskId::from(&kill.task_id));

@@ -108,28 +108,37 @@ impl Metrics {
 }
 
 /// How many tasks are in each state that may change.
-pub(super) fn task_gauges<'a>(
-    frameworks: impl Iterator<Item = &'a Framework>,
-) -> [(&'static str, usize); 5] {
-    use v1::TaskState as S;
-    let (mut staging, mut starting, mut running, mut killing, mut unreachable) = (0, 0, 0, 0, 0);
-    for framework in frameworks {
-        unreachable += framework.unreachable.iter().count();
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gauges([usize; 5]);
+
+/// Their names, in the same order.
+const GAUGES: [&str; 5] =
+    ["tasks_staging", "tasks_starting", "tasks_running", "tasks_killing", "tasks_unreachable"];
+
+impl Gauges {
+    /// Counts the tasks of one framework.
+    pub fn of(framework: &Framework) -> Self {
+        use v1::TaskState as S;
+        let mut counts = [0, 0, 0, 0, framework.unreachable.iter().count()];
         for task in framework.tasks.values() {
             match task.state() {
-                S::TaskStaging => staging += 1,
-                S::TaskStarting => starting += 1,
-                S::TaskRunning => running += 1,
-                S::TaskKilling => killing += 1,
+                S::TaskStaging => counts[0] += 1,
+                S::TaskStarting => counts[1] += 1,
+                S::TaskRunning => counts[2] += 1,
+                S::TaskKilling => counts[3] += 1,
                 _ => {}
             }
         }
+        Self(counts)
     }
-    [
-        ("tasks_staging", staging),
-        ("tasks_starting", starting),
-        ("tasks_running", running),
-        ("tasks_killing", killing),
-        ("tasks_unreachable", unreachable),
-    ]
+
+    pub fn add(&mut self, other: Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
+    pub fn named(self) -> impl Iterator<Item = (&'static str, usize)> {
+        GAUGES.into_iter().zip(self.0)
+    }
 }

@@ -49,8 +49,8 @@ impl MasterCore {
 
     fn make_offer(&mut self, now: Mono, allocation: &Allocation) -> Option<v1::Offer> {
         let Allocation { framework: framework_id, role, agent: agent_id, resources } = allocation;
-        let framework = self.frameworks.registered.get_mut(framework_id);
-        let agent = self.agents.registered.get_mut(agent_id);
+        let framework = self.frameworks.change(framework_id);
+        let agent = self.agents.change(agent_id);
         let (Some(framework), Some(agent)) = (framework, agent) else {
             self.give_back(framework_id, agent_id, resources, None, now);
             return None;
@@ -105,11 +105,11 @@ impl MasterCore {
     /// Takes an offer out of the tables; what becomes of its resources is the caller's business.
     pub(super) fn take_offer(&mut self, id: &str) -> Option<Offer> {
         let (id, offer) = self.offers.live.remove_entry(id)?;
-        if let Some(framework) = self.frameworks.registered.get_mut(&offer.framework) {
+        if let Some(framework) = self.frameworks.change(&offer.framework) {
             framework.offers.remove(&id);
             framework.offered -= &offer.resources;
         }
-        if let Some(agent) = self.agents.registered.get_mut(&offer.agent) {
+        if let Some(agent) = self.agents.change(&offer.agent) {
             agent.offers.remove(&id);
             agent.offered -= &offer.resources;
         }

@@ -13,7 +13,7 @@ use v1::task_status::Reason;
 impl MasterCore {
     /// Time to ping: the last one unanswered counts as missed.
     pub(super) fn ping(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
-        let Some(agent) = self.agents.registered.get_mut(id) else { return };
+        let Some(agent) = self.agents.change(id) else { return };
         let Some(link) = agent.link else { return };
         if agent.awaits_pong {
             agent.missed_pings += 1;
@@ -34,7 +34,7 @@ impl MasterCore {
     }
 
     pub(super) fn pong(&mut self, id: &AgentId) {
-        if let Some(agent) = self.agents.registered.get_mut(id) {
+        if let Some(agent) = self.agents.change(id) {
             agent.awaits_pong = false;
             agent.missed_pings = 0;
         }

@@ -1,9 +1,10 @@
 //! The picture of the master between two steps, for the read endpoints.
 
+use super::MasterCore;
 use super::agents::Agent;
-use super::frameworks::Framework;
+use super::frameworks::{Framework, Seen};
+use super::metrics::Gauges;
 use super::view::{AgentView, FrameworkView, RoleView, View};
-use super::{MasterCore, metrics};
 use crate::base::explain::Explanation;
 use crate::base::ids::{FrameworkId, Role};
 use crate::base::resources::Resources;
@@ -20,7 +21,7 @@ impl MasterCore {
             master_id: self.identity.master_id.clone(),
             epoch: self.identity.epoch,
             elected_time: self.mint.elected,
-            agents: self.agents.registered.values().map(|a| Arc::new(agent_view(a))).collect(),
+            agents: self.agents.registered.values().map(seen_agent).collect(),
             recovered_agents: self.agents.recovered.values().cloned().collect(),
             unreachable_agents: self
                 .agents
@@ -31,12 +32,12 @@ impl MasterCore {
             frameworks: frameworks
                 .registered
                 .values()
-                .map(|f| Arc::new(self.framework_view(f, None)))
+                .map(|f| self.seen(f, None).view.clone())
                 .collect(),
             completed_frameworks: frameworks
                 .completed
                 .iter()
-                .map(|c| Arc::new(self.framework_view(&c.framework, Some(c.unregistered))))
+                .map(|c| self.seen(&c.framework, Some(c.unregistered)).view.clone())
                 .collect(),
             roles: self.role_views(),
             counters: self.counters(),
@@ -46,6 +47,14 @@ impl MasterCore {
     /// Why a framework gets no offers.
     pub fn explain(&self, id: &FrameworkId, now: Mono) -> Explanation {
         self.allocator.explain(id, now)
+    }
+
+    /// A framework's picture, made once after each change.
+    fn seen<'a>(&self, f: &'a Framework, unregistered: Option<Wall>) -> &'a Seen {
+        f.seen.get_or_init(|| Seen {
+            view: Arc::new(self.framework_view(f, unregistered)),
+            gauges: Gauges::of(f),
+        })
     }
 
     fn framework_view(&self, f: &Framework, unregistered: Option<Wall>) -> FrameworkView {
@@ -87,7 +96,7 @@ impl MasterCore {
             add(&mut offered, framework.offered.allocations());
         }
         for agent in self.agents.registered.values() {
-            add(&mut reserved, agent.total.reservations());
+            add(&mut reserved, agent.reserved.clone());
         }
         let of =
             |map: &mut BTreeMap<Role, Resources>, role: &Role| map.remove(role).unwrap_or_default();
@@ -126,7 +135,11 @@ impl MasterCore {
         set("frameworks_disconnected", frameworks - sessions);
         set("frameworks_inactive", frameworks - sessions);
         set("outstanding_offers", self.offers.live.len());
-        for (name, count) in metrics::task_gauges(self.frameworks.registered.values()) {
+        let mut gauges = Gauges::default();
+        for framework in self.frameworks.registered.values() {
+            gauges.add(self.seen(framework, None).gauges);
+        }
+        for (name, count) in gauges.named() {
             set(name, count);
         }
         all
@@ -137,6 +150,11 @@ fn add(sums: &mut BTreeMap<Role, Resources>, parts: BTreeMap<Role, Resources>) {
     for (role, part) in parts {
         *sums.entry(role).or_default() += &part;
     }
+}
+
+/// An agent's picture, made once after each change.
+fn seen_agent(agent: &Agent) -> Arc<AgentView> {
+    agent.seen.get_or_init(|| Arc::new(agent_view(agent))).clone()
 }
 
 fn agent_view(agent: &Agent) -> AgentView {

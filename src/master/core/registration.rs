@@ -52,6 +52,10 @@ impl MasterCore {
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
         };
         let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
+        if self.agents.links.get(&link).is_some_and(|bound| bound.as_str() != id) {
+            // Another agent than before speaks on this link: the one before has lost it.
+            self.link_closed(cx, link, out);
+        }
         if id.is_empty() {
             self.metrics.add("messages_register_slave");
             return self.register_new(cx, link, register, total, out);
@@ -127,16 +131,16 @@ impl MasterCore {
         register: &RegisterAgent,
         out: &mut Out,
     ) {
-        let Some(agent) = self.agents.registered.get_mut(id) else { return };
-        if let Some(before) = agent.link.filter(|before| *before != link) {
-            self.agents.links.remove(&before);
-            out.act(Act::CloseLink { link: before });
-        }
-        agent.link = Some(link);
+        let Some(agent) = self.agents.change(id) else { return };
+        let before = agent.link.replace(link).filter(|before| *before != link);
         agent.version.clone_from(&register.version);
         agent.capabilities.clone_from(&register.capabilities);
         agent.awaits_pong = false;
         agent.missed_pings = 0;
+        if let Some(before) = before {
+            self.agents.links.remove(&before);
+            out.act(Act::CloseLink { link: before });
+        }
         self.agents.links.insert(link, id.clone());
         self.timers.cancel(&Timer::Reregister(id.clone()));
         // The first ping comes at a random point of the interval: agents that arrive together are not pinged together.

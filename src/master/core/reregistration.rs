@@ -135,7 +135,7 @@ impl MasterCore {
         let reconcile = self.unlisted_tasks(id, register);
         self.take_info(cx, id, register, total, out);
         for (framework_id, task) in account.tasks {
-            let Some(framework) = self.frameworks.registered.get_mut(&framework_id) else {
+            let Some(framework) = self.frameworks.change(&framework_id) else {
                 continue;
             };
             let task_id = TaskId::from(&task.record.task_id);
@@ -170,7 +170,7 @@ impl MasterCore {
         total: Resources,
         out: &mut Out,
     ) {
-        let Some(agent) = self.agents.registered.get_mut(id) else { return };
+        let Some(agent) = self.agents.change(id) else { return };
         agent.reregistered = Some(cx.wall);
         if *agent.info == register.agent_info {
             return;
@@ -178,7 +178,7 @@ impl MasterCore {
         agent.info = Arc::new(register.agent_info.clone());
         out.write(registry::admit(id, &register.agent_info, cx.wall));
         if agent.total != total {
-            agent.total = total.clone();
+            agent.set_total(total.clone());
             self.allocator.update_agent_total(id, total);
             self.rescind_agent(id, cx.now, out);
         }
@@ -199,7 +199,7 @@ impl MasterCore {
     }
 
     fn forget_unreachable(&mut self, framework: &FrameworkId, task: &Task) {
-        if let Some(framework) = self.frameworks.registered.get_mut(framework) {
+        if let Some(framework) = self.frameworks.change(framework) {
             framework.unreachable.remove(&task.record.task_id.value);
         }
     }

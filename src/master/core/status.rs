@@ -52,14 +52,14 @@ impl MasterCore {
         status: &v1::TaskStatus,
         latest: v1::TaskState,
     ) {
-        let Some(framework) = self.frameworks.registered.get_mut(framework_id) else { return };
+        let Some(framework) = self.frameworks.change(framework_id) else { return };
         let Some(task) = framework.tasks.get_mut(task_id) else { return };
         if !task.take(status, latest) {
             return;
         }
         let (agent_id, resources) = (task.agent.clone(), task.resources.clone());
         let key = (framework_id.clone(), task_id.clone());
-        if let Some(agent) = self.agents.registered.get_mut(&agent_id) {
+        if let Some(agent) = self.agents.change(&agent_id) {
             agent.kills.remove(&key);
         }
         // The reason belongs to the state it came with, which may be an earlier one.

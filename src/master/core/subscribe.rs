@@ -88,27 +88,28 @@ impl MasterCore {
         out: &mut Out,
     ) {
         self.return_framework_offers(id, cx.now);
-        let Some(framework) = self.frameworks.registered.get_mut(id) else { return };
-        if let Some(before) = framework.session.take() {
-            self.frameworks.sessions.remove(&before);
-            self.timers.cancel(&Timer::Heartbeat(before.clone()));
-            let event = Arc::new(events::error("Framework failed over"));
-            out.act(Act::Event { session: before.clone(), event });
-            out.act(Act::CloseSession { session: before });
-        }
+        let Some(framework) = self.frameworks.change(id) else { return };
+        let before = framework.session.take();
         framework.recovered = false;
         framework.reregistered = Some(cx.wall);
         framework.failover_deadline = None;
         info.user.clone_from(&framework.info.user);
         info.checkpoint = framework.info.checkpoint;
         self.timers.cancel(&Timer::Failover(id.clone()));
+        if let Some(before) = before {
+            self.frameworks.sessions.remove(&before);
+            self.timers.cancel(&Timer::Heartbeat(before.clone()));
+            let event = Arc::new(events::error("Framework failed over"));
+            out.act(Act::Event { session: before.clone(), event });
+            out.act(Act::CloseSession { session: before });
+        }
         self.change_framework(id, info, suppressed, out);
         self.open(cx, id, session, out);
     }
 
     /// Stores the framework and opens its session: SUBSCRIBED, then a HEARTBEAT; offers follow.
     fn open(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, session: SessionId, out: &mut Out) {
-        let Some(framework) = self.frameworks.registered.get_mut(id) else { return };
+        let Some(framework) = self.frameworks.change(id) else { return };
         framework.session = Some(session.clone());
         out.write(registry::framework(id, &framework.to_record()));
         self.frameworks.sessions.insert(session.clone(), id.clone());
@@ -129,7 +130,7 @@ impl MasterCore {
         suppressed: BTreeSet<Role>,
         out: &mut Out,
     ) {
-        let Some(framework) = self.frameworks.registered.get_mut(id) else { return };
+        let Some(framework) = self.frameworks.change(id) else { return };
         framework.set_info(info);
         framework.suppressed = suppressed;
         let traits = traits(framework);
@@ -174,7 +175,7 @@ impl MasterCore {
     pub(super) fn revive(&mut self, _cx: &mut Cx<'_>, id: &FrameworkId, names: &[String]) {
         self.metrics.add("messages_revive_offers");
         if let Some(roles) = self.roles_meant(id, names) {
-            if let Some(framework) = self.frameworks.registered.get_mut(id) {
+            if let Some(framework) = self.frameworks.change(id) {
                 framework.suppressed.retain(|role| !roles.contains(role));
             }
             self.allocator.revive(id, &roles);
@@ -185,7 +186,7 @@ impl MasterCore {
     pub(super) fn suppress(&mut self, id: &FrameworkId, names: &[String]) {
         self.metrics.add("messages_suppress_offers");
         if let Some(roles) = self.roles_meant(id, names) {
-            if let Some(framework) = self.frameworks.registered.get_mut(id) {
+            if let Some(framework) = self.frameworks.change(id) {
                 framework.suppressed.extend(roles.iter().cloned());
             }
             self.allocator.suppress(id, &roles);

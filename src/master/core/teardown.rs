@@ -33,7 +33,7 @@ impl MasterCore {
 
     /// Ends a framework for ever: its id is refused from now on, its tasks and executors are shut down.
     pub(super) fn remove_framework(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
-        let Some(framework) = self.frameworks.registered.get_mut(id) else { return };
+        let Some(framework) = self.frameworks.change(id) else { return };
         let mut record = framework.to_record();
         record.failover_deadline = None;
         record.unregistered_time = Some(cx.wall.0);
@@ -58,7 +58,8 @@ impl MasterCore {
         for forgotten in self.frameworks.remember_removed(id.clone(), cx.wall, max) {
             out.write(registry::forget_framework(&forgotten));
         }
-        if let Some(framework) = self.frameworks.registered.remove(id) {
+        if let Some(mut framework) = self.frameworks.registered.remove(id) {
+            framework.seen.take();
             let completed = Completed { framework, unregistered: cx.wall };
             self.frameworks.show_completed(completed, self.options.max_completed_frameworks);
         }

@@ -281,6 +281,38 @@ fn an_agent_on_a_link_that_is_not_its_own_is_told_to_register() {
 }
 
 #[test]
+fn a_task_only_the_agent_knows_is_taken_over() {
+    let mut w = World::new();
+    let mut agent = w.agent("node1", "cpus:4;mem:1024");
+    let scheduler = w.scheduler(framework());
+    w.run_task(&agent, &scheduler, "t1");
+    let known = w.task(&scheduler, "t1");
+    let mut extra = known.clone();
+    extra.task_id.value = "t2".into();
+    w.cut(&agent);
+    w.events(&scheduler);
+    w.reregister(&mut agent, vec![known, extra], &[&scheduler]);
+    assert_eq!(w.view().frameworks[0].tasks.len(), 2);
+    assert_eq!(w.view().agents[0].used.cpus().as_f64(), 2.0);
+    w.pass(6 * SECOND);
+    assert_eq!(w.view().agents[0].offered.cpus().as_f64(), 2.0, "what it uses is not offered");
+    w.report(&agent, &scheduler, "t2", S::TaskFinished, 3);
+    w.core.audit().unwrap();
+}
+
+#[test]
+fn another_agent_on_the_same_link_does_not_confuse() {
+    let mut w = World::new();
+    let agent = w.agent("node1", "cpus:4;mem:1024");
+    let register = RegisterAgent { agent_info: agent_info("node2", "cpus:1"), ..registration() };
+    let message = AgentMessage { register: Some(register), ..Default::default() };
+    w.agent_says(agent.link, message);
+    w.core.audit().unwrap();
+    let connected: Vec<bool> = w.view().agents.iter().map(|a| a.connected).collect();
+    assert_eq!(connected, [false, true]);
+}
+
+#[test]
 fn an_agent_that_moved_is_turned_away() {
     let mut w = World::new();
     let mut agent = w.agent("node1", "cpus:4;mem:1024");

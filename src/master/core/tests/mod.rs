@@ -7,6 +7,7 @@ mod failover;
 mod launch;
 mod life;
 mod offers;
+mod pictures;
 mod reconciling;
 mod sessions;
 mod statuses;
