@@ -5,10 +5,19 @@
 //! - [`base`]: vocabulary, pure. Imports nothing of ours.
 //! - [`mesos`]: the wire contract, types and codecs. Imports `base`.
 //! - [`machine`]: how a core is written and driven. Imports `base`.
+//! - [`telemetry`]: logging and metrics. Imports `base`.
+//! - [`security`]: who is asking, and whether to listen at all. Imports `base`.
+//! - [`http`]: what every HTTP face shares. Imports `base`, `mesos`, `security`, `telemetry`.
 
 pub mod agent;
 pub mod base;
+pub mod cluster;
+pub mod config;
 pub mod framework;
+pub mod http;
 pub mod machine;
 pub mod master;
 pub mod mesos;
+pub mod security;
+pub mod telemetry;
+pub mod store;

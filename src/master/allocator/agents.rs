@@ -1,19 +1,22 @@
-//! What the allocator is told of agents: their coming and going, their resources, and what is used of those.
+//! What the allocator is told of agents: their coming and going, their resources, and what is used
+//! of those.
 
 use super::Allocator;
 use super::options::{AgentTraits, Mismatch};
-use super::pool::Dirty;
+use super::pool::{Dirty, Returned};
 use super::vector::Vector;
-use crate::base::ids::{AgentId, FrameworkId};
+use crate::base::ids::{AgentId, FrameworkId, Role};
 use crate::base::resources::Resources;
 use crate::base::time::Mono;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Allocator {
-    /// An agent has come, with all it has and what is used of it (allocated resources, by framework). One
-    /// that is already there takes on what is said now. The order in which agents and frameworks come
-    /// does not matter: what is said of a framework on an agent by both counts once.
+    /// An agent has come, with all it has and what is used of it (allocated resources, by
+    /// framework). One that is already there takes on what is said now. The order in which agents
+    /// and frameworks come does not matter: what is said of a framework on an agent by both counts
+    /// once.
     pub fn add_agent(
         &mut self,
         id: AgentId,
@@ -33,7 +36,8 @@ impl Allocator {
         }
     }
 
-    /// What an agent has has changed: new totals, oversubscription, reservations. Growth ends all filters on it.
+    /// What an agent has has changed: new totals, oversubscription, reservations. Growth ends all
+    /// filters on it.
     pub fn update_agent_total(&mut self, id: &AgentId, total: Resources) {
         let Some(slot) = self.pool.find(id) else { return };
         let Some(agent) = self.pool.get_mut(slot) else { return };
@@ -90,8 +94,8 @@ impl Allocator {
         }
     }
 
-    /// Allocated resources of an agent are known to be used by a framework without an offer: tasks that
-    /// came with a re-registration.
+    /// Allocated resources of an agent are known to be used by a framework without an offer: tasks
+    /// that came with a re-registration.
     pub fn assign(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {
         let Some(slot) = self.pool.find(agent) else { return };
         let member = self.members.ensure(framework, &mut self.tree);
@@ -103,8 +107,9 @@ impl Allocator {
         self.members.prune(member, &mut self.tree);
     }
 
-    /// A framework no longer holds `resources` (allocated ones) of an agent: it declined or did not take
-    /// them, its task or executor ended, the offer was rescinded. Agents and frameworks that are gone, are gone.
+    /// A framework no longer holds `resources` (allocated ones) of an agent: it declined or did not
+    /// take them, its task or executor ended, the offer was rescinded. Agents and frameworks that
+    /// are gone, are gone.
     ///
     /// With `filter`, what was given back is not offered to it again for that long, but at least
     /// [`super::Options::allocation_interval`]; so a DECLINE with `refuse_seconds` 0 comes with
@@ -122,21 +127,21 @@ impl Allocator {
     ) -> Result<(), Mismatch> {
         let Some(slot) = self.pool.find(agent) else { return Ok(()) };
         let Some(member) = self.members.find(framework) else { return Ok(()) };
-        let mut excess = resources.filter(|r| r.allocated_to.is_none());
-        for (role, part) in resources.allocations() {
-            let Some(client) = self.client_of(member, role.as_str()) else {
+        let mut excess = Resources::new();
+        for (role, part) in by_role(resources) {
+            let client = role.as_ref().and_then(|r| self.client_of(member, r.as_str()));
+            let (Some(client), Some(role)) = (client, role) else {
                 excess += &part;
                 continue;
             };
             let part = part.unallocate();
-            let missing = self.give_back(slot, client, &part);
-            excess += &missing.allocate(&role);
-            let returned = if missing.is_empty() { part } else { &part - &missing };
-            if let Some(life) =
-                filter.filter(|_| !returned.is_empty() && self.tree.is_eligible(client))
+            let Returned { back, missing, .. } = self.give_back(slot, client, &part);
+            if !missing.is_empty() {
+                excess += &missing.allocate(&role);
+            }
+            if let Some(life) = filter.filter(|_| !back.is_empty() && self.tree.is_eligible(client))
             {
-                let until = now + life.max(self.filter_life_min);
-                self.filters.add(slot, client, returned, until);
+                self.filters.add(slot, client, back, now + life.max(self.filter_life_min));
             }
         }
         self.pool.mark(slot, Dirty::All);
@@ -148,8 +153,8 @@ impl Allocator {
         Err(Mismatch { framework: framework.clone(), agent: agent.clone(), excess })
     }
 
-    /// What a framework holds of an agent has become something else, by RESERVE, CREATE and their kin:
-    /// `consumed` and `converted` are allocated resources. The agent's total changes with it.
+    /// What a framework holds of an agent has become something else, by RESERVE, CREATE and their
+    /// kin: `consumed` and `converted` are allocated resources. The agent's total changes with it.
     ///
     /// # Errors
     /// What was not held; then nothing has changed.
@@ -225,18 +230,41 @@ impl Allocator {
         self.pool.mark(slot, Dirty::All);
     }
 
-    /// Takes back from a client; answers what it did not hold.
-    pub(super) fn give_back(&mut self, slot: u32, client: u32, part: &Resources) -> Resources {
-        let before = self.held(slot, client);
-        let Some(agent) = self.pool.get_mut(slot) else { return part.clone() };
-        let missing = agent.give_back(client, part);
-        let after = agent.used.get(&client).cloned().unwrap_or_default();
-        self.count_held(slot, client, &before, &after);
-        missing
+    /// Takes back from a client.
+    fn give_back(&mut self, slot: u32, client: u32, part: &Resources) -> Returned {
+        let Some(agent) = self.pool.get_mut(slot) else { return Returned::default() };
+        let returned = agent.give_back(client, part);
+        self.count_returned(slot, client, &returned);
+        returned
+    }
+
+    /// Takes back all that a client holds of an agent.
+    pub(super) fn give_back_all(&mut self, slot: u32, client: u32) {
+        let Some(agent) = self.pool.get_mut(slot) else { return };
+        let returned = agent.give_back_all(client);
+        self.count_returned(slot, client, &returned);
+    }
+
+    fn count_returned(&mut self, slot: u32, client: u32, returned: &Returned) {
+        self.tree.released(client, &returned.less);
+        if returned.ended {
+            self.note_held(slot, client, true, false);
+        }
     }
 
     pub(super) fn client_of(&self, member: u32, role: &str) -> Option<u32> {
         let node = self.tree.find(role)?;
         self.members.get(member)?.clients.get(&node).copied()
     }
+}
+
+/// By role it is allocated to, and what is allocated to nobody. Nearly always it is one.
+fn by_role(resources: &Resources) -> Vec<(Option<Role>, Cow<'_, Resources>)> {
+    let first = resources.iter().next().and_then(|r| r.allocated_to.clone());
+    if first.is_some() && resources.iter().all(|r| r.allocated_to == first) {
+        return vec![(first, Cow::Borrowed(resources))];
+    }
+    let some = resources.allocations().into_iter().map(|(r, part)| (Some(r), Cow::Owned(part)));
+    let none = resources.filter(|r| r.allocated_to.is_none());
+    some.chain((!none.is_empty()).then_some((None, Cow::Owned(none)))).collect()
 }

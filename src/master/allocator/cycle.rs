@@ -1,5 +1,5 @@
-//! One allocation cycle: dirty agents in random order, for each the clients in fair order, the first one that
-//! may takes all it may (coarse-grained).
+//! One allocation cycle: dirty agents in random order, for each the clients in fair order, the
+//! first one that may takes all it may (coarse-grained).
 
 use super::Allocator;
 use super::options::Allocation;
@@ -127,7 +127,7 @@ impl Allocator {
             return None;
         }
         let roles = agent.free.iter().filter_map(|r| r.reserved_for());
-        let mut nodes: Vec<u32> = roles.filter_map(|r| self.tree.find(r.as_str())).collect();
+        let mut nodes: Vec<u32> = roles.filter_map(|r| self.tree.find_above(r.as_str())).collect();
         nodes.sort_unstable();
         nodes.dedup();
         Some(nodes)
@@ -175,8 +175,8 @@ impl Allocator {
         Ok(part.map_or(Take::All, Take::Part))
     }
 
-    /// What of it a client can use: unreserved or reserved for its role or one above, and of kinds that its
-    /// framework can deal with.
+    /// What of it a client can use: unreserved or reserved for its role or one above, and of kinds
+    /// that its framework can deal with.
     fn usable(&self, client: &Client, resources: &Resources) -> Option<Resources> {
         let role = self.tree.node(client.node).role.as_ref()?;
         let traits = &self.members.get(client.framework)?.traits;

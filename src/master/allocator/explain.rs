@@ -33,8 +33,9 @@ struct Tally {
 }
 
 impl Allocator {
-    /// Why a framework has no offer now, or what will be offered to it: by role, each rule with how many
-    /// agents it refuses. Walks all agents once for each of its roles; costs nothing until asked.
+    /// Why a framework has no offer now, or what will be offered to it: by role, each rule with how
+    /// many agents it refuses. Walks all agents once for each of its roles; costs nothing until
+    /// asked.
     pub fn explain(&self, id: &FrameworkId, now: Mono) -> Explanation {
         let mut out = Explanation {
             subject: format!("framework {id}"),
@@ -121,10 +122,12 @@ impl Allocator {
 
     /// Who would be served before it, if something became free now.
     fn explain_share(&self, client: u32, state: &Client, role: &str, out: &mut Explanation) {
-        let mut before = 0u64;
         if !self.tree.is_fresh() {
+            // Agents or weights have changed since the last cycle: who comes before is decided in
+            // the next.
             return;
         }
+        let mut before = 0u64;
         let found = self.tree.walk(&|_| true, &mut |other| {
             if other == client {
                 return ControlFlow::Break(());
@@ -136,7 +139,8 @@ impl Allocator {
             let share = self.tree.share(&state.allocated) * 100.0;
             let whole = self.tree.share(&self.tree.node(state.node).allocated) * 100.0;
             let detail = format!(
-                "{before} are served before it: it holds a share of {share:.1} %, its role '{role}' {whole:.1} %"
+                "Served before it: {before}; it holds a share of {share:.1} %, its role '{role}' \
+                 {whole:.1} %"
             );
             out.refuse("share", before, detail);
         }
@@ -159,25 +163,25 @@ impl Rule {
 
 impl Tally {
     fn detail(&self, rule: Rule, role: &str, now: Mono) -> String {
-        let count = self.count;
+        let count = agents(self.count);
         let near = self.nearest.as_ref().map_or_else(String::new, |(cpus, mem, agent)| {
             let (cpus, mem) = (Scalar::from_thousandths(*cpus), Scalar::from_thousandths(*mem));
             format!("; the nearest is agent {agent} with cpus:{cpus}; mem:{mem} free")
         });
         match rule {
-            Rule::AgentInactive => format!("{count} agents are disconnected or deactivated"),
-            Rule::NothingFree => format!("{count} agents have nothing free"),
-            Rule::Gpus => format!("{count} agents have gpus, kept for GPU_RESOURCES frameworks"),
-            Rule::Region => format!("{count} agents are in another region"),
+            Rule::AgentInactive => format!("{count} disconnected or deactivated"),
+            Rule::NothingFree => format!("{count} with nothing free"),
+            Rule::Gpus => format!("{count} with gpus, kept for GPU_RESOURCES frameworks"),
+            Rule::Region => format!("{count} in another region than the master"),
             Rule::Reserved => format!(
-                "On {count} agents all that is free is reserved to others than role '{role}', or of a \
+                "On {count} all that is free is reserved to others than role '{role}', or of a \
                  kind the framework cannot use{near}"
             ),
-            Rule::Scraps => format!("{count} agents have less free than an offer must hold{near}"),
+            Rule::Scraps => format!("{count} with less free than an offer must hold{near}"),
             Rule::Filtered => {
                 let left = self.until.map_or(0.0, |until| until.since(now).as_secs_f64());
                 format!(
-                    "On {count} agents the framework refused as much in role '{role}'; the first filter \
+                    "On {count} the framework refused as much in role '{role}'; the first filter \
                      ends in {left:.1} s"
                 )
             }
@@ -186,12 +190,12 @@ impl Tally {
 }
 
 /// What to do about the rule that refuses most.
-fn hint(tallies: &BTreeMap<Rule, Tally>, agents: u64, open: u64) -> Option<String> {
-    if agents == 0 {
+fn hint(tallies: &BTreeMap<Rule, Tally>, all: u64, open: u64) -> Option<String> {
+    if all == 0 {
         return Some("No agent has registered: start one, or look at its log".into());
     }
     if open > 0 {
-        return Some(format!("{open} agents are to be offered in the next cycle"));
+        return Some(format!("Wait for the next cycle: it has {} to offer", agents(open)));
     }
     let most = tallies.iter().max_by_key(|(rule, t)| (t.count, std::cmp::Reverse(**rule)));
     Some(match most?.0 {
@@ -203,6 +207,10 @@ fn hint(tallies: &BTreeMap<Rule, Tally>, agents: u64, open: u64) -> Option<Strin
         Rule::Scraps => "Lower min_allocatable_resources, or free larger pieces".into(),
         Rule::Filtered => "A REVIVE call ends the filters at once".into(),
     })
+}
+
+fn agents(count: u64) -> String {
+    format!("{count} agent{}", if count == 1 { "" } else { "s" })
 }
 
 trait Refuse {

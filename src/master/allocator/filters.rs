@@ -44,7 +44,8 @@ impl Filters {
     /// Until when an offer of that much is not made; `None` when no filter speaks against it.
     pub fn blocked_until(&self, agent: u32, client: u32, offer: &Resources) -> Option<Mono> {
         let filters = self.of(agent, client).iter();
-        filters.filter(|f| f.refused.contains(offer)).map(|f| f.until).max()
+        // Mostly it is the very same again; that is cheaper to see.
+        filters.filter(|f| f.refused == *offer || f.refused.contains(offer)).map(|f| f.until).max()
     }
 
     /// Whether the agent has none at all.
@@ -80,7 +81,8 @@ impl Filters {
         self.by_client.insert((client, agent));
     }
 
-    /// Takes the first filter that has ended; answers whose it was: agent and client. Call until `None`.
+    /// Takes the first filter that has ended; answers whose it was: agent and client. Call until
+    /// `None`.
     pub fn pop_ended(&mut self, now: Mono) -> Option<(u32, u32)> {
         let first = self.due.first_entry()?;
         if first.key().0 > now {

@@ -9,8 +9,8 @@ use crate::base::resources::Resources;
 use std::collections::BTreeSet;
 
 impl Allocator {
-    /// A framework has come (or come back), with what it is known to hold of agents. Agents that are not
-    /// there yet tell it themselves when they come.
+    /// A framework has come (or come back), with what it is known to hold of agents. Agents that
+    /// are not there yet tell it themselves when they come.
     pub fn add_framework(
         &mut self,
         id: FrameworkId,
@@ -31,8 +31,8 @@ impl Allocator {
         self.set_traits(slot, traits, suppressed);
     }
 
-    /// The roles, capabilities or suppressed roles of a framework have changed. `suppressed` is the whole
-    /// list as of now.
+    /// The roles, capabilities or suppressed roles of a framework have changed. `suppressed` is the
+    /// whole list as of now.
     pub fn update_framework(
         &mut self,
         id: &FrameworkId,
@@ -74,7 +74,8 @@ impl Allocator {
         self.set_active(id, true);
     }
 
-    /// The framework is not connected: it gets no offers, and its filters end. What it holds stays held.
+    /// The framework is not connected: it gets no offers, and its filters end. What it holds stays
+    /// held.
     pub fn deactivate_framework(&mut self, id: &FrameworkId) {
         self.set_active(id, false);
     }
@@ -107,16 +108,15 @@ impl Allocator {
         }
         for agent in agents {
             for client in &clients {
-                let held = self.held(agent, *client);
-                self.give_back(agent, *client, &held);
+                self.give_back_all(agent, *client);
             }
             self.pool.mark(agent, Dirty::All);
         }
         self.members.prune(slot, &mut self.tree);
     }
 
-    /// The framework wants offers (REVIVE): in these roles, or in all of its own when none is named. Its
-    /// filters in them end.
+    /// The framework wants offers (REVIVE): in these roles, or in all of its own when none is
+    /// named. Its filters in them end.
     pub fn revive(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>) {
         for client in self.clients_in(id, roles) {
             for agent in self.filters.clear_client(client) {
@@ -126,7 +126,8 @@ impl Allocator {
         }
     }
 
-    /// The framework wants no offers (SUPPRESS): in these roles, or in all of its own when none is named.
+    /// The framework wants no offers (SUPPRESS): in these roles, or in all of its own when none is
+    /// named.
     pub fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<Role>) {
         for client in self.clients_in(id, roles) {
             self.set_suppressed(client, true);

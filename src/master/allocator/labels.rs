@@ -31,8 +31,8 @@ impl<K: Ord> Labels<K> {
         self.of.iter().map(|(key, (label, slot))| (key, *label, *slot))
     }
 
-    /// Gives a new name a label between its neighbours. `None`: there was no room; all labels are new,
-    /// and whoever keeps copies must read them again.
+    /// Gives a new name a label between its neighbours. `None`: there was no room; all labels are
+    /// new, and whoever keeps copies must read them again.
     pub fn insert(&mut self, key: K, slot: u32) -> Option<u64> {
         let below = self.of.range(..&key).next_back().map_or(0, |(_, (label, _))| *label);
         let above = self.of.range(&key..).next().map(|(_, (label, _))| *label);

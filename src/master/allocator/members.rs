@@ -104,8 +104,8 @@ impl Members {
         Some(client)
     }
 
-    /// Writes a framework's roles, suppression and minimal offers into its clients, and serves those that
-    /// are to be served. Answers the clients that were not served before.
+    /// Writes a framework's roles, suppression and minimal offers into its clients, and serves
+    /// those that are to be served. Answers the clients that were not served before.
     pub fn settle(
         &mut self,
         slot: u32,
@@ -137,8 +137,8 @@ impl Members {
         hungry
     }
 
-    /// Forgets clients that are neither subscribed nor hold anything, and the framework when it is neither
-    /// added nor has clients.
+    /// Forgets clients that are neither subscribed nor hold anything, and the framework when it is
+    /// neither added nor has clients.
     pub fn prune(&mut self, slot: u32, tree: &mut Tree) {
         let Some(framework) = self.get_mut(slot) else { return };
         framework.clients.retain(|_, client| {

@@ -1,11 +1,13 @@
-//! Core: who is offered what. Hierarchical dominant-resource fairness over roles and frameworks, incremental.
+//! Core: who is offered what. Hierarchical dominant-resource fairness over roles and frameworks,
+//! incremental.
 //!
-//! The master tells it of agents, frameworks, and of what is given back; [`Allocator::allocate`] answers what to offer
-//! now. It follows events: an agent is looked at only when something has changed that could let somebody take of
-//! it, and there is no tick. An agent that was looked at and is not dirty has nothing that anybody served could take.
+//! The master tells it of agents, frameworks, and of what is given back; [`Allocator::allocate`]
+//! answers what to offer now. It follows events: an agent is looked at only when something has
+//! changed that could let somebody take of it, and there is no tick. An agent that was looked at
+//! and is not dirty has nothing that anybody served could take.
 //!
-//! It does not make offers, check tasks or know sessions, and it does not yet know quota: a limit would be one more
-//! rule in [`cycle`]'s `judge`, a guarantee a first walk over the same tree.
+//! It does not make offers, check tasks or know sessions, and it does not yet know quota: a limit
+//! would be one more rule in [`cycle`]'s `judge`, a guarantee a first walk over the same tree.
 
 mod agents;
 mod cycle;
@@ -74,7 +76,8 @@ impl Allocator {
         self.pool.has_dirty()
     }
 
-    /// When [`Allocator::allocate`] has something to look at, if nothing else happens: the first end of a filter.
+    /// When [`Allocator::allocate`] has something to look at, if nothing else happens: the first
+    /// end of a filter.
     pub fn wake_at(&self) -> Option<Mono> {
         self.filters.first_end()
     }

@@ -10,14 +10,16 @@ use std::time::Duration;
 pub struct Options {
     /// Weights of roles (`--weights`, UPDATE_WEIGHTS); 1 where none is given.
     pub weights: BTreeMap<Role, f64>,
-    /// What an offer must hold at least: any one of the alternatives suffices; none given, any offer does
-    /// (`--min_allocatable_resources`).
+    /// What an offer must hold at least: any one of the alternatives suffices; none given, any
+    /// offer does (`--min_allocatable_resources`).
     pub min_allocatable: Vec<Quantities>,
     /// Names of resources that do not count in shares (`--fair_sharing_excluded_resource_names`).
     pub fair_sharing_excluded: BTreeSet<String>,
-    /// Whether agents with gpus are kept for frameworks that ask for them (`--filter_gpu_resources`).
+    /// Whether agents with gpus are kept for frameworks that ask for them
+    /// (`--filter_gpu_resources`).
     pub filter_gpu_resources: bool,
-    /// The least life of a filter (`--allocation_interval`). Allocation itself follows events, not a clock.
+    /// The least life of a filter (`--allocation_interval`). Allocation itself follows events, not
+    /// a clock.
     pub allocation_interval: Duration,
 }
 
@@ -68,8 +70,8 @@ pub struct FrameworkTraits {
     pub reservation_refinement: bool,
     /// REGION_AWARE.
     pub region_aware: bool,
-    /// `offer_filters`: the least offer by role, instead of [`Options::min_allocatable`]; an empty list
-    /// makes any offer do.
+    /// `offer_filters`: the least offer by role, instead of [`Options::min_allocatable`]; an empty
+    /// list makes any offer do.
     pub min_allocatable: BTreeMap<Role, Vec<Quantities>>,
 }
 

@@ -45,6 +45,19 @@ pub(super) struct Agent {
     dirty: Dirty,
 }
 
+/// What came of giving back.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    /// What the client held of it.
+    pub back: Resources,
+    /// What it did not hold.
+    pub missing: Resources,
+    /// How much less scalars it holds now.
+    pub less: Vector,
+    /// It held something, and holds nothing any more.
+    pub ended: bool,
+}
+
 impl Agent {
     /// Everything that is held, by whomever.
     pub fn used_all(&self) -> Resources {
@@ -68,7 +81,8 @@ impl Agent {
         });
     }
 
-    /// Gives a client all that is free; answers it, allocated to `role`. Only where [`Agent::free_is_plain`].
+    /// Gives a client all that is free; answers it, allocated to `role`. Only where
+    /// [`Agent::free_is_plain`].
     pub fn take_all(&mut self, client: u32, role: &Role) -> Resources {
         let free = std::mem::take(&mut self.free);
         let granted = free.allocate(role);
@@ -82,8 +96,8 @@ impl Agent {
         granted
     }
 
-    /// Gives a client a part of what is free; answers by how much more scalars it holds (another copy of a
-    /// shared volume is none).
+    /// Gives a client a part of what is free; answers by how much more scalars it holds (another
+    /// copy of a shared volume is none).
     pub fn take(&mut self, client: u32, part: &Resources) -> Vector {
         let used = self.used.entry(client).or_default();
         let before = Vector::of(used);
@@ -99,22 +113,46 @@ impl Agent {
         more
     }
 
-    /// Takes back from a client; answers what it did not hold.
-    pub fn give_back(&mut self, client: u32, part: &Resources) -> Resources {
-        let Some(used) = self.used.get_mut(&client) else { return part.clone() };
-        let excess = if used.contains(part) { Resources::new() } else { part - used };
-        let returned = if excess.is_empty() { part.clone() } else { part - &excess };
-        *used -= &returned;
-        if used.is_empty() {
+    /// Takes back from a client.
+    pub fn give_back(&mut self, client: u32, part: &Resources) -> Returned {
+        let Some(used) = self.used.get_mut(&client) else {
+            return Returned { missing: part.clone(), ..Returned::default() };
+        };
+        if used == part {
+            return self.give_back_all(client);
+        }
+        let missing = if used.contains(part) { Resources::new() } else { part - used };
+        let back = if missing.is_empty() { part.clone() } else { part - &missing };
+        let mut less = Vector::of(used);
+        *used -= &back;
+        less.subtract(&Vector::of(used));
+        let ended = used.is_empty();
+        if ended {
             self.used.remove(&client);
         }
+        self.add_free(back.clone());
+        Returned { back, missing, less, ended }
+    }
+
+    /// Takes back all that a client holds.
+    pub fn give_back_all(&mut self, client: u32) -> Returned {
+        let Some(back) = self.used.remove(&client) else { return Returned::default() };
+        let less = Vector::of(&back);
+        self.add_free(back.clone());
+        Returned { back, missing: Resources::new(), less, ended: true }
+    }
+
+    fn add_free(&mut self, back: Resources) {
         if self.overcommitted {
             self.recount();
-        } else {
-            self.free += &returned.non_shared();
-            self.describe_free();
+            return;
         }
-        excess
+        if self.free.is_empty() && !back.iter().any(|r| r.shared) {
+            self.free = back;
+        } else {
+            self.free += &back.non_shared();
+        }
+        self.describe_free();
     }
 
     /// Whether it has something to offer and may offer it.
@@ -124,7 +162,7 @@ impl Agent {
 
     /// Whether it has gpus.
     pub fn has_gpus(&self) -> bool {
-        !self.total.gpus().is_zero()
+        self.total_vector.gpus() > 0
     }
 }
 
@@ -244,7 +282,8 @@ impl Pool {
         !self.dirty.is_empty()
     }
 
-    /// The agents to look at, in an order that follows from their ids and the seed; they are clean from now.
+    /// The agents to look at, in an order that follows from their ids and the seed; they are clean
+    /// from now.
     pub fn take_dirty(&mut self, seed: u64) -> Vec<(u32, Dirty)> {
         let mut out = Vec::with_capacity(self.dirty.len());
         for slot in self.dirty.drain(..) {

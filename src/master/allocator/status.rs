@@ -2,14 +2,15 @@
 
 use super::Allocator;
 use super::options::{Counters, RoleStatus};
+use super::tree::shallow;
 use crate::base::ids::Role;
 use crate::base::resources::Quantities;
 use crate::base::roles;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Allocator {
-    /// Every role that is subscribed to, holds something, has a reservation or a weight of its own; and those
-    /// above them. Costs a walk over all agents.
+    /// Every role that is subscribed to, holds something, has a reservation or a weight of its own;
+    /// and those above them. Costs a walk over all agents.
     pub fn roles(&self) -> BTreeMap<Role, RoleStatus> {
         let mut out: BTreeMap<Role, RoleStatus> = BTreeMap::new();
         let blank = |role: &Role| RoleStatus {
@@ -36,7 +37,9 @@ impl Allocator {
         for (_, agent) in self.pool.iter() {
             for (role, reserved) in agent.total.reservations() {
                 let amounts = reserved.quantities();
-                let above = roles::ancestors(role.as_str()).map(Role::from).collect::<Vec<_>>();
+                let last = shallow(role.as_str());
+                let above = last.into_iter().chain(roles::ancestors(last.unwrap_or(role.as_str())));
+                let above: Vec<Role> = above.map(Role::from).collect();
                 for role in above.into_iter().chain([role]) {
                     let status = out.entry(role.clone()).or_insert_with(|| blank(&role));
                     status.reserved += &amounts;

@@ -1,7 +1,7 @@
 //! The tree of roles and the order in which it is served: weighted dominant share, level by level.
 //!
-//! A *client* is one framework in one role (the original's word). A role that has both clients and roles below it
-//! competes with those through a leaf of its own, of weight 1, as in the original.
+//! A *client* is one framework in one role (the original's word). A role that has both clients and
+//! roles below it competes with those through a leaf of its own, of weight 1, as in the original.
 
 use super::labels::Labels;
 use super::vector::{Vector, Whole};
@@ -9,6 +9,10 @@ use crate::base::ids::Role;
 use crate::base::roles;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+
+/// Levels of roles that have shares of their own. What is deeper competes at the last of them: role
+/// names come from outside, and a walk must not go as deep as somebody likes to write.
+pub(super) const ROLE_LEVELS_MAX: usize = 32;
 
 /// The node above all top-level roles.
 pub(super) const ROOT: u32 = 0;
@@ -101,9 +105,14 @@ impl Tree {
         }
     }
 
-    /// The node of a role, if somebody is or was in it.
+    /// The node of a role, if somebody is in it or below it.
     pub fn find(&self, role: &str) -> Option<u32> {
         self.names.slot(role)
+    }
+
+    /// The node that has a role and all below it under itself, if somebody is there.
+    pub fn find_above(&self, role: &str) -> Option<u32> {
+        self.find(shallow(role).unwrap_or(role))
     }
 
     /// A node. Slots come from this tree alone.
@@ -167,7 +176,8 @@ impl Tree {
         if let Some(slot) = self.names.slot(role) {
             return slot;
         }
-        let parent = match roles::parent(role.as_str()) {
+        let name = role.as_str();
+        let parent = match shallow(name).or_else(|| roles::parent(name)) {
             Some(up) => self.ensure(&up.into()),
             None => ROOT,
         };
@@ -281,6 +291,11 @@ impl Tree {
         self.account(slot, |v| v.add(by), 1);
     }
 
+    /// The client holds less.
+    pub fn released(&mut self, slot: u32, by: &Vector) {
+        self.account(slot, |v| v.subtract(by), 0);
+    }
+
     /// The client holds `has` where it held `had`.
     pub fn changed(&mut self, slot: u32, had: &Vector, has: &Vector) {
         if had == has {
@@ -381,7 +396,8 @@ impl Tree {
         }
     }
 
-    /// Visits the clients that are served, in their order, but for the roles that `enter` leaves out.
+    /// Visits the clients that are served, in their order, but for the roles that `enter` leaves
+    /// out.
     pub fn walk<B>(
         &self,
         enter: &impl Fn(u32) -> bool,
@@ -457,6 +473,12 @@ impl Node {
             slot,
         })
     }
+}
+
+/// The role above it at the last level, for a role that is deeper.
+pub(super) fn shallow(role: &str) -> Option<&str> {
+    let (at, _) = role.match_indices('/').nth(ROLE_LEVELS_MAX - 1)?;
+    Some(&role[..at])
 }
 
 /// Takes the old key out of an order and puts the new one in.

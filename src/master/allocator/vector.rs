@@ -1,6 +1,6 @@
 //! Scalar amounts in a fixed-size vector: what shares and quick comparisons are made with.
 
-use crate::base::resources::{Quantities, Resources, Scalar};
+use crate::base::resources::{Quantities, Resources, Scalar, Value};
 use std::collections::BTreeSet;
 
 /// The resources nearly everything is about; all others are in [`Vector::rest`].
@@ -16,7 +16,20 @@ pub(super) struct Vector {
 impl Vector {
     /// The scalars of `resources`; of a shared volume one copy.
     pub fn of(resources: &Resources) -> Self {
-        Self::from_quantities(&resources.quantities())
+        let mut out = Self::default();
+        for resource in resources.iter() {
+            let Value::Scalar(one) = resource.value else { continue };
+            let copies = match resource.is_exclusive() && !resource.shared {
+                true => i64::from(resources.count(resource)),
+                false => 1,
+            };
+            let amount = one.thousandths().saturating_mul(copies);
+            match NAMES.iter().position(|n| *n == &*resource.name) {
+                Some(at) => out.fixed[at] = out.fixed[at].saturating_add(amount),
+                None => out.rest.add_one(&resource.name, Scalar::from_thousandths(amount)),
+            }
+        }
+        out
     }
 
     /// The same amounts.
@@ -69,6 +82,11 @@ impl Vector {
     /// `cpus`, in thousandths.
     pub fn cpus(&self) -> i64 {
         self.fixed[0]
+    }
+
+    /// `gpus`, in thousandths.
+    pub fn gpus(&self) -> i64 {
+        self.fixed[3]
     }
 
     /// `mem`, in thousandths of MB.

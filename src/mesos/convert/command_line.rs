@@ -4,6 +4,7 @@ use super::read::{pre_role, resource_from_v1};
 use crate::base::ids::Role;
 use crate::base::resources::{Reservation, Resource, Resources, check_command_line};
 use crate::base::roles;
+use crate::mesos::json::Object;
 use crate::mesos::v1;
 
 /// Reads `[{"name":"cpus","type":"SCALAR","scalar":{"value":8}}, …]` or `cpus:8;mem:1024`. What names no role is
@@ -17,11 +18,11 @@ pub fn parse_resources(text: &str, default_role: &str) -> Result<Resources, Stri
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let malformed = |e: String| format!("Some JSON resources were not formatted properly: {e}");
-    let all: Vec<v1::Resource> =
+    let all: Vec<Object<v1::Resource>> =
         serde_path_to_error::deserialize(&mut reader).map_err(|e| malformed(e.to_string()))?;
     reader.end().map_err(|e| malformed(e.to_string()))?;
     let mut out: Vec<Resource> = Vec::with_capacity(all.len());
-    for wire in &all {
+    for Object(wire) in &all {
         let mut resource = resource_from_v1(wire)?;
         if pre_role(wire).is_none() && resource.reservations.is_empty() {
             roles::validate(default_role)?;

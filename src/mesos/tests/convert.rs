@@ -71,10 +71,6 @@ fn malformed_resources_are_refused_in_the_words_of_mesos() {
             with(&cpus, json!({"scalar":{"value":"Infinity"}})),
             "Invalid scalar resource: inf is not a number up to 9007199254740.992",
         ),
-        (
-            with(&cpus, json!({"scalar":{"value":"NaN"}})),
-            "Invalid scalar resource: NaN is not a number up to 9007199254740.992",
-        ),
         (ports(json!([{"begin":5,"end":3}])), "Invalid ranges resource: begin > end"),
         (
             ports(json!([{"begin":5,"end":9},{"begin":1,"end":5}])),
@@ -144,44 +140,55 @@ fn malformed_resources_are_refused_in_the_words_of_mesos() {
         ),
         (
             with(&cpus, json!({"role":"ops","reservations":[{"type":"STATIC","role":"eng"}]})),
-            "Invalid resource format: 'Resource.role' field with 'ops' does not match the role 'eng' in 'Resource.reservations'",
+            "Invalid resource format: 'Resource.role' field with 'ops' does not match the role \
+             'eng' in 'Resource.reservations'",
         ),
         (
             with(
                 &cpus,
                 json!({"role":"eng","reservation":{},"reservations":[{"type":"STATIC","role":"eng"}]}),
             ),
-            "Invalid resource format: 'Resource.reservation' must not be set if the single reservation in 'Resource.reservations' is STATIC",
+            "Invalid resource format: 'Resource.reservation' must not be set if the single \
+             reservation in 'Resource.reservations' is STATIC",
         ),
         (
             with(&cpus, json!({"role":"eng","reservations":[{"type":"DYNAMIC","role":"eng"}]})),
-            "Invalid resource format: 'Resource.role' and 'Resource.reservation' must either be both set or both not set if the single reservation in 'Resource.reservations' is DYNAMIC",
+            "Invalid resource format: 'Resource.role' and 'Resource.reservation' must either \
+             be both set or both not set if the single reservation in 'Resource.reservations' is DYNAMIC",
         ),
         (
             with(
                 &cpus,
                 json!({"role":"eng","reservation":{"principal":"a"},"reservations":[{"type":"DYNAMIC","role":"eng","principal":"b"}]}),
             ),
-            "Invalid resource format: 'Resource.reservation.principal' field with 'a' does not match the principal 'b' in 'Resource.reservations'",
+            "Invalid resource format: 'Resource.reservation.principal' field with 'a' does not \
+             match the principal 'b' in 'Resource.reservations'",
         ),
         (
             with(
                 &cpus,
                 json!({"role":"eng","reservation":{"labels":{"labels":[{"key":"k"}]}},"reservations":[{"type":"DYNAMIC","role":"eng"}]}),
             ),
-            "Invalid resource format: 'Resource.reservation.labels' field with '{k}' does not match the labels '{}' in 'Resource.reservations'",
+            "Invalid resource format: 'Resource.reservation.labels' field with '{k}' does not \
+             match the labels '{}' in 'Resource.reservations'",
         ),
         (
             with(
                 &cpus,
                 json!({"role":"eng","reservations":[{"type":"STATIC","role":"eng"},{"type":"DYNAMIC","role":"eng/a"}]}),
             ),
-            "Invalid resource format: 'Resource.role' must not be set if there is more than one reservation in 'Resource.reservations'",
+            "Invalid resource format: 'Resource.role' must not be set if there is more than \
+             one reservation in 'Resource.reservations'",
         ),
     ] {
         assert_eq!(got, want);
     }
     let mut odd = make::scalar("cpus", 1.0);
+    odd.scalar = Some(v1::value::Scalar { value: f64::NAN });
+    assert_eq!(
+        resource_from_v1(&odd).unwrap_err(),
+        "Invalid scalar resource: NaN is not a number up to 9007199254740.992"
+    );
     odd.r#type = 77;
     assert_eq!(resource_from_v1(&odd).unwrap_err(), "Invalid resource type");
     let all = [make::scalar("mem", 1.0), make::ranges("ports", &[(2, 1)])];
@@ -224,7 +231,8 @@ fn disks_survive_the_way_there_and_back() {
          "reservation":{"principal":"p","labels":{"labels":[{"key":"b"},{"key":"a","value":"1"}]}},
          "reservations":[{"type":"DYNAMIC","role":"eng","principal":"p","labels":{"labels":[{"key":"b"},{"key":"a","value":"1"}]}}],
          "disk":{"persistence":{"id":"v1","principal":"p"},
-                 "volume":{"mode":"RO","container_path":"data","host_path":"/h","source":{"type":"SANDBOX_PATH","sandbox_path":{"type":"SELF","path":"x"}}},
+                 "volume":{"mode":"RO","container_path":"data","host_path":"/h",
+                           "source":{"type":"SANDBOX_PATH","sandbox_path":{"type":"SELF","path":"x"}}},
                  "source":{"type":"PATH","path":{"root":"/mnt"}}},
          "shared":{},"provider_id":{"value":"rp"},"allocation_info":{"role":"eng"}},
         {"name":"disk","type":"SCALAR","scalar":{"value":10.0},"role":"*","revocable":{},
@@ -261,14 +269,41 @@ fn bad_command_line_json_is_refused() {
         parse_resources(&format!(r#"[{{"name":"cpus","type":"SCALAR"{rest}}}]"#), "*").unwrap_err()
     };
     for (got, want) in [
-        (parse_resources("[{\"name\":", "*").unwrap_err(), "Some JSON resources were not formatted properly: "),
-        (parse_resources("[] x", "*").unwrap_err(), "Some JSON resources were not formatted properly: "),
-        (parse_resources(r#"[{"name":"cpus","type":"NONE"}]"#, "*").unwrap_err(), "Some JSON resources were not formatted properly: [0]"),
+        (
+            parse_resources("[{\"name\":", "*").unwrap_err(),
+            "Some JSON resources were not \
+         formatted properly: ",
+        ),
+        (
+            parse_resources("[] x", "*").unwrap_err(),
+            "Some JSON resources were not formatted \
+         properly: ",
+        ),
+        (
+            parse_resources(r#"[{"name":"cpus","type":"NONE"}]"#, "*").unwrap_err(),
+            "Some JSON resources were not formatted properly: [0]",
+        ),
         (cpus(""), "Invalid scalar resource"),
         (cpus(r#","scalar":{"value":-1}"#), "Invalid scalar resource: value <= 0"),
-        (cpus(r#","scalar":{"value":1},"revocable":{}"#), "Revocable resources cannot be specified at the command line; do not include a 'revocable' key in the resources JSON"),
-        (cpus(r#","scalar":{"value":1},"role":"e","reservation":{}"#), "Dynamic reservations cannot be specified at the command line; do not include a reservation with DYNAMIC type in the resources JSON"),
-        (parse_resources(r#"[{"name":"disk","type":"SCALAR","scalar":{"value":1},"role":"e","disk":{"persistence":{"id":"v"}}}]"#, "*").unwrap_err(), "Persistent volumes cannot be specified at the command line"),
+        (
+            cpus(r#","scalar":{"value":1},"revocable":{}"#),
+            "Revocable resources cannot be specified at the command line; do not \
+             include a 'revocable' key in the resources JSON",
+        ),
+        (
+            cpus(r#","scalar":{"value":1},"role":"e","reservation":{}"#),
+            "Dynamic reservations cannot be specified at the command line; do not \
+             include a reservation with DYNAMIC type in the resources JSON",
+        ),
+        (
+            parse_resources(
+                r#"[{"name":"disk","type":"SCALAR","scalar":{"value":1},"role":"e",
+                "disk":{"persistence":{"id":"v"}}}]"#,
+                "*",
+            )
+            .unwrap_err(),
+            "Persistent volumes cannot be specified at the command line",
+        ),
     ] {
         assert!(got.starts_with(want), "{got}");
     }
@@ -283,7 +318,8 @@ fn flat_objects() {
     let object = serde_json::to_string(&v0::resources_object(&all)).unwrap();
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&object).unwrap(),
-        json!({"cpus":3.5,"gpus":0,"mem":0,"disk":0,"cpus_revocable":4.0,"ports":"[1-2, 5-6]","s":"{a, b}"})
+        json!({"cpus":3.5,"gpus":0,"mem":0,"disk":0,"cpus_revocable":4.0,"ports":"[1-2, \
+         5-6]","s":"{a, b}"})
     );
     let attributes = Attributes::parse("rack:r1;level:10;keys:[1000-1500]").unwrap();
     assert_eq!(
