@@ -27,7 +27,6 @@ pub mod reply;
 mod serve;
 mod stream;
 
-
 pub use body::{BodyLimit, Call};
 pub use compress::NoCompression;
 pub use face::{Face, PathRest};

@@ -3,10 +3,10 @@
 //! What the keys mean is known to the agent's core alone; values begin with a schema number (`mesos::stored`).
 
 use super::dir::DataDir;
+use super::failed;
 use super::open::{self, Kind};
 use super::tables::AGENT;
 use super::writer::{Counters, Job, Mode, Space, Writer};
-use super::failed;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use redb::{Database, ReadableDatabase as _, StorageBackend, Table, WriteTransaction};

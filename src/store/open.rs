@@ -89,7 +89,8 @@ fn create(kind: &Kind, path: &Path, owner: &str) -> Result<()> {
         .set_cache_size(CACHE_BYTES)
         .create_file(file)
         .map_err(|e| failed(e).context(format!("cannot create {}", beside.display())))?;
-    initialise(&db, kind, owner).map_err(|e| e.context(format!("cannot create {}", path.display())))?;
+    initialise(&db, kind, owner)
+        .map_err(|e| e.context(format!("cannot create {}", path.display())))?;
     drop(db);
     synced.sync_all().map_err(|e| dir::system("sync", &beside, &e))?;
     std::fs::rename(&beside, path).map_err(|e| dir::system("create", path, &e))?;

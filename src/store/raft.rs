@@ -5,10 +5,10 @@
 //! most, and the log still has them.
 
 use super::dir::DataDir;
+use super::failed;
 use super::open::{self, Kind};
 use super::tables::{RAFT_KV, RAFT_LOG, RAFT_META, kv_decode, kv_encode};
 use super::writer::{Counters, Job, Mode, Space, Writer};
-use super::failed;
 use crate::base::error::{Code, Error, Result};
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _,

@@ -90,11 +90,7 @@ impl<S: Space> Writer<S> {
             .name(name.into())
             .spawn(move || write_all::<S>(&db, rx, &counted))
             .map_err(|e| Error::new(Code::System, format!("cannot start a thread: {e}")))?;
-        Ok(Self {
-            queue: Mutex::new(Some(tx)),
-            thread: Mutex::new(Some(thread)),
-            counters,
-        })
+        Ok(Self { queue: Mutex::new(Some(tx)), thread: Mutex::new(Some(thread)), counters })
     }
 
     fn sender(&self) -> Option<mpsc::Sender<Box<dyn Job<S>>>> {

@@ -213,10 +213,12 @@ pub(super) fn transfer_response(r: Option<TransferRefusal>) -> TransferLeaderRes
             expected: expected.into(),
             actual: actual.into(),
         }),
-        Some(TransferRefusal::Log { expected, actual }) => Err(TransferLeaderError::LogNotFlushed {
-            expected: log_id(expected),
-            actual: log_id(actual),
-        }),
+        Some(TransferRefusal::Log { expected, actual }) => {
+            Err(TransferLeaderError::LogNotFlushed {
+                expected: log_id(expected),
+                actual: log_id(actual),
+            })
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl MasterCore {
     }
 
     /// A framework that is known: the session before, if there is one, is told and closed; its offers go back without a
-    /// word. User and checkpointing stay as they were.
+    /// word, and its refusals are forgotten: the scheduler may be another one that knows nothing of them. User and
+    /// checkpointing stay as they were.
     fn resubscribe(
         &mut self,
         cx: &mut Cx<'_>,
@@ -88,6 +89,7 @@ impl MasterCore {
         out: &mut Out,
     ) {
         self.return_framework_offers(id, cx.now);
+        self.allocator.deactivate_framework(id);
         let Some(framework) = self.frameworks.change(id) else { return };
         let before = framework.session.take();
         framework.recovered = false;

@@ -210,6 +210,17 @@ fn a_second_scheduler_takes_over_and_the_first_is_told() {
     assert_eq!(state(&w.statuses(&second)[0]), S::TaskLost, "old offers are void");
 }
 
+#[test]
+fn a_scheduler_that_takes_over_is_not_bound_by_refusals_of_the_first() {
+    let mut w = World::new();
+    w.agent("node1", "cpus:4;mem:1024");
+    let first = w.scheduler(framework());
+    let offers = w.offers(&first);
+    w.decline(&first, &offers, Some(3600.0));
+    let second = w.resubscribe(&first);
+    assert_eq!(w.offers(&second).len(), 1);
+}
+
 // covers: MES-0114
 #[test]
 fn name_and_capabilities_change_on_failover_user_and_checkpoint_do_not() {

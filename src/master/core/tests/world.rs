@@ -499,6 +499,31 @@ impl World {
         self.core.view()
     }
 
+    /// The core's books balance, and the registry says the same as the tables.
+    pub fn audit(&self) -> Result<(), String> {
+        self.core.audit()?;
+        let stored = |prefix: &str| -> BTreeSet<String> {
+            self.registry.keys().filter_map(|k| k.strip_prefix(prefix)).map(Into::into).collect()
+        };
+        let agents = &self.core.agents;
+        let admitted = agents.registered.keys().chain(agents.recovered.keys());
+        let admitted: BTreeSet<String> = admitted.map(ToString::to_string).collect();
+        if stored("agents/") != admitted {
+            return Err("the registry admits other agents than the tables".into());
+        }
+        let unreachable = agents.unreachable.iter().map(|(id, _)| id.to_string()).collect();
+        if stored("unreachable/") != unreachable {
+            return Err("the registry has other unreachable agents than the tables".into());
+        }
+        let frameworks = &self.core.frameworks;
+        let known = frameworks.registered.keys().chain(frameworks.removed.keys());
+        let known: BTreeSet<String> = known.map(ToString::to_string).collect();
+        if stored("frameworks/") != known {
+            return Err("the registry has other frameworks than the tables".into());
+        }
+        Ok(())
+    }
+
     pub fn counter(&self, name: &str) -> u64 {
         *self.view().counters.get(name).unwrap_or(&0)
     }
