@@ -49,5 +49,5 @@ pub mod machine;
 pub mod master;
 pub mod mesos;
 pub mod security;
-pub mod telemetry;
 pub mod store;
+pub mod telemetry;

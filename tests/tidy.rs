@@ -31,7 +31,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
-            "base", "machine", "mesos", "store", "cluster", "framework", "http", "security",
+            "base",
+            "machine",
+            "mesos",
+            "store",
+            "cluster",
+            "framework",
+            "http",
+            "security",
             "telemetry",
         ],
     ),
@@ -39,8 +46,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "node",
         &[
-            "base", "machine", "mesos", "store", "telemetry", "config", "security", "http",
-            "cluster", "framework", "master", "agent",
+            "base",
+            "machine",
+            "mesos",
+            "store",
+            "telemetry",
+            "config",
+            "security",
+            "http",
+            "cluster",
+            "framework",
+            "master",
+            "agent",
         ],
     ),
     ("sim", &["base", "machine", "mesos", "master", "agent"]),
@@ -79,8 +96,23 @@ fn is_core(path: &str) -> bool {
 
 /// What no core may name.
 const FORBIDDEN_IN_CORES: &[&str] = &[
-    "async", "await", "tokio", "Instant", "SystemTime", "HashMap", "HashSet", "getrandom", "uuid",
-    "unwrap", "expect", "panic", "todo", "unimplemented", "println", "eprintln", "thread_rng",
+    "async",
+    "await",
+    "tokio",
+    "Instant",
+    "SystemTime",
+    "HashMap",
+    "HashSet",
+    "getrandom",
+    "uuid",
+    "unwrap",
+    "expect",
+    "panic",
+    "todo",
+    "unimplemented",
+    "println",
+    "eprintln",
+    "thread_rng",
 ];
 
 /// Modules of std that no core may name.
@@ -256,7 +288,8 @@ fn cores_touch_no_clock_no_io_no_hash_order() {
         }
         if source.path.contains("/core/") {
             for part in imported(&source.tokens, "crate") {
-                let fine = matches!(part.as_str(), "base" | "machine" | "mesos" | "master" | "agent");
+                let fine =
+                    matches!(part.as_str(), "base" | "machine" | "mesos" | "master" | "agent");
                 if !fine {
                     faults.push(format!("{} imports {part}: a core knows no service", source.path));
                 }
@@ -271,9 +304,12 @@ fn third_party_crates_have_one_owner() {
     let mut faults = Vec::new();
     for source in sources() {
         for (name, owners) in OWNERS {
-            let used = source.tokens.windows(3).any(|w| w[0] == *name && w[1] == ":" && w[2] == ":");
+            let used =
+                source.tokens.windows(3).any(|w| w[0] == *name && w[1] == ":" && w[2] == ":");
             let allowed = owners.iter().any(|o| {
-                source.path.starts_with(o) || source.path.ends_with(o) || source.path.contains(&format!("/{o}"))
+                source.path.starts_with(o)
+                    || source.path.ends_with(o)
+                    || source.path.contains(&format!("/{o}"))
             });
             if used && !allowed {
                 faults.push(format!("{} names {name}, which belongs to {owners:?}", source.path));
@@ -341,7 +377,8 @@ fn a_path_in_braces_is_seen() {
         flatten(text.parse().expect("tokens"), &mut out);
         out
     };
-    let rooms = imported(&tokens("use crate::{base::ids, master::{a, b}}; crate::agent::x()"), "crate");
+    let rooms =
+        imported(&tokens("use crate::{base::ids, master::{a, b}}; crate::agent::x()"), "crate");
     let expected: BTreeSet<String> = ["agent", "base", "master"].map(String::from).into();
     assert_eq!(rooms, expected);
     let tested = tokens("#[cfg(test)] mod tests { use std::fs; } fn f() {}");

@@ -115,7 +115,9 @@ fn read_toml(table: &[Setting], file: &str, texts: &mut Texts, faults: &mut Vec<
             Some(setting) => {
                 texts.insert(setting.name.into(), (text, Origin::File(file.to_string())));
             }
-            None => faults.push(format!("{file}: there is no setting {name}{}", near(table, &name))),
+            None => {
+                faults.push(format!("{file}: there is no setting {name}{}", near(table, &name)))
+            }
         }
     }
 }

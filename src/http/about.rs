@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// The three endpoints; `flags` are the effective settings.
 pub fn face(flags: Arc<BTreeMap<String, String>>) -> Face {
-    let show_flags = move |query: Query| async move { reply::json(&json!({"flags": *flags}), &query) };
+    let show_flags =
+        move |query: Query| async move { reply::json(&json!({"flags": *flags}), &query) };
     Face::new()
         .endpoint("/version", get(show_version))
         .endpoint("/health", get(async || StatusCode::OK))

@@ -3,4 +3,3 @@
 pub mod allocator;
 
 pub mod core;
-

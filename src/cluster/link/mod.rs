@@ -62,13 +62,7 @@ pub fn pair<A, B>() -> (Connection<A, B>, Connection<B, A>) {
     let (a_out, b_in) = mpsc::channel(MESSAGES_MAX);
     let (b_out, a_in) = mpsc::channel(MESSAGES_MAX);
     (
-        Connection {
-            sender: Sender { queue: a_out, overflows: Arc::default() },
-            receiver: a_in,
-        },
-        Connection {
-            sender: Sender { queue: b_out, overflows: Arc::default() },
-            receiver: b_in,
-        },
+        Connection { sender: Sender { queue: a_out, overflows: Arc::default() }, receiver: a_in },
+        Connection { sender: Sender { queue: b_out, overflows: Arc::default() }, receiver: b_in },
     )
 }
