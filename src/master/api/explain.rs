@@ -21,7 +21,8 @@ fn parameter<'a>(query: &'a Query, name: &str) -> Result<&'a str, Refusal> {
 
 async fn explain(State(api): State<Api>, query: Query) -> Result<Response, Refusal> {
     let id = FrameworkId::from(parameter(&query, "framework_id")?);
-    match api.master()?.handle().look(move |core| core.explain(&id)).await? {
+    let now = api.clock.mono();
+    match api.master()?.handle().look(move |core| core.explain(&id, now)).await? {
         Some(explanation) => reply::json(&explanation, &query),
         None => Err(Refusal::new(StatusCode::NOT_FOUND, "No framework found with specified ID")),
     }

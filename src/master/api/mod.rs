@@ -10,6 +10,7 @@ mod write;
 
 use crate::http::auth::Realm;
 use crate::http::{Face, Refusal, about};
+use crate::machine::driver::Clock;
 use crate::master::core::view::View;
 use crate::master::service::Master;
 use axum::http::StatusCode;
@@ -44,12 +45,17 @@ impl Realms {
 pub struct Api {
     leading: watch::Receiver<Option<Master>>,
     identity: Arc<Identity>,
+    clock: Clock,
 }
 
 impl Api {
     /// The endpoints' ground; `leading` holds the master while this node leads.
-    pub fn new(leading: watch::Receiver<Option<Master>>, identity: Arc<Identity>) -> Self {
-        Self { leading, identity }
+    pub fn new(
+        leading: watch::Receiver<Option<Master>>,
+        identity: Arc<Identity>,
+        clock: Clock,
+    ) -> Self {
+        Self { leading, identity, clock }
     }
 
     /// The master, or the original's answer where none leads.

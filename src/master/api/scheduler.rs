@@ -5,7 +5,7 @@ use super::Api;
 use crate::framework::queue::EventReceiver;
 use crate::framework::server::{self, Reply, SchedulerServer, Subscription};
 use crate::http::auth::Realm;
-use crate::http::{Call, Face, NoCompression, Refusal, accept_codec, framed, reply};
+use crate::http::{Call, Face, Refusal, accept_codec, framed, reply};
 use crate::mesos::codec::Codec;
 use crate::mesos::v1::scheduler;
 use crate::security::Principal;
@@ -76,7 +76,6 @@ fn stream(subscription: Subscription, codec: Codec) -> Response {
     if let Ok(id) = HeaderValue::try_from(subscription.stream_id) {
         headers.insert(STREAM_ID, id);
     }
-    response.extensions_mut().insert(NoCompression);
     response
 }
 

@@ -1,10 +1,11 @@
 //! What happens to the master's core, and what it asks its shell to do.
 
-use crate::base::ids::FrameworkId;
+use crate::base::ids::{FrameworkId, TaskId};
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::scheduler;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One connection with an agent; a number never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,17 @@ pub enum Input {
         request: RequestId,
         /// Which.
         framework_id: FrameworkId,
+    },
+    /// An operator kills a task; its framework learns of it by the task's updates.
+    KillTask {
+        /// To be answered.
+        request: RequestId,
+        /// Of which framework.
+        framework_id: FrameworkId,
+        /// Which task.
+        task_id: TaskId,
+        /// Between TERM and KILL, instead of the task's own.
+        grace: Option<Duration>,
     },
 }
 

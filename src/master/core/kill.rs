@@ -1,11 +1,13 @@
 //! KILL, SHUTDOWN, MESSAGE: what frameworks tell their tasks and executors through the master.
 
-use super::{MasterCore, Out};
+use super::io::{Answer, RequestId};
+use super::{MasterCore, Out, answer, refuse};
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::machine::Cx;
 use crate::mesos::internal::{FrameworkMessage, KillTask, MasterMessage, ShutdownExecutor};
 use crate::mesos::v1;
 use crate::mesos::v1::scheduler::call;
+use std::time::Duration;
 
 impl MasterCore {
     /// A task the framework does not have is reconciled. A kill is remembered until the task ends, and sent again when
@@ -40,6 +42,36 @@ impl MasterCore {
             agent.kills.insert(key, kill.kill_policy);
         }
         self.send_kill(&agent_id, framework_id, kill.task_id, kill.kill_policy, out);
+    }
+
+    /// Our own: the original has no way for an operator to end one task.
+    pub(super) fn operator_kill(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: RequestId,
+        framework_id: &FrameworkId,
+        task_id: &TaskId,
+        grace: Option<Duration>,
+        out: &mut Out,
+    ) {
+        let Some(framework) = self.frameworks.registered.get(framework_id) else {
+            return refuse(request, 404, "No framework found with specified ID", out);
+        };
+        if !framework.tasks.get(task_id.as_str()).is_some_and(|task| task.is_live()) {
+            return refuse(request, 404, "No running task found with specified ID", out);
+        }
+        let policy = |grace: Duration| v1::KillPolicy {
+            grace_period: Some(v1::DurationInfo {
+                nanoseconds: i64::try_from(grace.as_nanos()).unwrap_or(i64::MAX),
+            }),
+        };
+        let kill = call::Kill {
+            task_id: v1::TaskId { value: task_id.to_string() },
+            agent_id: None,
+            kill_policy: grace.map(policy),
+        };
+        self.kill(cx, framework_id, kill, out);
+        answer(request, Answer::Accepted, out);
     }
 
     pub(super) fn send_kill(

@@ -22,7 +22,7 @@ mod launch;
 mod metrics;
 mod offers;
 mod operations;
-mod options;
+pub mod options;
 mod partition;
 mod picture;
 mod reconcile;
@@ -109,6 +109,9 @@ impl Machine for MasterCore {
             Input::SessionClosed { session } => self.session_closed(cx, &session, out),
             Input::Teardown { request, framework_id } => {
                 self.operator_teardown(cx, request, &framework_id, out);
+            }
+            Input::KillTask { request, framework_id, task_id, grace } => {
+                self.operator_kill(cx, request, &framework_id, &task_id, grace, out);
             }
         }
     }

@@ -44,9 +44,10 @@ impl MasterCore {
         }
     }
 
-    /// Why a framework gets no offers.
-    pub fn explain(&self, id: &FrameworkId, now: Mono) -> Explanation {
-        self.allocator.explain(id, now)
+    /// Why a framework gets no offers; nothing for one that is not registered.
+    pub fn explain(&self, id: &FrameworkId, now: Mono) -> Option<Explanation> {
+        self.frameworks.registered.get(id)?;
+        Some(self.allocator.explain(id, now))
     }
 
     /// A framework's picture, made once after each change.

@@ -106,7 +106,7 @@ pub(in crate::master::api) fn recovered(info: &v1::AgentInfo) -> RecoveredJson<'
 }
 
 fn full(a: &AgentView) -> FullAgentJson<'_> {
-    let proto = |r: &Resources| resources_to_v1(r, Format::Endpoint);
+    let proto = |r: &Resources| resources_to_v1(r, Format::ENDPOINT);
     let reserved = a.total.reservations();
     FullAgentJson {
         agent: AgentJson::of(a),

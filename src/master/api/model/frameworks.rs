@@ -159,6 +159,12 @@ pub(in crate::master::api) fn is_multi_role(info: &v1::FrameworkInfo) -> bool {
     info.capabilities.iter().any(|c| c.r#type() == capability::Type::MultiRole)
 }
 
+/// The role of a framework that speaks of one only.
+#[allow(deprecated, reason = "frameworks without MULTI_ROLE still use it")]
+fn single_role(info: &v1::FrameworkInfo) -> &str {
+    info.role.as_deref().unwrap_or("*")
+}
+
 impl<'a> FrameworkJson<'a> {
     pub(in crate::master::api) fn of(f: &'a FrameworkView) -> Self {
         let multi = is_multi_role(&f.info);
@@ -175,7 +181,7 @@ impl<'a> FrameworkJson<'a> {
             principal: f.info.principal.as_deref(),
             resources: resources_object(&sum(&f.used, &f.offered)),
             reregistered_time: f.reregistered_time.map(|t| t.secs()),
-            role: (!multi).then(|| f.info.role.as_deref().unwrap_or("*")),
+            role: (!multi).then(|| single_role(&f.info)),
             roles: multi.then_some(f.info.roles.as_slice()),
             tasks: tasks(&f.tasks),
             unreachable_tasks: tasks(&f.unreachable_tasks),

@@ -48,6 +48,6 @@ pub(super) struct LabelJson<'a> {
 /// The total of two bags.
 pub(super) fn sum(a: &Resources, b: &Resources) -> Resources {
     let mut total = a.clone();
-    total += b.clone();
+    total += b;
     total
 }

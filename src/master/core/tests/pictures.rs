@@ -53,6 +53,6 @@ fn a_framework_that_gets_nothing_can_ask_why() {
     let scheduler = w.scheduler(framework());
     let offers = w.offers(&scheduler);
     w.decline(&scheduler, &offers, Some(3600.0));
-    let why = w.core.explain(&scheduler.id.as_str().into(), w.now);
+    let why = w.core.explain(&scheduler.id.as_str().into(), w.now).expect("registered");
     assert!(!why.refusals.is_empty(), "{why:?}");
 }
