@@ -1,4 +1,5 @@
-//! ACCEPT and DECLINE: which offers, then operation by operation, then what is left goes back with the filter.
+//! ACCEPT and DECLINE: which offers, then operation by operation, then what is left goes back with
+//! the filter.
 
 use super::events::{self, Verdict};
 use super::operations::OperationError;
@@ -141,7 +142,8 @@ impl MasterCore {
         bundle
     }
 
-    /// The whole call fails: its own offers go back, its tasks are dropped, its operations are errors.
+    /// The whole call fails: its own offers go back, its tasks are dropped, its operations are
+    /// errors.
     fn accept_invalid(
         &mut self,
         cx: &mut Cx<'_>,
@@ -218,7 +220,8 @@ fn tasks_of(operation: &v1::offer::Operation) -> Vec<v1::TaskInfo> {
     }
 }
 
-/// How long what comes back is kept from the framework: 5 s unless told, at most a year; 0 is not at all.
+/// How long what comes back is kept from the framework: 5 s unless told, at most a year; 0 is not
+/// at all.
 pub(super) fn filter(filters: Option<&v1::Filters>) -> Option<Duration> {
     let Some(secs) = filters.and_then(|f| f.refuse_seconds) else { return Some(REFUSE_DEFAULT) };
     let refuse = if secs > REFUSE_MAX.as_secs_f64() {

@@ -18,7 +18,8 @@ use v1::task_status::Reason;
 pub(super) struct Account {
     pub tasks: Vec<(FrameworkId, Task)>,
     pub executors: Vec<(FrameworkId, Executor)>,
-    /// Frameworks that ended meanwhile, or that the agent told nothing about: to be shut down there.
+    /// Frameworks that ended meanwhile, or that the agent told nothing about: to be shut down
+    /// there.
     pub unwanted: BTreeSet<FrameworkId>,
     /// Tasks that their framework was told had ended.
     pub ended: Vec<(FrameworkId, v1::TaskId)>,
@@ -59,7 +60,8 @@ impl MasterCore {
                 }
                 continue;
             }
-            // What the agent runs was valid when it was launched; a resource that cannot be read counts as none.
+            // What the agent runs was valid when it was launched; a resource that cannot be read
+            // counts as none.
             let resources = convert::resources_from_v1(&task.resources).unwrap_or_default();
             let mut record = task.clone();
             record.agent_id = id.into();
@@ -81,7 +83,8 @@ impl MasterCore {
         account
     }
 
-    /// Tasks this master knows of that the agent does not list: the agent is told, and reports them lost.
+    /// Tasks this master knows of that the agent does not list: the agent is told, and reports them
+    /// lost.
     pub(super) fn unlisted_tasks(
         &self,
         id: &AgentId,

@@ -1,7 +1,8 @@
-//! Who holds what: the one place where tasks and executors enter and leave the tables of their framework and their
-//! agent, and where their resources go back to the allocator.
+//! Who holds what: the one place where tasks and executors enter and leave the tables of their
+//! framework and their agent, and where their resources go back to the allocator.
 //!
-//! What was offered is already allocated in the allocator's eyes, so a launch tells it nothing; only what comes back.
+//! What was offered is already allocated in the allocator's eyes, so a launch tells it nothing;
+//! only what comes back.
 
 use super::MasterCore;
 use super::frameworks::Executor;
@@ -65,7 +66,8 @@ impl MasterCore {
         }
     }
 
-    /// Takes a task out of the tables and shelves its record. Frees what it used, if it had not ended.
+    /// Takes a task out of the tables and shelves its record. Frees what it used, if it had not
+    /// ended.
     pub(super) fn shelve_task(
         &mut self,
         framework_id: &FrameworkId,

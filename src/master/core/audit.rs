@@ -1,4 +1,5 @@
-//! What must hold between any two steps, checked from the ground up. For tests and simulation: it looks at everything.
+//! What must hold between any two steps, checked from the ground up. For tests and simulation: it
+//! looks at everything.
 
 use super::MasterCore;
 use crate::base::ids::{AgentId, FrameworkId};

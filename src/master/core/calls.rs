@@ -1,4 +1,5 @@
-//! Every scheduler call but SUBSCRIBE: who may call, in the original's order and words, and where it goes.
+//! Every scheduler call but SUBSCRIBE: who may call, in the original's order and words, and where
+//! it goes.
 
 use super::io::{Answer, RequestId, SessionId};
 use super::{MasterCore, Out, answer, refuse};

@@ -42,8 +42,8 @@ impl MasterCore {
         }
     }
 
-    /// The agent is not offered until it registers again; what it runs is left alone meanwhile, except for frameworks
-    /// whose tasks do not survive an agent's restart.
+    /// The agent is not offered until it registers again; what it runs is left alone meanwhile,
+    /// except for frameworks whose tasks do not survive an agent's restart.
     pub(super) fn link_closed(&mut self, cx: &mut Cx<'_>, link: LinkId, out: &mut Out) {
         let Some(id) = self.agents.links.remove(&link) else { return };
         let Some(agent) = self.agents.change(&id) else { return };
@@ -83,7 +83,8 @@ impl MasterCore {
         }
     }
 
-    /// The master's own word that a task has left: told to the framework unless it had ended before, and shelved.
+    /// The master's own word that a task has left: told to the framework unless it had ended
+    /// before, and shelved.
     pub(super) fn end_task(
         &mut self,
         cx: &mut Cx<'_>,

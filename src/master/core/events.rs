@@ -52,7 +52,8 @@ pub(super) fn message(agent: &AgentId, executor: v1::ExecutorId, data: Vec<u8>) 
     Event { message: Some(message), ..event(event::Type::Message) }
 }
 
-/// An agent was lost (`agent` alone), or an executor ended (all three; no status when nobody could collect it).
+/// An agent was lost (`agent` alone), or an executor ended (all three; no status when nobody could
+/// collect it).
 pub(super) fn failure(
     agent: &AgentId,
     executor: Option<&ExecutorId>,

@@ -123,7 +123,8 @@ fn capabilities(info: &v1::FrameworkInfo) -> BTreeSet<Capability> {
     info.capabilities.iter().map(|c| c.r#type()).collect()
 }
 
-/// The roles it subscribes to: `roles` when it is MULTI_ROLE capable, else `role`, which is `*` unless set.
+/// The roles it subscribes to: `roles` when it is MULTI_ROLE capable, else `role`, which is `*`
+/// unless set.
 pub(super) fn roles(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
     if capabilities(info).contains(&Capability::MultiRole) {
         info.roles.iter().map(|r| Role::from(r.as_str())).collect()

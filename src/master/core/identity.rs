@@ -46,8 +46,8 @@ impl Identity {
     }
 }
 
-/// `MasterInfo.ip` holds the four bytes of an address in network order, read as a little-endian number; 0 for
-/// what is no IPv4 address (`address` is what readers go by).
+/// `MasterInfo.ip` holds the four bytes of an address in network order, read as a little-endian
+/// number; 0 for what is no IPv4 address (`address` is what readers go by).
 fn ipv4(text: &str) -> u32 {
     let mut bytes = [0u8; 4];
     let mut parts = text.split('.');

@@ -10,8 +10,8 @@ use crate::mesos::v1::scheduler::call;
 use std::time::Duration;
 
 impl MasterCore {
-    /// A task the framework does not have is reconciled. A kill is remembered until the task ends, and sent again when
-    /// its agent registers again.
+    /// A task the framework does not have is reconciled. A kill is remembered until the task ends,
+    /// and sent again when its agent registers again.
     pub(super) fn kill(
         &mut self,
         cx: &mut Cx<'_>,

@@ -1,4 +1,5 @@
-//! LAUNCH: each task by itself is prepared, checked against what is left of the offers, and sent to its agent.
+//! LAUNCH: each task by itself is prepared, checked against what is left of the offers, and sent to
+//! its agent.
 
 use super::accept::Bundle;
 use super::events::Verdict;
@@ -52,7 +53,8 @@ impl MasterCore {
     ) -> Result<Charge, String> {
         let framework = self.frameworks.registered.get(framework_id);
         let agent = self.agents.registered.get(&bundle.agent);
-        // Taking offers proves both to be there; a gap would be a defect of ours, told as a refusal.
+        // Taking offers proves both to be there; a gap would be a defect of ours, told as a
+        // refusal.
         let (Some(framework), Some(agent)) = (framework, agent) else {
             return Err("Agent removed".into());
         };
@@ -95,8 +97,8 @@ impl MasterCore {
     }
 }
 
-/// Fills in what schedulers may leave out: the role resources are allocated to, the executor's framework, the type of
-/// a health check.
+/// Fills in what schedulers may leave out: the role resources are allocated to, the executor's
+/// framework, the type of a health check.
 fn prepare(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &Role) {
     let of_executor = task.executor.iter_mut().flat_map(|e| e.resources.iter_mut());
     for resource in task.resources.iter_mut().chain(of_executor) {

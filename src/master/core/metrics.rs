@@ -9,7 +9,8 @@ use v1::task_status::{Reason, Source};
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     fixed: BTreeMap<&'static str, u64>,
-    /// `task_<state>/source_<source>/reason_<reason>`, made on first use: at most states × sources × reasons.
+    /// `task_<state>/source_<source>/reason_<reason>`, made on first use: at most states × sources
+    /// × reasons.
     tasks: BTreeMap<String, u64>,
 }
 

@@ -1,10 +1,12 @@
-//! The master's decisions, as one deterministic machine: agents, frameworks, offers, tasks, reconciliation, recovery.
+//! The master's decisions, as one deterministic machine: agents, frameworks, offers, tasks,
+//! reconciliation, recovery.
 //!
-//! No I/O: agents and schedulers are links and sessions known by number; the registry is a list of writes. What is
-//! told outside waits for the registry writes before it; only heartbeats and pings do not wait.
+//! No I/O: agents and schedulers are links and sessions known by number; the registry is a list of
+//! writes. What is told outside waits for the registry writes before it; only heartbeats and pings
+//! do not wait.
 //!
-//! The state lies in four tables ([`agents`], [`frameworks`], [`offers`], the allocator); each other file is one
-//! concern's rules over them.
+//! The state lies in four tables ([`agents`], [`frameworks`], [`offers`], the allocator); each
+//! other file is one concern's rules over them.
 
 mod accept;
 mod account;

@@ -117,7 +117,8 @@ impl MasterCore {
         Some(offer)
     }
 
-    /// Takes an offer back without a word; its resources are free, but not for this framework while `filter` lasts.
+    /// Takes an offer back without a word; its resources are free, but not for this framework while
+    /// `filter` lasts.
     pub(super) fn return_offer(&mut self, id: &str, filter: Option<Duration>, now: Mono) {
         if let Some(offer) = self.take_offer(id) {
             self.give_back(&offer.framework, &offer.agent, &offer.resources, filter, now);

@@ -1,5 +1,5 @@
-//! Operations on offers other than launches. This version knows none: each is refused by name, and answered as the
-//! original answers one that fails: with a status if it has an id, else not at all.
+//! Operations on offers other than launches. This version knows none: each is refused by name, and
+//! answered as the original answers one that fails: with a status if it has an id, else not at all.
 
 use super::{MasterCore, Out, events};
 use crate::base::ids::{AgentId, FrameworkId};

@@ -1,4 +1,5 @@
-//! What the master may be told to do differently. Names and defaults are those of the original's flags.
+//! What the master may be told to do differently. Names and defaults are those of the original's
+//! flags.
 
 use crate::base::ids::Role;
 use std::collections::BTreeSet;
@@ -17,8 +18,8 @@ pub const REMOVED_FRAMEWORKS_MAX: usize = 1000;
 /// How many tasks one RECONCILE call may name.
 pub const RECONCILE_TASKS_MAX: usize = 1_000_000;
 
-/// The shortest time a framework without a session gets to come back after a change of master, since it
-/// could not subscribe while there was none.
+/// The shortest time a framework without a session gets to come back after a change of master,
+/// since it could not subscribe while there was none.
 pub const RECOVERED_FRAMEWORK_GRACE: Duration = Duration::from_secs(60);
 
 /// Options of the master's core.
@@ -30,8 +31,8 @@ pub struct Options {
     pub agent_ping_timeout: Duration,
     /// `max_agent_ping_timeouts`: so many unanswered pings in a row make an agent unreachable.
     pub max_agent_ping_timeouts: u32,
-    /// `agent_reregister_timeout`: an agent without a link, or one that the registry knows and that has not come
-    /// since this master leads, is unreachable after that.
+    /// `agent_reregister_timeout`: an agent without a link, or one that the registry knows and that
+    /// has not come since this master leads, is unreachable after that.
     pub agent_reregister_timeout: Duration,
     /// `offer_timeout`: unanswered offers are rescinded after that.
     pub offer_timeout: Option<Duration>,

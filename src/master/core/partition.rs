@@ -47,7 +47,8 @@ impl MasterCore {
         }
     }
 
-    /// The registry first; then tasks, the framework's offers, and a FAILURE event for every framework.
+    /// The registry first; then tasks, the framework's offers, and a FAILURE event for every
+    /// framework.
     fn mark_unreachable(&mut self, cx: &mut Cx<'_>, id: &AgentId, why: &str, out: &mut Out) {
         self.metrics.add("slave_unreachable_scheduled");
         self.metrics.add("slave_unreachable_completed");
@@ -70,8 +71,8 @@ impl MasterCore {
         self.agents.unreachable.add(id.clone(), cx.wall);
     }
 
-    /// Agents that the registry knows have had their time to come back to the new master. Of their tasks nothing is known
-    /// here; frameworks learn of them when they reconcile.
+    /// Agents that the registry knows have had their time to come back to the new master. Of their
+    /// tasks nothing is known here; frameworks learn of them when they reconcile.
     pub(super) fn recovered_timed_out(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
         for (id, _) in std::mem::take(&mut self.agents.recovered) {
             self.metrics.add("recovery_slave_removals");

@@ -11,8 +11,8 @@ use v1::TaskState as S;
 use v1::task_status::Reason;
 
 impl MasterCore {
-    /// An empty list asks for every task that the framework has and that is not completed; those on unreachable agents
-    /// are not among them.
+    /// An empty list asks for every task that the framework has and that is not completed; those on
+    /// unreachable agents are not among them.
     pub(super) fn reconcile(
         &mut self,
         cx: &mut Cx<'_>,
@@ -37,7 +37,8 @@ impl MasterCore {
         }
     }
 
-    /// One task, in the original's order of rules. No answer while its agent may still come back with it.
+    /// One task, in the original's order of rules. No answer while its agent may still come back
+    /// with it.
     pub(super) fn reconcile_one(
         &self,
         cx: &Cx<'_>,

@@ -16,8 +16,9 @@ use crate::mesos::internal::FrameworkRecord;
 use std::sync::Arc;
 
 impl MasterCore {
-    /// A master that has just been elected, knowing what the registry knows: agents are awaited, frameworks may come
-    /// back, ended ones stay ended. What it must write and do at once goes to `out`.
+    /// A master that has just been elected, knowing what the registry knows: agents are awaited,
+    /// frameworks may come back, ended ones stay ended. What it must write and do at once goes to
+    /// `out`.
     ///
     /// # Errors
     /// A record that cannot be read: nothing may be decided without it.

@@ -13,8 +13,8 @@ use crate::mesos::internal::{
 use crate::mesos::{convert, v1};
 
 impl MasterCore {
-    /// A message of an agent. On a link without an agent only a registration counts; anything else is answered with a
-    /// ping that tells the agent to register.
+    /// A message of an agent. On a link without an agent only a registration counts; anything else
+    /// is answered with a ping that tells the agent to register.
     pub(super) fn agent_message(
         &mut self,
         cx: &mut Cx<'_>,
@@ -64,8 +64,9 @@ impl MasterCore {
         self.reregister(cx, link, register, total, out);
     }
 
-    /// An agent without an id. One at the address of another has lost its state or restarted without it: the older is
-    /// removed; unless nothing ever ran there and nothing changed, then it is the same that asks again.
+    /// An agent without an id. One at the address of another has lost its state or restarted
+    /// without it: the older is removed; unless nothing ever ran there and nothing changed, then it
+    /// is the same that asks again.
     fn register_new(
         &mut self,
         cx: &mut Cx<'_>,
@@ -143,7 +144,8 @@ impl MasterCore {
         }
         self.agents.links.insert(link, id.clone());
         self.timers.cancel(&Timer::Reregister(id.clone()));
-        // The first ping comes at a random point of the interval: agents that arrive together are not pinged together.
+        // The first ping comes at a random point of the interval: agents that arrive together are
+        // not pinged together.
         let first = cx.rng.up_to(self.options.agent_ping_timeout);
         self.timers.set(Timer::Ping(id.clone()), cx.now + first);
         self.allocator.activate_agent(id);

@@ -1,4 +1,5 @@
-//! The registry: what the master remembers across a change of leader. Keys, records, and nothing else.
+//! The registry: what the master remembers across a change of leader. Keys, records, and nothing
+//! else.
 
 use crate::base::error::Result;
 use crate::base::ids::{AgentId, FrameworkId};

@@ -36,7 +36,8 @@ impl MasterCore {
         self.take_agent_out(cx, id, &verdict, Shelf::Completed, out);
     }
 
-    /// Takes an agent, its tasks, executors and offers out of all tables, tells the frameworks, ends the link.
+    /// Takes an agent, its tasks, executors and offers out of all tables, tells the frameworks,
+    /// ends the link.
     pub(super) fn take_agent_out(
         &mut self,
         cx: &mut Cx<'_>,
@@ -76,7 +77,8 @@ impl MasterCore {
         self.timers.cancel(&Timer::Reregister(id.clone()));
     }
 
-    /// Gives resources back to the allocator. Those of an agent that is not registered are nobody's any more.
+    /// Gives resources back to the allocator. Those of an agent that is not registered are nobody's
+    /// any more.
     pub(super) fn give_back(
         &mut self,
         framework: &FrameworkId,
@@ -86,7 +88,8 @@ impl MasterCore {
         now: Mono,
     ) {
         if !resources.is_empty() && self.agents.registered.contains_key(agent) {
-            // A disagreement is a defect of ours: counted, for the allocator took back what there was.
+            // A disagreement is a defect of ours: counted, for the allocator took back what there
+            // was.
             if self.allocator.recover(framework, agent, resources, filter, now).is_err() {
                 self.metrics.add("allocator_mismatches");
             }

@@ -80,7 +80,8 @@ impl MasterCore {
         }
     }
 
-    /// An agent that is not in the table: awaited since the change of master, unreachable until now, or unknown.
+    /// An agent that is not in the table: awaited since the change of master, unreachable until
+    /// now, or unknown.
     fn readmit(
         &mut self,
         cx: &mut Cx<'_>,
@@ -120,7 +121,8 @@ impl MasterCore {
         self.refresh_frameworks(id, register, out);
     }
 
-    /// An agent that is in the table: its link was lost, or it asks again. What it does not list is lost.
+    /// An agent that is in the table: its link was lost, or it asks again. What it does not list is
+    /// lost.
     fn welcome_back(
         &mut self,
         cx: &mut Cx<'_>,
@@ -161,7 +163,8 @@ impl MasterCore {
         self.refresh_frameworks(id, register, out);
     }
 
-    /// Takes what changed of the agent itself. Offers of other resources than it has are no offers any more.
+    /// Takes what changed of the agent itself. Offers of other resources than it has are no offers
+    /// any more.
     fn take_info(
         &mut self,
         cx: &mut Cx<'_>,
@@ -184,7 +187,8 @@ impl MasterCore {
         }
     }
 
-    /// A task that was given up for lost lives: its newest state, with a reason that says why it is told.
+    /// A task that was given up for lost lives: its newest state, with a reason that says why it is
+    /// told.
     fn tell_back(
         &self,
         cx: &Cx<'_>,

@@ -3,7 +3,8 @@
 use crate::mesos::make;
 use crate::mesos::v1::TaskState;
 
-/// The state as the framework may be told it: without PARTITION_AWARE all ways of being lost are TASK_LOST.
+/// The state as the framework may be told it: without PARTITION_AWARE all ways of being lost are
+/// TASK_LOST.
 pub(super) fn told(state: TaskState, partition_aware: bool) -> TaskState {
     if partition_aware { state } else { make::state_without_partition_aware(state) }
 }

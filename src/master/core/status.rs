@@ -1,4 +1,5 @@
-//! What agents report of tasks and executors, on its way to the framework; and acknowledgements on their way back.
+//! What agents report of tasks and executors, on its way to the framework; and acknowledgements on
+//! their way back.
 
 use super::accounting::Shelf;
 use super::events;
@@ -13,7 +14,8 @@ use crate::mesos::v1;
 use crate::mesos::v1::scheduler::call;
 
 impl MasterCore {
-    /// Forwarded without being stored; the agent sends it again until the framework acknowledges it.
+    /// Forwarded without being stored; the agent sends it again until the framework acknowledges
+    /// it.
     pub(super) fn status_update(
         &mut self,
         cx: &mut Cx<'_>,
@@ -42,8 +44,8 @@ impl MasterCore {
         self.take_status(cx, &framework_id, &task_id, &status, latest);
     }
 
-    /// Takes a status into the task's record. When the task ends with it, its resources are free at once, however many
-    /// updates still wait for acknowledgement.
+    /// Takes a status into the task's record. When the task ends with it, its resources are free at
+    /// once, however many updates still wait for acknowledgement.
     pub(super) fn take_status(
         &mut self,
         cx: &mut Cx<'_>,

@@ -1,4 +1,5 @@
-//! SUBSCRIBE: new frameworks, frameworks that come back, and a second scheduler that takes over from the first.
+//! SUBSCRIBE: new frameworks, frameworks that come back, and a second scheduler that takes over
+//! from the first.
 
 use super::frameworks::{self, Framework};
 use super::io::{Act, Answer, RequestId, SessionId};
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use v1::framework_info::capability::Type as Capability;
 
 impl MasterCore {
-    /// A call that is no SUBSCRIBE is refused; a subscription that is not allowed is accepted, told so, and closed.
+    /// A call that is no SUBSCRIBE is refused; a subscription that is not allowed is accepted, told
+    /// so, and closed.
     pub(super) fn subscribe(
         &mut self,
         cx: &mut Cx<'_>,
@@ -76,9 +78,9 @@ impl MasterCore {
         }
     }
 
-    /// A framework that is known: the session before, if there is one, is told and closed; its offers go back without a
-    /// word, and its refusals are forgotten: the scheduler may be another one that knows nothing of them. User and
-    /// checkpointing stay as they were.
+    /// A framework that is known: the session before, if there is one, is told and closed; its
+    /// offers go back without a word, and its refusals are forgotten: the scheduler may be another
+    /// one that knows nothing of them. User and checkpointing stay as they were.
     fn resubscribe(
         &mut self,
         cx: &mut Cx<'_>,
@@ -123,8 +125,9 @@ impl MasterCore {
         self.allocator.activate_framework(id);
     }
 
-    /// Takes a changed FrameworkInfo and changed suppressed roles: into the table, the allocator, and to agents that run
-    /// something of it. Offers in roles that it left are rescinded by the caller, where it has a session.
+    /// Takes a changed FrameworkInfo and changed suppressed roles: into the table, the allocator,
+    /// and to agents that run something of it. Offers in roles that it left are rescinded by the
+    /// caller, where it has a session.
     pub(super) fn change_framework(
         &mut self,
         id: &FrameworkId,
@@ -145,15 +148,17 @@ impl MasterCore {
         }
     }
 
-    /// Takes a framework into the table and tells the allocator of it, not yet to be offered anything.
+    /// Takes a framework into the table and tells the allocator of it, not yet to be offered
+    /// anything.
     fn enlist_framework(&mut self, id: FrameworkId, framework: Framework) {
         let traits = traits(&framework);
         self.allocator.add_framework(id.clone(), traits, &framework.suppressed, false, &[]);
         self.frameworks.registered.insert(id, framework);
     }
 
-    /// Takes a framework into the table that has no session: it may come back until its deadline, or if it has none yet,
-    /// as long as its failover timeout, but no shorter than agents have to come back.
+    /// Takes a framework into the table that has no session: it may come back until its deadline,
+    /// or if it has none yet, as long as its failover timeout, but no shorter than agents have to
+    /// come back.
     pub(super) fn enlist_recovered(
         &mut self,
         now: Mono,

@@ -14,7 +14,8 @@ const STATUSES_PER_TASK_MAX: usize = 64;
 /// A task that has not been acknowledged as ended.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
-    /// As the read endpoints show it; `state` is the newest known one, `status_update_state` the newest forwarded.
+    /// As the read endpoints show it; `state` is the newest known one, `status_update_state` the
+    /// newest forwarded.
     pub record: Arc<v1::Task>,
     /// Where it runs.
     pub agent: AgentId,
@@ -38,8 +39,9 @@ impl Task {
         states::of(self.record.status_update_state.unwrap_or(self.record.state))
     }
 
-    /// Takes a status into the record: the newest state (never leaving a final one), what was forwarded, and the
-    /// history, where a status replaces the one before it with the same state. Tells whether the task ended now.
+    /// Takes a status into the record: the newest state (never leaving a final one), what was
+    /// forwarded, and the history, where a status replaces the one before it with the same state.
+    /// Tells whether the task ended now.
     pub fn take(&mut self, status: &v1::TaskStatus, latest: v1::TaskState) -> bool {
         let was_live = self.is_live();
         let record = Arc::make_mut(&mut self.record);

@@ -31,7 +31,8 @@ impl MasterCore {
         answer(request, Answer::Done, out);
     }
 
-    /// Ends a framework for ever: its id is refused from now on, its tasks and executors are shut down.
+    /// Ends a framework for ever: its id is refused from now on, its tasks and executors are shut
+    /// down.
     pub(super) fn remove_framework(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, out: &mut Out) {
         let Some(framework) = self.frameworks.change(id) else { return };
         let mut record = framework.to_record();

@@ -19,7 +19,6 @@ fn an_agent_is_told_its_id_after_the_registry_knows_it() {
     assert_eq!(registered.ping_timeout_secs, Some(75.0));
 }
 
-// covers: MES-0115
 #[test]
 fn a_retried_registration_gets_the_same_id() {
     let mut w = World::new();
@@ -268,7 +267,6 @@ fn tasks_without_checkpoints_end_with_the_link() {
     assert!(w.view().agents[0].used.is_empty());
 }
 
-// covers: MES-0513
 #[test]
 fn an_agent_on_a_link_that_is_not_its_own_is_told_to_register() {
     let mut w = World::new();

@@ -1,4 +1,5 @@
-//! Random histories: whatever happens, the books balance, and when all is healed and ended everything is offered again.
+//! Random histories: whatever happens, the books balance, and when all is healed and ended
+//! everything is offered again.
 
 use super::world::*;
 use crate::base::rng::Rng;

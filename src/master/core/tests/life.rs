@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::mesos::v1::TaskState as S;
 
-// covers: MES-0042, MES-0047, MES-0159
+// covers: MES-0042, MES-0159
 #[test]
 fn a_task_is_offered_launched_reported_and_acknowledged() {
     let mut w = World::new();

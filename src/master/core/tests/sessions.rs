@@ -8,7 +8,6 @@ use crate::mesos::v1::framework_info::capability::Type as Capability;
 use crate::mesos::v1::scheduler::{Call, call, event};
 use crate::mesos::v1::{self, TaskState as S};
 
-// covers: MES-0143, MES-0156
 #[test]
 fn subscribed_comes_first_then_heartbeats_at_their_interval() {
     let mut w = World::new();

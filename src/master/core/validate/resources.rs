@@ -42,7 +42,8 @@ pub fn check_revocable(whose: &str, resources: &Resources) -> Result<(), String>
         let name: &str = &resource.name;
         if *kinds.entry(name).or_insert(resource.revocable) != resource.revocable {
             return Err(format!(
-                "{whose} (and its executor, if exists) uses both revocable and non-revocable '{name}'"
+                "{whose} (and its executor, if exists) uses both revocable and non-revocable \
+                 '{name}'"
             ));
         }
     }
