@@ -247,7 +247,9 @@ impl Supervisor {
             return;
         }
         let oom = c.cgroup.as_ref().and_then(|g| g.oom());
-        let record = ExitRecord { status: c.dir.status().or(raw), oom, at: wall() };
+        let told = c.dir.status();
+        let ran = told.and(c.pid());
+        let record = ExitRecord { status: told.or(raw), oom, at: wall() };
         let noted = c.dir.put_exit(&record);
         self.unsynced.push(c.dir.clone());
         c.phase = Phase::Exited(record.clone());
