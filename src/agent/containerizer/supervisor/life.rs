@@ -267,9 +267,10 @@ impl Supervisor {
             self.log(id, &e);
         }
         if let Some(asker) = asker {
-            let e =
-                Error::new(Code::System, format!("container {id} ended before its program ran"));
-            self.answer(asker, Err(e));
+            // A builder slow to end keeps the report open: a quick task is over before that shows.
+            let cause = format!("container {id} ended before its program ran");
+            let result = ran.map(Answer::Started);
+            self.answer(asker, result.ok_or_else(|| Error::new(Code::System, cause)));
         }
         self.peers.tell(&Message::Exited { id: id.clone(), record }, &mut self.poll);
         self.clean(id);
