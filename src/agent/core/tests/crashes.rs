@@ -1,6 +1,6 @@
 //! The agent crashes after every single durable batch and every act of a scenario, and once more
-//! while it recovers:
-//! nothing is started twice, no end of a task is lost, and what is sent again keeps its uuid.
+//! while it recovers: nothing is started twice, no end of a task is lost, and what is sent again
+//! keeps its uuid.
 
 use super::world::*;
 use crate::agent::core::io::Answer;
@@ -111,8 +111,7 @@ const SCENARIO: [Action; 9] = [
 ];
 
 /// Plays the scenario with a crash after `first` effects and another `second` effects after that;
-/// whether it came
-/// to the first.
+/// whether it came to the first.
 fn play(first: usize, second: Option<usize>) -> bool {
     let mut w = World::new();
     w.options.executor_reregistration_timeout = seconds(2);
