@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
 fn main() {
     println!("cargo:rerun-if-changed={ROOT}");
     println!("cargo:rerun-if-changed=build.rs");
+    tell_build_time();
     let files = protox::compile(FILES, [ROOT]).expect("the .proto files must compile");
     let mut config = prost_build::Config::new();
     config.btree_map(["."]).enable_type_names();
@@ -49,6 +50,33 @@ fn main() {
     config.compile_fds(files).expect("prost must render the types");
 }
 
+/// Puts the time of this build, or the one the builder asks for, where the program can read it.
+fn tell_build_time() {
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|t| t.parse::<u64>().ok());
+    let secs = told.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |d| d.as_secs())
+    });
+    // Days to a civil date: Howard Hinnant's algorithm, years from March.
+    let days = (secs / 86_400) as i64 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let (day, month) = (
+        day_of_year - (153 * shifted + 2) / 5 + 1,
+        if shifted < 10 { shifted + 3 } else { shifted - 9 },
+    );
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (h, m, s) = (secs % 86_400 / 3600, secs % 3600 / 60, secs % 60);
+    println!("cargo:rustc-env=MESOLITH_BUILD_TIME={secs}");
+    println!(
+        "cargo:rustc-env=MESOLITH_BUILD_DATE={year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}"
+    );
+}
+
 /// What the JSON codec and the required-field check need to know, as generated Rust.
 #[derive(Default)]
 struct Tables {
@@ -59,22 +87,34 @@ struct Tables {
 
 struct Shape {
     required: Vec<(i32, String)>,
-    children: Vec<(i32, String)>,
+    /// Number, name, whether repeated, message type.
+    children: Vec<(i32, String, bool, String)>,
+    /// Number and Rust type of each required enum.
+    closed: Vec<(i32, String)>,
 }
 
 impl Tables {
     fn shape(&mut self, path: &str, message: &DescriptorProto) {
+        let type_name =
+            |f: &FieldDescriptorProto| f.type_name().trim_start_matches('.').to_string();
         let required = message.field.iter().filter(|f| f.label() == Label::Required);
         let children = message.field.iter().filter(|f| f.r#type() == Type::Message);
-        self.shapes.insert(
-            path.trim_start_matches('.').to_string(),
-            Shape {
-                required: required.map(|f| (f.number(), f.name().to_string())).collect(),
-                children: children
-                    .map(|f| (f.number(), f.type_name().trim_start_matches('.').to_string()))
-                    .collect(),
-            },
-        );
+        let shape = Shape {
+            required: required.clone().map(|f| (f.number(), f.name().to_string())).collect(),
+            children: children
+                .map(|f| {
+                    let repeated = f.label() == Label::Repeated;
+                    (f.number(), f.name().to_string(), repeated, type_name(f))
+                })
+                .collect(),
+            closed: required
+                .filter(|f| f.r#type() == Type::Enum)
+                .map(|f| (f.number(), rust_path(f.type_name())))
+                .collect(),
+        };
+        // The walker counts fields in arrays and masks of this size.
+        assert!(shape.required.len() <= 64 && shape.children.len() <= 64, "{path} is too wide");
+        self.shapes.insert(path.trim_start_matches('.').to_string(), shape);
     }
 
     fn enumeration(&mut self, path: &str, _: &EnumDescriptorProto) {
@@ -93,12 +133,17 @@ impl Tables {
             self.shapes.keys().enumerate().map(|(i, k)| (k.as_str(), i)).collect();
         let mut out = String::from("pub(crate) static SHAPES: &[Shape] = &[\n");
         for (name, shape) in &self.shapes {
-            let children: Vec<_> =
-                shape.children.iter().map(|(n, t)| (*n, index[t.as_str()])).collect();
+            let children: Vec<_> = (shape.children.iter())
+                .map(|(number, name, repeated, of)| (*number, name, *repeated, index[of.as_str()]))
+                .collect();
+            let closed: Vec<_> = (shape.closed.iter())
+                .map(|(number, rust)| format!("({number}, |v| {rust}::try_from(v).is_ok())"))
+                .collect();
             writeln!(
                 out,
-                "    Shape {{ name: {name:?}, required: &{:?}, children: &{:?} }},",
-                shape.required, children
+                "    Shape {{ name: {name:?}, required: &{:?}, children: &{children:?}, closed: &[{}] }},",
+                shape.required,
+                closed.join(", ")
             )
             .expect("writing to a string cannot fail");
         }
@@ -182,8 +227,9 @@ fn default_writer(full: &str, field: &FieldDescriptorProto, kind: &str, t: &mut 
     writeln!(
         t.defaults,
         "pub(crate) fn {function}<S: serde::Serializer>(v: &Option<{rust}>, s: S) -> \
-         Result<S::Ok, S::Error> {{\n    crate::mesos::json::{kind}::write(&v.clone()\
-         .unwrap_or_else(|| {value}), s)\n}}"
+         Result<S::Ok, S::Error> {{\n    match v {{\n        \
+         Some(v) => crate::mesos::json::{kind}::write(v, s),\n        \
+         None => crate::mesos::json::{kind}::write(&{value}, s),\n    }}\n}}"
     )
     .expect("writing to a string cannot fail");
     function

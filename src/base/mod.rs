@@ -11,4 +11,7 @@ pub mod labels;
 pub mod resources;
 pub mod rng;
 pub mod roles;
+pub mod settings;
 pub mod time;
+pub mod units;
+pub mod version;

@@ -144,98 +144,135 @@ enum Held<A> {
     Deliver(Deliver),
 }
 
-/// Runs the machine until all handles are gone, or until a batch could not be made durable.
-///
-/// # Errors
-/// What [`Shell::persist`] failed with: the machine's state is then ahead of the disk and must be discarded.
-pub async fn run<M, S>(
-    mut machine: M,
-    mut shell: S,
-    clock: Clock,
-    mut rng: Rng,
-    mut mailbox: Mailbox<M>,
-) -> Result<()>
-where
-    M: Machine,
-    S: Shell<M>,
-{
-    let mut held: VecDeque<(u64, Held<M::Act>)> = VecDeque::new();
-    let mut syncs = FuturesOrdered::new();
-    let (mut submitted, mut durable) = (0u64, 0u64);
-    let mut wall = clock.wall();
-    let mut mails = Vec::new();
-    loop {
-        let sleep = machine.wake_at().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
-        let mut woken = false;
-        tokio::select! {
-            biased;
-            Some(done) = syncs.next(), if !syncs.is_empty() => {
-                let done: Result<()> = done;
-                done?;
-                durable += 1;
-            }
-            taken = mailbox.0.recv_many(&mut mails, BATCH_INPUTS_MAX),
-                if syncs.len() < BATCHES_IN_FLIGHT_MAX => {
-                if taken == 0 {
-                    break;
-                }
-            }
-            () = async { match sleep {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            } }, if syncs.len() < BATCHES_IN_FLIGHT_MAX => woken = true,
+/// Batches on their way to the disk, and what waits for them, in order.
+struct Pipeline<M: Machine, S> {
+    shell: S,
+    syncs: FuturesOrdered<Pin<Box<dyn Future<Output = Result<()>>>>>,
+    held: VecDeque<(u64, Held<M::Act>)>,
+    submitted: u64,
+    durable: u64,
+}
+
+impl<M: Machine, S: Shell<M>> Pipeline<M, S> {
+    /// Hands over one batch of effects, and reads made after it.
+    fn carry_out(&mut self, mut out: Effects<M>, looks: Vec<Deliver>) {
+        for act in out.acts_now.drain(..) {
+            self.shell.act(act);
         }
-        let mut out = Effects::<M>::default();
-        let taken = mails.len();
-        if taken > 0 || woken {
-            wall = wall.max(clock.wall());
-            let mut cx = Cx { now: clock.mono(), wall, rng: &mut rng };
-            if machine.wake_at().is_some_and(|at| at <= cx.now) {
-                machine.wake(&mut cx, &mut out);
-            }
-            let mut looks = Vec::new();
-            for mail in mails.drain(..) {
-                match mail {
-                    Mail::Input(input) => machine.step(&mut cx, input, &mut out),
-                    Mail::Look(look) => looks.push(look),
-                }
-            }
-            machine.settle(&mut cx, &mut out);
-            for act in out.acts_now.drain(..) {
-                shell.act(act);
-            }
-            let wrote = !out.writes.is_empty();
-            if wrote {
-                submitted += 1;
-                syncs.push_back(shell.persist(std::mem::take(&mut out.writes)));
-            }
-            for (after, act) in out.acts {
-                // A batch is one sync: an act waits for this batch only if a write came before it.
-                let waits_for =
-                    if wrote && after > 0 { submitted } else { submitted - u64::from(wrote) };
-                held.push_back((waits_for, Held::Act(act)));
-            }
-            for look in looks {
-                held.push_back((submitted, Held::Deliver(look(&machine))));
-            }
-            shell.observe(taken, mailbox.0.len());
+        let before = self.submitted;
+        if !out.writes.is_empty() {
+            self.submitted += 1;
+            self.syncs.push_back(self.shell.persist(std::mem::take(&mut out.writes)));
         }
-        while held.front().is_some_and(|(waits_for, _)| *waits_for <= durable) {
-            match held.pop_front() {
-                Some((_, Held::Act(act))) => shell.act(act),
+        for (writes_before, act) in out.acts {
+            // A batch is one sync: an act waits for this batch only if a write of it came before the act.
+            let waits_for = if writes_before > 0 { self.submitted } else { before };
+            self.held.push_back((waits_for, Held::Act(act)));
+        }
+        for deliver in looks {
+            self.held.push_back((self.submitted, Held::Deliver(deliver)));
+        }
+        self.release();
+    }
+
+    fn synced(&mut self, done: Result<()>) -> Result<()> {
+        done?;
+        self.durable += 1;
+        self.release();
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        while self.held.front().is_some_and(|(waits_for, _)| *waits_for <= self.durable) {
+            match self.held.pop_front() {
+                Some((_, Held::Act(act))) => self.shell.act(act),
                 Some((_, Held::Deliver(deliver))) => deliver(),
                 None => break,
             }
         }
     }
-    while let Some(done) = syncs.next().await {
-        done?;
-        durable += 1;
-        while held.front().is_some_and(|(waits_for, _)| *waits_for <= durable) {
-            if let Some((_, Held::Act(act))) = held.pop_front() {
-                shell.act(act);
+}
+
+/// Runs the machine until all handles are gone, or until a batch could not be made durable. `first` is what building it
+/// asked for (recovery), carried out before anything else.
+///
+/// # Errors
+/// What [`Shell::persist`] failed with: the machine's state is then ahead of the disk and must be discarded.
+pub async fn run<M, S>(
+    mut machine: M,
+    shell: S,
+    clock: Clock,
+    mut rng: Rng,
+    mut mailbox: Mailbox<M>,
+    first: Effects<M>,
+) -> Result<()>
+where
+    M: Machine,
+    S: Shell<M>,
+{
+    let (syncs, held) = (FuturesOrdered::new(), VecDeque::new());
+    let mut pipeline = Pipeline::<M, S> { shell, syncs, held, submitted: 0, durable: 0 };
+    pipeline.carry_out(first, Vec::new());
+    let mut wall = clock.wall();
+    let mut mails = Vec::new();
+    loop {
+        let room = pipeline.syncs.len() < BATCHES_IN_FLIGHT_MAX;
+        let due = machine.wake_at().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
+        tokio::select! {
+            biased;
+            Some(done) = pipeline.syncs.next(), if !pipeline.syncs.is_empty() => {
+                pipeline.synced(done)?;
+                continue;
             }
+            taken = mailbox.0.recv_many(&mut mails, BATCH_INPUTS_MAX), if room => {
+                if taken == 0 {
+                    break;
+                }
+            }
+            () = sleep_until(due), if room => {}
         }
+        let taken = mails.len();
+        wall = wall.max(clock.wall());
+        let mut out = Effects::default();
+        let mut cx = Cx { now: clock.mono(), wall, rng: &mut rng };
+        let looks = step_all(&mut machine, &mut cx, &mut mails, &mut out);
+        let looks = looks.into_iter().map(|look| look(&machine)).collect();
+        pipeline.carry_out(out, looks);
+        pipeline.shell.observe(taken, mailbox.0.len());
+    }
+    while let Some(done) = pipeline.syncs.next().await {
+        pipeline.synced(done)?;
     }
     Ok(())
 }
+
+/// One batch: what is due, then all mail, then what is better done once. Answers the reads, to be made after it.
+fn step_all<M: Machine>(
+    machine: &mut M,
+    cx: &mut Cx<'_>,
+    mails: &mut Vec<Mail<M>>,
+    out: &mut Effects<M>,
+) -> Vec<Look<M>> {
+    if machine.wake_at().is_some_and(|at| at <= cx.now) {
+        machine.wake(cx, out);
+    }
+    let mut looks = Vec::new();
+    for mail in mails.drain(..) {
+        match mail {
+            Mail::Input(input) => machine.step(cx, input, out),
+            Mail::Look(look) => looks.push(look),
+        }
+    }
+    machine.settle(cx, out);
+    looks
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

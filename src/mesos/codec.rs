@@ -1,5 +1,6 @@
 //! The two codecs of every v1 API: which one a header names, and bytes ↔ messages.
 
+use super::json::{self, Object};
 use super::shape;
 use prost::{Message, Name};
 use serde::Serialize;
@@ -74,29 +75,46 @@ impl Codec {
             Codec::Protobuf => {
                 let refuse = |cause: String| DecodeError::NotProtobuf { kind: M::NAME, cause };
                 let message = M::decode(bytes).map_err(|_| refuse(String::new()))?;
-                let missing = shape::missing(&M::full_name(), bytes);
-                if missing.is_empty() {
-                    Ok(message)
-                } else {
-                    Err(refuse(format!("Missing required fields: {}", missing.join(", "))))
+                match shape::missing(&M::full_name(), bytes) {
+                    Some(none) if none.is_empty() => Ok(message),
+                    Some(some) => Err(refuse(missing_fields(&some.join(", ")))),
+                    None => Err(refuse(String::new())),
                 }
             }
         }
     }
 }
 
+fn missing_fields(paths: &str) -> String {
+    format!("Missing required fields: {paths}")
+}
+
 fn from_json<M: Name + DeserializeOwned>(bytes: &[u8]) -> Result<M, DecodeError> {
-    match serde_json::from_slice(bytes) {
-        Ok(message) => Ok(message),
+    match serde_json::from_slice::<Object<M>>(bytes) {
+        Ok(Object(message)) => Ok(message),
         Err(e) if !e.is_data() => Err(DecodeError::NotJson(e.to_string())),
         // Read once more, slowly, to be able to name the field.
         Err(first) => {
             let mut reader = serde_json::Deserializer::from_slice(bytes);
-            let cause = match serde_path_to_error::deserialize::<_, M>(&mut reader) {
-                Err(e) => format!("{}: {}", e.path(), e.inner()),
+            let cause = match serde_path_to_error::deserialize::<_, Object<M>>(&mut reader) {
+                Err(e) => name_field(&e.path().to_string(), &e.inner().to_string()),
                 Ok(_) => first.to_string(),
             };
             Err(DecodeError::JsonShape { kind: M::NAME, cause })
         }
+    }
+}
+
+/// What is wrong, with the path of the field; a missing one in the words of Mesos.
+fn name_field(path: &str, error: &str) -> String {
+    let path = if path == "." { "" } else { path };
+    // serde: missing field `name` at line 1 column 2
+    let missing = error.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match missing {
+        Some(name) if path.is_empty() => missing_fields(name),
+        Some(name) => missing_fields(&format!("{path}.{name}")),
+        None if error.starts_with(json::NULL_REQUIRED) => missing_fields(path),
+        None if path.is_empty() => error.to_string(),
+        None => format!("{path}: {error}"),
     }
 }

@@ -13,7 +13,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+/// Written with padding, read with or without.
+const BASE64: base64::engine::GeneralPurpose = base64::engine::GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
+
+/// How the error begins that a `null` for a required field gives; the codec puts the field's path to it.
+pub(crate) const NULL_REQUIRED: &str = "a required field is null";
 
 /// An enum of the wire contract: a number on the wire, a name in JSON.
 pub trait ProtoEnum: Copy + TryFrom<i32> {
@@ -27,6 +35,15 @@ pub trait ProtoEnum: Copy + TryFrom<i32> {
 trait Kind<T> {
     /// Reads a value; `Ok(None)` is a value to be ignored (an unknown name of an optional enum).
     fn value<'de, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error>;
+    /// Reads a value that must be there.
+    fn required<'de, D: Deserializer<'de>>(d: D) -> Result<T, D::Error>
+    where
+        Self: Sized,
+    {
+        let value = Option::<Via<Self, T>>::deserialize(d)?.and_then(|v| v.0);
+        value.ok_or_else(|| D::Error::custom(NULL_REQUIRED))
+    }
+    /// Writes a value.
     fn emit<S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error>;
 }
 
@@ -52,7 +69,7 @@ macro_rules! field_functions {
     ([$($p:ident: $bound:path)?] $kind:ty, $t:ty) => {
         impl$(<$p: $bound>)? $kind {
             pub(crate) fn read<'de, D: Deserializer<'de>>(d: D) -> Result<$t, D::Error> {
-                <Self as Kind<$t>>::value(d)?.ok_or_else(|| D::Error::custom("unknown value"))
+                <Self as Kind<$t>>::required(d)
             }
             pub(crate) fn read_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$t>, D::Error> {
                 Ok(Option::<Via<Self, $t>>::deserialize(d)?.and_then(|v| v.0))
@@ -100,26 +117,31 @@ pub(crate) struct Message;
 
 impl<T: Serialize + DeserializeOwned> Kind<T> for Message {
     fn value<'de, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
-        struct Object<T>(PhantomData<T>);
-        impl<'de, T: DeserializeOwned> Visitor<'de> for Object<T> {
-            type Value = T;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        d.deserialize_map(Object(PhantomData)).map(Some)
+        object(d).map(Some)
     }
     fn emit<S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
         value.serialize(s)
     }
 }
 
+/// Reads a message from an object. (serde would read it from a list of its fields too.)
+fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(d: D) -> Result<T, D::Error> {
+    struct Fields<T>(PhantomData<T>);
+    impl<'de, T: DeserializeOwned> Visitor<'de> for Fields<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    d.deserialize_map(Fields(PhantomData))
+}
+
 impl Message {
     pub(crate) fn read<'de, D: Deserializer<'de>, T: Wire>(d: D) -> Result<T, D::Error> {
-        <Self as Kind<T>>::value(d)?.ok_or_else(|| D::Error::custom("missing message"))
+        <Self as Kind<T>>::required(d)
     }
     pub(crate) fn read_option<'de, D: Deserializer<'de>, T: Wire>(
         d: D,
@@ -153,6 +175,12 @@ where
     fn value<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i32>, D::Error> {
         let name = std::borrow::Cow::<str>::deserialize(d)?;
         Ok(E::by_name(&name).map(Into::into))
+    }
+    fn required<'de, D: Deserializer<'de>>(d: D) -> Result<i32, D::Error> {
+        let name = Option::<std::borrow::Cow<str>>::deserialize(d)?
+            .ok_or_else(|| D::Error::custom(NULL_REQUIRED))?;
+        let known = E::by_name(&name).map(Into::into);
+        known.ok_or_else(|| D::Error::custom(format_args!("Failed to find enum for '{name}'")))
     }
     fn emit<S: Serializer>(value: &i32, s: S) -> Result<S::Ok, S::Error> {
         match E::try_from(*value) {
@@ -232,7 +260,13 @@ impl Kind<f64> for Double {
                 Ok(v as f64)
             }
             fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<f64, E> {
-                v.trim().parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(v), &self))
+                match v {
+                    "Infinity" => Ok(f64::INFINITY),
+                    "-Infinity" => Ok(f64::NEG_INFINITY),
+                    // A JSON number, so not all that Rust reads as one ("inf", "nan", "+1").
+                    _ => serde_json::from_str(v)
+                        .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(v), &self)),
+                }
             }
         }
         d.deserialize_any(Number).map(Some)
@@ -266,14 +300,22 @@ impl<T: Serialize + TryFrom<i128>> Kind<T> for Int<T> {
                 Ok(v.into())
             }
             fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<i128, E> {
-                if v.fract() == 0.0 && v.abs() < 1.9e19 {
+                // Beyond 2^63 (and below -2^63) a double is an integer too long for 64 bits, rounded.
+                if v.fract() == 0.0 && v.abs() < 9.2e18 {
                     Ok(v as i128)
                 } else {
                     Err(E::invalid_value(serde::de::Unexpected::Float(v), &self))
                 }
             }
             fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<i128, E> {
-                v.trim().parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(v), &self))
+                let wrong = || E::invalid_value(serde::de::Unexpected::Str(v), &self);
+                let number: serde_json::Number = serde_json::from_str(v).map_err(|_| wrong())?;
+                match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                    (Some(v), ..) => Ok(v.into()),
+                    (None, Some(v), _) => Ok(v.into()),
+                    (None, None, Some(v)) => self.visit_f64(v),
+                    _ => Err(wrong()),
+                }
             }
         }
         let wide = d.deserialize_any(Whole)?;
@@ -291,7 +333,7 @@ pub(crate) trait Whole: Serialize + TryFrom<i128> {}
 impl<T: Serialize + TryFrom<i128>> Whole for T {}
 field_functions!([T: Whole] Int<T>, T);
 
-/// A list; one bare value stands for a list of one, `null` for an empty one.
+/// A list; one bare value stands for a list of one, `null` for an empty one. Nulls inside are left out.
 fn list<'de, K: Kind<T>, T, D: Deserializer<'de>>(d: D) -> Result<Vec<T>, D::Error> {
     struct Many<K, T>(PhantomData<(K, T)>);
     macro_rules! single {
@@ -311,8 +353,8 @@ fn list<'de, K: Kind<T>, T, D: Deserializer<'de>>(d: D) -> Result<Vec<T>, D::Err
             Ok(Vec::new())
         }
         fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
-            let all = Vec::<Via<K, T>>::deserialize(SeqAccessDeserializer::new(seq))?;
-            Ok(all.into_iter().filter_map(|v| v.0).collect())
+            let all = Vec::<Option<Via<K, T>>>::deserialize(SeqAccessDeserializer::new(seq))?;
+            Ok(all.into_iter().flatten().filter_map(|v| v.0).collect())
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
             Ok(K::value(MapAccessDeserializer::new(map))?.into_iter().collect())
@@ -326,11 +368,43 @@ fn list<'de, K: Kind<T>, T, D: Deserializer<'de>>(d: D) -> Result<Vec<T>, D::Err
     d.deserialize_any(Many::<K, T>(PhantomData))
 }
 
-/// A map field; `null` is an empty one.
+/// A map field; `null` is an empty one, and a key whose value is `null` is left out.
 pub(crate) fn map<'de, D, V>(d: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
-    V: Deserialize<'de>,
+    V: DeserializeOwned,
 {
-    Ok(Option::deserialize(d)?.unwrap_or_default())
+    let all = Option::<BTreeMap<String, Option<NoList<V>>>>::deserialize(d)?.unwrap_or_default();
+    Ok(all.into_iter().filter_map(|(key, value)| Some((key, value?.0))).collect())
+}
+
+/// A string or a message. (serde would read a message from a list of its fields too.)
+struct NoList<V>(V);
+
+impl<'de, V: DeserializeOwned> Deserialize<'de> for NoList<V> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either<V>(PhantomData<V>);
+        impl<'de, V: DeserializeOwned> Visitor<'de> for Either<V> {
+            type Value = V;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a string or an object")
+            }
+            fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<V, E> {
+                V::deserialize(v.into_deserializer())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V, A::Error> {
+                V::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        d.deserialize_any(Either(PhantomData)).map(Self)
+    }
+}
+
+/// A whole message: an object and nothing else.
+pub(crate) struct Object<M>(pub(crate) M);
+
+impl<'de, M: DeserializeOwned> Deserialize<'de> for Object<M> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        object(d).map(Self)
+    }
 }

@@ -2,10 +2,16 @@
 //! our own agent ↔ master messages. Types and codecs only: no validation of meaning, no I/O.
 
 pub mod codec;
+pub mod convert;
 pub mod json;
+pub mod make;
 pub mod recordio;
 pub(crate) mod shape;
 pub mod stored;
+pub mod v0;
+
+#[cfg(test)]
+mod tests;
 
 /// The v1 messages, as `mesos/v1/*.proto` has them.
 #[allow(missing_docs, clippy::all)]

@@ -65,8 +65,11 @@ impl Reader {
         Self { buffer: Vec::new(), start: 0, limit, broken: None }
     }
 
-    /// Takes the next piece of the stream.
+    /// Takes the next piece of the stream; a broken stream takes none.
     pub fn push(&mut self, bytes: &[u8]) {
+        if self.broken.is_some() {
+            return;
+        }
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.start = 0;
@@ -82,7 +85,12 @@ impl Reader {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        self.cut().inspect_err(|e| self.broken = Some(e.clone()))
+        self.cut().inspect_err(|e| {
+            self.broken = Some(e.clone());
+            // Nothing of it will be read any more.
+            self.buffer = Vec::new();
+            self.start = 0;
+        })
     }
 
     /// Whether the stream ended in the middle of a record.
@@ -111,7 +119,7 @@ impl Reader {
         if length > self.limit {
             return Err(FrameError::TooLong { length, limit: self.limit });
         }
-        let Some(record) = rest.get(newline + 1..newline + 1 + length) else {
+        let Some(record) = rest[newline + 1..].get(..length) else {
             return Ok(None);
         };
         let record = record.to_vec();

@@ -7,7 +7,7 @@ use crate::base::ids::{ContainerId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
 use crate::mesos::internal::{
-    AgentRecord, EndRecord, ExecutorRecord, FrameworkRecord, KillRecord, SandboxRecord, TaskRecord,
+    AgentRecord, EndRecord, ExecutorRecord, HostedFramework, KillRecord, SandboxRecord, TaskRecord,
     TaskStateRecord, UpdateRecord, executor_record,
 };
 use crate::mesos::stored;
@@ -56,7 +56,7 @@ pub(super) fn agent(info: &v1::AgentInfo, epoch: u64, boot_id: &str) -> Op {
 
 /// Writes a framework.
 pub(super) fn framework(id: &FrameworkId, framework: &Framework) -> Op {
-    let record = FrameworkRecord {
+    let record = HostedFramework {
         framework_info: (*framework.info).clone(),
         ending: Some(framework.ending),
     };

@@ -10,7 +10,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
 use crate::mesos::internal::{
-    AgentRecord, ExecutorRecord, FrameworkRecord, SandboxRecord, TaskRecord, TaskStateRecord,
+    AgentRecord, ExecutorRecord, HostedFramework, SandboxRecord, TaskRecord, TaskStateRecord,
     UpdateRecord, executor_record, kill_record::Cause,
 };
 use crate::mesos::stored::decode;
@@ -47,7 +47,7 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
         match parts.as_slice() {
             [records::AGENT] => loaded.agent = Some(decode(&key, &value)?),
             ["frameworks", id] => {
-                let r: FrameworkRecord = decode(&key, &value)?;
+                let r: HostedFramework = decode(&key, &value)?;
                 let framework = Framework {
                     info: Arc::new(r.framework_info),
                     ending: r.ending.unwrap_or(false),

@@ -77,7 +77,8 @@ fn malformed_text_is_refused() {
         ("cpus: ", "Failed to parse resource cpus value   error Expecting non-empty string"),
         (
             "cpus:1e300",
-            "Failed to parse resource cpus value 1e300 error Value 1e300 is over the limit of 9007199254740.992",
+            "Failed to parse resource cpus value 1e300 error Value 1e300 is over the limit of \
+             9007199254740.992",
         ),
         (
             "cpus:1e-310",
@@ -91,11 +92,13 @@ fn malformed_text_is_refused() {
         ),
         (
             "ports:[a-b]",
-            "Failed to parse resource ports value [a-b] error Expecting non-negative integers in 'a'",
+            "Failed to parse resource ports value [a-b] error Expecting non-negative integers \
+             in 'a'",
         ),
         (
             "ports:[18446744073709551616-2]",
-            "Failed to parse resource ports value [18446744073709551616-2] error Expecting non-negative integers in '18446744073709551616'",
+            "Failed to parse resource ports value [18446744073709551616-2] error Expecting \
+             non-negative integers in '18446744073709551616'",
         ),
         ("ports:x[1-2]", "Failed to parse resource ports value x[1-2] error Unexpected '[' found"),
         ("s:x{a}", "Failed to parse resource s value x{a} error Unexpected '{' found"),

@@ -57,7 +57,7 @@ fn tokens<'a>(text: &'a str, delimiters: &'a [char]) -> impl Iterator<Item = &'a
 
 fn parse_ranges(text: &str) -> Result<Parsed, String> {
     let ends: Vec<&str> = tokens(text, &['[', ']', '-', ',', '\n']).collect();
-    if ends.len() % 2 != 0 {
+    if !ends.len().is_multiple_of(2) {
         return Err("Expecting one or more \"ranges\"".into());
     }
     let mut ranges = Vec::with_capacity(ends.len() / 2);

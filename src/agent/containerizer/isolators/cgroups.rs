@@ -1,0 +1,406 @@
+//! One cgroup a container, under a common parent: made, limited, joined, measured, killed, removed; v1 and v2.
+//!
+//! Joining on v1 writes `0` into `tasks` instead of a pid into `cgroup.procs`: a single-threaded process that moves
+//! itself needs no global lock, which on an idle machine costs an RCU grace period (1.6 ms against 8 to 12 ms for four
+//! hierarchies, Linux 6.18). On v2 the process is cloned into the cgroup, with the same effect.
+
+use super::numbers::{one, pids, table};
+use super::probe::{self, Found, V2_CONTROLLERS};
+use crate::agent::containerizer::record::{CgroupVersion, OomInfo, Usage};
+use crate::agent::containerizer::spec::{CFS_PERIOD_US, Limits};
+use crate::base::error::{Code, Error, Result};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+
+/// v1's "no limit": a number of pages just below 2^63.
+const V1_UNLIMITED: u64 = 0x7fff_ffff_0000_0000;
+/// How much of `memory.stat` an exit record keeps, in bytes.
+const MEMORY_STAT_BYTES_MAX: usize = 8192;
+
+/// The hierarchies, and the parent of all containers in them.
+#[derive(Clone, Debug)]
+pub struct Cgroups {
+    found: Found,
+    /// Relative to each mount point.
+    parent: PathBuf,
+}
+
+/// A failure with the path it happened at.
+fn at(path: &Path, e: &io::Error) -> Error {
+    Error::new(Code::System, format!("cgroup {}: {e}", path.display()))
+}
+
+fn write(path: &Path, value: impl ToString) -> Result<()> {
+    fs::write(path, value.to_string()).map_err(|e| at(path, &e))
+}
+
+/// Makes a directory and says whether it was missing.
+fn mkdir(path: &Path) -> Result<bool> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(at(path, &e)),
+    }
+}
+
+impl Cgroups {
+    /// What this machine offers, with `parent` (relative) above all containers.
+    pub fn probe(parent: &str) -> Cgroups {
+        let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Cgroups::new(probe::mounts(&text), parent)
+    }
+
+    /// From hierarchies already found.
+    pub fn new(found: Found, parent: &str) -> Cgroups {
+        Cgroups { found, parent: PathBuf::from(parent.trim_matches('/')) }
+    }
+
+    /// The version in use; the reason when there is none.
+    pub fn version(&self) -> std::result::Result<CgroupVersion, &str> {
+        match &self.found {
+            Found::V1(_, hybrid) => Ok(CgroupVersion::V1 { hybrid: *hybrid }),
+            Found::V2(_) => Ok(CgroupVersion::V2),
+            Found::None(why) => Err(why),
+        }
+    }
+
+    /// Mount points, each once.
+    fn mounts(&self) -> Vec<&Path> {
+        match &self.found {
+            Found::V1(map, _) => {
+                map.values().map(PathBuf::as_path).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+            Found::V2(root) => vec![root],
+            Found::None(_) => Vec::new(),
+        }
+    }
+
+    /// Makes the parent in all hierarchies and, on v2, hands the controllers down to it. Says whether it was missing.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn make_parent(&self) -> Result<bool> {
+        let mut made = false;
+        for mount in self.mounts() {
+            let mut path = mount.to_owned();
+            for part in &self.parent {
+                if matches!(self.found, Found::V2(_)) {
+                    hand_down(&path, path == mount)?;
+                }
+                path.push(part);
+                made |= mkdir(&path)?;
+            }
+            if matches!(self.found, Found::V2(_)) {
+                hand_down(&path, false)?;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Removes the parent (and what is above it up to the mount) where it is empty; what is in use stays.
+    pub fn remove_parent(&self) {
+        for mount in self.mounts() {
+            let mut parent = self.parent.as_path();
+            while !parent.as_os_str().is_empty() && fs::remove_dir(mount.join(parent)).is_ok() {
+                parent = parent.parent().unwrap_or(Path::new(""));
+            }
+        }
+    }
+
+    /// The cgroup of a container, whether or not it exists.
+    pub fn of(&self, id: &str) -> Cgroup {
+        let name = self.parent.join(id);
+        match &self.found {
+            Found::V1(map, _) => {
+                Cgroup::V1(map.iter().map(|(c, m)| (c.clone(), m.join(&name))).collect())
+            }
+            Found::V2(root) => Cgroup::V2(root.join(name)),
+            Found::None(_) => Cgroup::V1(BTreeMap::new()),
+        }
+    }
+}
+
+/// Enables our controllers below `path`. Where processes are in the way (v2 allows none beside controllers) they are
+/// moved into a leaf of it, as a delegated service does at its start.
+fn hand_down(path: &Path, root: bool) -> Result<()> {
+    let control = path.join("cgroup.subtree_control");
+    let has = fs::read_to_string(&control).unwrap_or_default();
+    let wanted: Vec<_> =
+        V2_CONTROLLERS.iter().filter(|c| !has.split_whitespace().any(|h| h == **c)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let text: Vec<_> = wanted.iter().map(|c| format!("+{c}")).collect();
+    match fs::write(&control, text.join(" ")) {
+        Err(e) if e.kind() == ErrorKind::ResourceBusy && !root => {
+            let leaf = path.join("agent");
+            mkdir(&leaf)?;
+            for pid in pids(&path.join("cgroup.procs")) {
+                // One that ended meanwhile is in nobody's way.
+                let _ = fs::write(leaf.join("cgroup.procs"), pid.to_string());
+            }
+            write(&control, text.join(" "))
+        }
+        other => other.map_err(|e| at(&control, &e)),
+    }
+}
+
+/// A container's cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cgroup {
+    /// Controller to directory.
+    V1(BTreeMap<String, PathBuf>),
+    /// The directory.
+    V2(PathBuf),
+}
+
+impl Cgroup {
+    fn dirs(&self) -> BTreeSet<&Path> {
+        match self {
+            Cgroup::V1(map) => map.values().map(PathBuf::as_path).collect(),
+            Cgroup::V2(dir) => BTreeSet::from([dir.as_path()]),
+        }
+    }
+
+    /// The directory of a controller (all in one on v2).
+    pub fn dir(&self, controller: &str) -> &Path {
+        match self {
+            Cgroup::V1(map) => map.get(controller).map_or(Path::new(""), PathBuf::as_path),
+            Cgroup::V2(dir) => dir,
+        }
+    }
+
+    /// Makes it and sets the limits. Nothing is left behind on failure.
+    ///
+    /// # Errors
+    /// `Conflict` if it exists; else the path and the kernel's reason.
+    pub fn make(&self, limits: &Limits) -> Result<()> {
+        let mut made = Vec::new();
+        let done = self.dirs().into_iter().try_for_each(|dir| {
+            if !mkdir(dir)? {
+                let cause = format!("cgroup {} exists already", dir.display());
+                return Err(Error::new(Code::Conflict, cause));
+            }
+            made.push(dir);
+            Ok(())
+        });
+        done.and_then(|()| self.limit(limits)).inspect_err(|_| {
+            for dir in &made {
+                let _ = fs::remove_dir(dir);
+            }
+        })
+    }
+
+    fn limit(&self, l: &Limits) -> Result<()> {
+        let cpu = self.dir("cpu");
+        let memory = self.dir("memory");
+        match self {
+            Cgroup::V1(_) => {
+                write(&cpu.join("cpu.shares"), l.shares())?;
+                if let Some(quota) = l.quota_us() {
+                    write(&cpu.join("cpu.cfs_period_us"), CFS_PERIOD_US)?;
+                    write(&cpu.join("cpu.cfs_quota_us"), quota)?;
+                }
+                if let Some(bytes) = l.mem_bytes {
+                    write(&memory.join("memory.limit_in_bytes"), bytes)?;
+                }
+                if let Some(bytes) = l.mem_soft_bytes {
+                    write(&memory.join("memory.soft_limit_in_bytes"), bytes)?;
+                }
+            }
+            Cgroup::V2(_) => {
+                write(&cpu.join("cpu.weight"), weight(l.shares()))?;
+                if let Some(quota) = l.quota_us() {
+                    write(&cpu.join("cpu.max"), format!("{quota} {CFS_PERIOD_US}"))?;
+                }
+                if let Some(bytes) = l.mem_bytes {
+                    write(&memory.join("memory.max"), bytes)?;
+                }
+                if let Some(bytes) = l.mem_soft_bytes {
+                    write(&memory.join("memory.low"), bytes)?;
+                }
+                // Memory that runs out ends the whole container, as Mesos does; on v1 the supervisor sees to it.
+                write(&memory.join("memory.oom.group"), 1)?;
+            }
+        }
+        match l.pids_max {
+            // One more for our keeper, which the task did not ask for.
+            Some(n) => write(&self.dir("pids").join("pids.max"), n.saturating_add(1)),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the calling process, which must have one thread, into it.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn join(&self) -> Result<()> {
+        let file = match self {
+            Cgroup::V1(_) => "tasks",
+            Cgroup::V2(_) => "cgroup.procs",
+        };
+        self.dirs().into_iter().try_for_each(|dir| write(&dir.join(file), 0))
+    }
+
+    /// A handle to clone into; v2 only.
+    pub fn handle(&self) -> Option<File> {
+        match self {
+            Cgroup::V1(_) => None,
+            Cgroup::V2(dir) => File::open(dir).ok(),
+        }
+    }
+
+    /// All processes in it.
+    pub fn pids(&self) -> Vec<i32> {
+        let mut all = pids(&self.dir("pids").join("cgroup.procs"));
+        if all.is_empty() {
+            all = pids(&self.dir("memory").join("cgroup.procs"));
+        }
+        all
+    }
+
+    /// Kills all processes in it, once. Whoever forks meanwhile is met by the next call.
+    pub fn kill(&self) {
+        if let Cgroup::V2(dir) = self
+            && fs::write(dir.join("cgroup.kill"), "1").is_ok()
+        {
+            return;
+        }
+        for pid in self.pids() {
+            // A process that ended meanwhile needs no signal.
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+        }
+    }
+
+    /// Removes it; false while something is still in it.
+    ///
+    /// # Errors
+    /// What is not a matter of waiting.
+    pub fn remove(&self) -> Result<bool> {
+        let mut gone = true;
+        for dir in self.dirs() {
+            match fs::remove_dir(dir) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) if e.kind() == ErrorKind::ResourceBusy => gone = false,
+                Err(e) => return Err(at(dir, &e)),
+            }
+        }
+        Ok(gone)
+    }
+
+    /// How often the kernel killed in it for want of memory.
+    pub fn oom_kills(&self) -> u64 {
+        let file = match self {
+            Cgroup::V1(_) => "memory.oom_control",
+            Cgroup::V2(_) => "memory.events",
+        };
+        table(&self.dir("memory").join(file)).get("oom_kill").copied().unwrap_or(0)
+    }
+
+    /// An eventfd that fires when memory runs out; v1 only (v2 kills the whole group itself).
+    ///
+    /// # Errors
+    /// The kernel's reason.
+    pub fn watch_oom(&self) -> Result<Option<EventFd>> {
+        let Cgroup::V1(_) = self else { return Ok(None) };
+        let dir = self.dir("memory");
+        let control = dir.join("memory.oom_control");
+        let fd = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|e| Error::new(Code::System, format!("eventfd: {e}")))?;
+        let file = File::open(&control).map_err(|e| at(&control, &e))?;
+        let pair = format!("{} {}", fd.as_fd().as_raw_fd(), file.as_raw_fd());
+        write(&dir.join("cgroup.event_control"), pair)?;
+        Ok(Some(fd))
+    }
+
+    /// The evidence, if the kernel killed in it for want of memory. To be read before it is removed.
+    pub fn oom(&self) -> Option<OomInfo> {
+        if self.oom_kills() == 0 {
+            return None;
+        }
+        let dir = self.dir("memory");
+        let (limit, max, now) = match self {
+            Cgroup::V1(_) => ("memory.limit_in_bytes", "memory.max_usage_in_bytes", None),
+            Cgroup::V2(_) => ("memory.max", "memory.peak", Some("memory.current")),
+        };
+        let mut stat = fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
+        stat.truncate(MEMORY_STAT_BYTES_MAX);
+        let max = one(&dir.join(max)).or_else(|| one(&dir.join(now?)));
+        Some(OomInfo {
+            limit_bytes: one(&dir.join(limit)).unwrap_or(0),
+            max_usage_bytes: max.unwrap_or(0),
+            memory_stat: stat,
+        })
+    }
+
+    /// What it uses; our own keeper is not counted as a process.
+    pub fn usage(&self) -> Usage {
+        let mut usage = match self {
+            Cgroup::V1(_) => self.usage_v1(),
+            Cgroup::V2(dir) => usage_v2(dir),
+        };
+        usage.processes = (self.pids().len() as u64).saturating_sub(1);
+        let threads = one(&self.dir("pids").join("pids.current")).unwrap_or(0);
+        usage.threads = threads.saturating_sub(1);
+        usage
+    }
+
+    fn usage_v1(&self) -> Usage {
+        let acct = self.dir("cpuacct");
+        let memory = self.dir("memory");
+        let cpu = table(&self.dir("cpu").join("cpu.stat"));
+        let stat = table(&memory.join("memory.stat"));
+        let nanos = |file: &str| one(&acct.join(file)).unwrap_or(0) as f64 / 1e9;
+        let mem = |name: &str| stat.get(name).copied();
+        Usage {
+            cpu_user_secs: nanos("cpuacct.usage_user"),
+            cpu_system_secs: nanos("cpuacct.usage_sys"),
+            cpu_nr_periods: cpu.get("nr_periods").copied(),
+            cpu_nr_throttled: cpu.get("nr_throttled").copied(),
+            cpu_throttled_secs: cpu.get("throttled_time").map(|ns| *ns as f64 / 1e9),
+            mem_total_bytes: one(&memory.join("memory.usage_in_bytes")).unwrap_or(0),
+            mem_rss_bytes: mem("total_rss").unwrap_or(0),
+            mem_cache_bytes: mem("total_cache"),
+            mem_mapped_file_bytes: mem("total_mapped_file"),
+            mem_swap_bytes: mem("total_swap"),
+            mem_limit_bytes: one(&memory.join("memory.limit_in_bytes"))
+                .filter(|bytes| *bytes < V1_UNLIMITED),
+            mem_max_bytes: one(&memory.join("memory.max_usage_in_bytes")),
+            ..Usage::default()
+        }
+    }
+}
+
+fn usage_v2(dir: &Path) -> Usage {
+    let cpu = table(&dir.join("cpu.stat"));
+    let stat = table(&dir.join("memory.stat"));
+    let secs = |name: &str| cpu.get(name).map(|us| *us as f64 / 1e6);
+    Usage {
+        cpu_user_secs: secs("user_usec").unwrap_or(0.0),
+        cpu_system_secs: secs("system_usec").unwrap_or(0.0),
+        cpu_nr_periods: cpu.get("nr_periods").copied(),
+        cpu_nr_throttled: cpu.get("nr_throttled").copied(),
+        cpu_throttled_secs: secs("throttled_usec"),
+        mem_total_bytes: one(&dir.join("memory.current")).unwrap_or(0),
+        mem_rss_bytes: stat.get("anon").copied().unwrap_or(0),
+        mem_cache_bytes: stat.get("file").copied(),
+        mem_mapped_file_bytes: stat.get("file_mapped").copied(),
+        mem_swap_bytes: one(&dir.join("memory.swap.current")),
+        mem_limit_bytes: one(&dir.join("memory.max")),
+        mem_max_bytes: one(&dir.join("memory.peak")),
+        ..Usage::default()
+    }
+}
+
+/// v1's shares (2..=262144) in v2's scale (1..=10000): the linear map of the OCI runtimes.
+pub fn weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}

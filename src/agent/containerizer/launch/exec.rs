@@ -1,0 +1,164 @@
+//! Running a command beside a container's task: in its namespaces, cgroup, environment, and as its user.
+//!
+//! A helper enters the namespaces and clones the command's process as its own sibling, so that it is the supervisor's
+//! child, and tells its pid before letting it go.
+
+use super::prepare::{default_signals, in_child, leave};
+use super::report::Report;
+use super::{GATE_FD, REPORT_FD, Split, account, mesos, own, pipe, posix, program, split};
+use crate::agent::containerizer::isolators::Cgroup;
+use crate::agent::containerizer::spec::{Backend, ContainerSpec};
+use crate::base::error::{Code, Error, Result};
+use libcontainer::capabilities::{drop_privileges, reset_effective};
+use libcontainer::oci_spec::runtime::LinuxCapabilities;
+use libcontainer::syscall::syscall::create_syscall;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+/// What is run.
+pub struct Exec<'a> {
+    /// The container.
+    pub spec: &'a ContainerSpec,
+    /// Its first process.
+    pub keeper: i32,
+    /// Its cgroup.
+    pub cgroup: Option<&'a Cgroup>,
+    /// Program and arguments.
+    pub argv: &'a [String],
+    /// The whole environment.
+    pub env: &'a [(String, String)],
+    /// Working directory.
+    pub cwd: &'a str,
+}
+
+/// Forks the helper: its report pipe, and the command's output.
+///
+/// # Errors
+/// The kernel's reason, when there is no helper at all.
+pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
+    let (report, report_tx) = pipe()?;
+    let (output, output_tx) = pipe()?;
+    let handle = e.cgroup.and_then(Cgroup::handle);
+    match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
+        Split::Parent(_) => Ok((report, output)),
+        Split::Child { inside } => {
+            in_child(report_tx.into_raw_fd(), output_tx.into_raw_fd());
+            let mut report = Report::at(REPORT_FD);
+            if let Err(why) = enter(e, inside).and_then(|()| spawn(e, &mut report)) {
+                report.failed(&why);
+            }
+            leave(0)
+        }
+    }
+}
+
+fn enter(e: &Exec<'_>, inside: bool) -> std::result::Result<(), String> {
+    if let Some(cgroup) = e.cgroup
+        && !inside
+    {
+        cgroup.join().map_err(|e| e.cause)?;
+    }
+    if e.spec.backend != Backend::Mesos {
+        return Ok(());
+    }
+    let fd = pidfd(e.keeper).map_err(|e| e.cause)?;
+    let all = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWNET;
+    setns(&fd, all).map_err(|e| format!("entering the container: {e}"))
+}
+
+/// A handle to a process that stays that process.
+///
+/// # Errors
+/// `NotFound` when it ended.
+pub fn pidfd(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: returns a descriptor or an error.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    match nix::errno::Errno::result(fd) {
+        // SAFETY: just opened, owned by nobody else.
+        Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }),
+        Err(e) => Err(Error::new(Code::NotFound, format!("process {pid}: {e}"))),
+    }
+}
+
+fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
+    let (go, gate) = pipe().map_err(|e| e.cause)?;
+    // SAFETY: a fork whose child is our parent's; this process has one thread.
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_PARENT | libc::SIGCHLD, 0, 0, 0, 0) };
+    match nix::errno::Errno::result(pid).map_err(|e| format!("clone: {e}"))? {
+        0 => {
+            drop(gate);
+            let mut byte = [0; 1];
+            if nix::unistd::read(go.as_raw_fd(), &mut byte) != Ok(1) {
+                leave(126);
+            }
+            let why = run(e);
+            report.not_executed(&why);
+            leave(127)
+        }
+        pid => {
+            report.made(pid as i32);
+            nix::unistd::write(&gate, b"g").map(drop).map_err(|e| format!("gate: {e}"))
+        }
+    }
+}
+
+/// In the command's process, to the end.
+fn run(e: &Exec<'_>) -> String {
+    let ready = || -> std::result::Result<(), String> {
+        let _ = nix::unistd::setsid();
+        let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
+        for (fd, place) in [(null.as_raw_fd(), 0), (GATE_FD, 1), (GATE_FD, 2)] {
+            nix::unistd::dup2(fd, place).map_err(|e| format!("dup2: {e}"))?;
+        }
+        drop(own(GATE_FD));
+        nix::unistd::chdir(e.cwd).map_err(|err| format!("{}: {err}", e.cwd))?;
+        let account = account::resolve(e.spec.user.as_deref())?;
+        if e.spec.no_new_privs {
+            posix::no_new_privs()?;
+        }
+        match e.spec.backend {
+            Backend::Posix => account::become_user(&account)?,
+            Backend::Mesos => confine(e.spec, &account)?,
+        }
+        // SAFETY: marks descriptors only.
+        unsafe {
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        }
+        default_signals();
+        Ok(())
+    };
+    let name = e.argv.first().map(String::as_str).unwrap_or_default();
+    match ready().and_then(|()| program::find(name, e.env)) {
+        Ok(path) => program::execute(&path, e.argv, e.env),
+        Err(why) => why,
+    }
+}
+
+/// User and capabilities, in the order that lets each step be done.
+fn confine(spec: &ContainerSpec, account: &account::Account) -> std::result::Result<(), String> {
+    let sets: LinuxCapabilities = serde_json::from_value(mesos::capabilities(spec))
+        .map_err(|e| format!("capabilities: {e}"))?;
+    let calls = create_syscall();
+    let groups: Vec<_> = account.groups.iter().map(|g| nix::unistd::Gid::from_raw(*g)).collect();
+    nix::unistd::setgroups(&groups).map_err(|e| format!("setgroups: {e}"))?;
+    let (uid, gid) =
+        (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid));
+    calls.set_id(uid, gid).map_err(|e| format!("user: {e}"))?;
+    reset_effective(calls.as_ref()).map_err(|e| format!("capabilities: {e}"))?;
+    drop_privileges(&sets, calls.as_ref()).map_err(|e| format!("capabilities: {e}"))
+}
+
+/// Kills a command that took too long, and what it started in its session.
+pub fn kill(pid: i32) {
+    // Its group and itself: it may not have made the group yet. One that ended needs no signal.
+    let _ = nix::sys::signal::killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+}

@@ -1,0 +1,266 @@
+//! A container of namespaces, made by libcontainer.
+//!
+//! The builder works in a mount namespace of its own, so that nothing it mounts is ever seen on the host: whatever
+//! dies when, the kernel drops those mounts with the last process in it. There it binds the host's root under the
+//! bundle, and hides the cgroup file systems from libcontainer: cgroups are ours (it would join every controller the
+//! machine has, the slow way).
+
+use super::keeper::{End, Task, keep};
+use super::{REPORT_FD, account, open_status, private_dir, program, rlimits};
+use crate::agent::containerizer::isolators::{Cgroup, probe};
+use crate::agent::containerizer::logs;
+use crate::agent::containerizer::spec::{ContainerSpec, DEFAULT_CAPABILITIES, Network};
+use account::Account;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::ExecutorValidationError;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+/// libcontainer's name for the only container under its state directory.
+const OCI_ID: &str = "c";
+const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+const NOBODY: Option<&str> = None;
+
+/// Where libcontainer listens for the word to start, once a container in `dir` is parked.
+pub fn notify_dir(dir: &Path) -> PathBuf {
+    dir.join("state").join(OCI_ID)
+}
+
+/// The name of that socket.
+pub use libcontainer::notify_socket::NOTIFY_FILE;
+
+/// Makes the container and parks it; its first process is a child of our parent.
+///
+/// # Errors
+/// A text: what failed and why.
+pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<i32, String> {
+    if let Some(cgroup) = cgroup {
+        cgroup.join().map_err(|e| e.cause)?;
+    }
+    let account = account::resolve(spec.user.as_deref())?;
+    let streams = logs::open_streams(&spec.sandbox, account.uid, account.gid)?;
+    let status = open_status(dir)?;
+    let root = dir.join("rootfs");
+    let state = dir.join("state");
+    for d in [&root, &state] {
+        private_dir(d).map_err(|e| e.cause)?;
+    }
+    let read_only = bind_host_root(&root)?;
+    let config = config(spec, &account, &root, read_only)?;
+    fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
+    create(spec, dir, &state, streams, status)
+}
+
+fn create(
+    spec: &ContainerSpec,
+    dir: &Path,
+    state: &Path,
+    (stdout, stderr): (OwnedFd, OwnedFd),
+    status: RawFd,
+) -> Result<i32, String> {
+    let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
+    let container = ContainerBuilder::new(OCI_ID.into(), SyscallType::default())
+        .with_root_path(state)
+        .map_err(|e| chain(&e))?
+        .with_executor(TaskExecutor { spec: Box::new(spec.clone()), status })
+        .with_stdin(OwnedFd::from(null))
+        .with_stdout(stdout)
+        .with_stderr(stderr)
+        .as_init(dir)
+        .with_systemd(false)
+        .as_sibling(true)
+        .build()
+        .map_err(|e| chain(&e))?;
+    container.pid().map(|p| p.as_raw()).ok_or_else(|| "no first process".into())
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(e) = next {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = e.source();
+    }
+    text
+}
+
+fn mounting(what: &str) -> impl Fn(nix::Error) -> String {
+    move |e| format!("mounting {what}: {e}")
+}
+
+/// The host's tree under `root`, in a mount namespace of our own, without cgroups and with a read-only `/sys`; what
+/// the kernel could not make read-only at once.
+fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)
+        .map_err(|e| format!("a mount namespace: {e}"))?;
+    let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
+    mount(NOBODY, "/", NOBODY, slave, NOBODY).map_err(mounting("/"))?;
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mounts: {e}"))?;
+    for point in probe::mount_points(&table).iter().rev() {
+        umount2(point, MntFlags::MNT_DETACH).map_err(|e| format!("hiding cgroups: {e}"))?;
+    }
+    if Path::new(CGROUP_MOUNT).is_dir() {
+        mount(Some("tmpfs"), CGROUP_MOUNT, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
+            .map_err(mounting(CGROUP_MOUNT))?;
+    }
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
+    Ok(match read_only(&root.join("sys")) {
+        Ok(()) => Vec::new(),
+        Err(_) => vec!["/sys"],
+    })
+}
+
+/// Makes a tree of mounts read-only (Linux 5.12): a task, root or not, changes neither kernel nor cgroup settings.
+fn read_only(path: &Path) -> Result<(), nix::Error> {
+    use std::os::unix::ffi::OsStrExt;
+    let path =
+        std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| nix::Error::EINVAL)?;
+    // SAFETY: an all-zero mount_attr is valid.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
+    attr.attr_set = libc::MOUNT_ATTR_RDONLY;
+    // SAFETY: path and attr outlive the call.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    nix::errno::Errno::result(done).map(drop)
+}
+
+/// The container in OCI's words.
+fn config(
+    spec: &ContainerSpec,
+    account: &Account,
+    root: &Path,
+    read_only: Vec<&'static str>,
+) -> Result<Value, String> {
+    let mut limits = Vec::new();
+    for l in &spec.rlimits {
+        rlimits::resource(&l.name).ok_or_else(|| format!("{} is no limit", l.name))?;
+        let (soft, hard) = (l.soft.unwrap_or(u64::MAX), l.hard.unwrap_or(u64::MAX));
+        limits.push(json!({"type": l.name, "soft": soft, "hard": hard}));
+    }
+    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
+    if spec.network == Network::Own {
+        namespaces.push("network");
+    }
+    let namespaces: Vec<_> = namespaces.into_iter().map(|n| json!({"type": n})).collect();
+    let mut protected =
+        vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+    protected.extend(read_only);
+    let (program, _) = spec.command.resolve();
+    Ok(json!({
+        "ociVersion": "1.0.2",
+        "root": {"path": root, "readonly": false},
+        "hostname": spec.hostname,
+        "process": {
+            "terminal": false,
+            "user": {"uid": account.uid, "gid": account.gid, "additionalGids": account.groups},
+            "args": [program],
+            "env": [],
+            "cwd": spec.sandbox,
+            "capabilities": capabilities(spec),
+            "rlimits": limits,
+            "noNewPrivileges": spec.no_new_privs,
+        },
+        "mounts": mounts(spec),
+        "linux": {
+            "namespaces": namespaces,
+            "rootfsPropagation": "slave",
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"],
+            "readonlyPaths": protected,
+        },
+    }))
+}
+
+/// The capability sets in OCI's words. Without ambient ones, a task that is not root has none after exec.
+pub fn capabilities(spec: &ContainerSpec) -> Value {
+    let default = || DEFAULT_CAPABILITIES.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+    let sets = &spec.capabilities;
+    let effective = sets.effective.clone().unwrap_or_else(default);
+    // What is not bounded cannot be effective after exec; without a bound of its own it is the effective set.
+    let bounding = sets.bounding.clone().unwrap_or_else(|| effective.clone());
+    json!({
+        "bounding": bounding,
+        "effective": effective,
+        "permitted": effective,
+        "inheritable": [],
+        "ambient": [],
+    })
+}
+
+fn mounts(spec: &ContainerSpec) -> Vec<Value> {
+    let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
+    let mut all = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+    ];
+    all.extend(spec.mounts.iter().map(|m| {
+        let access = if m.read_only { "ro" } else { "rw" };
+        json!({
+            "destination": m.target,
+            "type": "bind",
+            "source": m.source,
+            "options": ["rbind", access, "rslave"],
+        })
+    }));
+    all
+}
+
+/// The last step inside the container: not the task's program but its keeper.
+#[derive(Clone)]
+struct TaskExecutor {
+    spec: Box<ContainerSpec>,
+    status: RawFd,
+}
+
+impl Executor for TaskExecutor {
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        let (name, _) = self.spec.command.resolve();
+        program::find(&name, &self.spec.environment())
+            .map(drop)
+            .map_err(ExecutorValidationError::ArgValidationError)
+    }
+
+    /// The environment goes to the task's program alone.
+    fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        Ok(())
+    }
+
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        let (program, argv) = self.spec.command.resolve();
+        let env = self.spec.environment();
+        let task = Task {
+            program: &program,
+            argv: &argv,
+            env: &env,
+            status: self.status,
+            report: REPORT_FD,
+        };
+        keep(&task, End::Namespace, || Ok(()))
+    }
+}

@@ -1,0 +1,73 @@
+//! Containers: one trait for the agent, and the supervisor behind it.
+//!
+//! [`Containerizer`] is what the agent's shell holds. [`client::Supervised`] carries it out by talking to the
+//! [`supervisor`], a process of its own that is the parent of all containers and outlives the agent. A container of the
+//! mesos backend has its own pid, mount, ipc and uts namespaces and cgroups; one of the posix backend is a process tree.
+//! Nothing here decides what a container's end means.
+
+pub mod client;
+pub mod isolators;
+mod launch;
+pub mod logs;
+pub mod record;
+pub mod spec;
+pub mod supervisor;
+pub mod wire;
+
+use crate::base::error::Result;
+use crate::base::ids::ContainerId;
+pub use record::{
+    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
+    Usage,
+};
+pub use spec::{
+    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
+};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// An answer that takes time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A command run in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program (looked up in the container's `PATH`) and arguments.
+    pub argv: Vec<String>,
+    /// Added to the container's environment; wins.
+    pub env: Vec<(String, String)>,
+    /// Working directory; none: the sandbox.
+    pub cwd: Option<String>,
+    /// When it is killed with its process group.
+    pub timeout: Duration,
+}
+
+/// What makes, holds and ends containers.
+///
+/// Calls may be repeated: `destroy` and `forget` of what is not there are good; `create` of a known id is `Conflict`.
+/// `Retry::Unknown` means the supervisor was lost with the call under way: ask `recover` what became of it.
+pub trait Containerizer: Send + Sync {
+    /// What this machine can do.
+    fn probe(&self) -> Answer<'_, Capabilities>;
+    /// All containers known. One the agent knows of and that is not here is gone.
+    fn recover(&self) -> Answer<'_, Vec<Found>>;
+    /// Makes a container and parks it before its first instruction. Nothing of it is left if that fails.
+    fn create(&self, spec: ContainerSpec) -> Answer<'_, ()>;
+    /// Lets it go; the task's process, once its program runs. If that cannot be executed the reason comes back, and the
+    /// container ends with status 127.
+    fn start(&self, id: &ContainerId) -> Answer<'_, i32>;
+    /// Sends a signal to its first process or to all of them.
+    fn signal(&self, id: &ContainerId, signal: i32, scope: Scope) -> Answer<'_, ()>;
+    /// Kills everything in it and removes all of it but the exit record.
+    fn destroy(&self, id: &ContainerId) -> Answer<'_, ()>;
+    /// What it uses.
+    fn usage(&self, id: &ContainerId) -> Answer<'_, Usage>;
+    /// Runs a command in it, to its end or its timeout.
+    fn exec(&self, id: &ContainerId, request: ExecRequest) -> Answer<'_, ExecOutcome>;
+    /// Drops the exit record, once the terminal update is stored.
+    fn forget(&self, id: &ContainerId) -> Answer<'_, ()>;
+    /// What happens; can be taken once.
+    fn events(&self) -> Option<mpsc::Receiver<Event>>;
+}

@@ -1,0 +1,334 @@
+//! What a container is to be: pure data, built by the agent's core, stored by the supervisor. No I/O.
+
+use crate::base::error::{Code, Error, Result};
+use crate::base::ids::{self, ContainerId};
+use serde::{Deserialize, Serialize};
+use std::path::{Component, Path, PathBuf};
+
+/// Environment variables of one container, at most.
+pub const ENV_MAX: usize = 4096;
+/// Arguments of one command, at most.
+pub const ARGS_MAX: usize = 4096;
+/// Mounts of one container beside the ones we make, at most.
+pub const MOUNTS_MAX: usize = 256;
+/// Rotated files kept of one stream, at most.
+pub const ROTATED_FILES_MAX: u32 = 100;
+/// The smallest size at which a log may be rotated, in bytes.
+pub const ROTATE_BYTES_MIN: u64 = 4096;
+/// The least CPU weight (Mesos: `MIN_CPU_SHARES`).
+pub const CPU_SHARES_MIN: u64 = 2;
+/// CPU weight of one CPU (Mesos: `CPU_SHARES_PER_CPU`).
+pub const CPU_SHARES_PER_CPU: f64 = 1024.0;
+/// The period of the hard CPU limit, in microseconds (Mesos: `CPU_CFS_PERIOD`).
+pub const CFS_PERIOD_US: u64 = 100_000;
+/// The smallest hard CPU limit in a period, in microseconds (Mesos: `MIN_CPU_CFS_QUOTA`).
+pub const CFS_QUOTA_US_MIN: u64 = 1000;
+/// The search path of a container whose environment names none.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW`.
+pub const DEFAULT_CAPABILITIES: [&str; 13] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// Who makes the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Backend {
+    /// Namespaces and cgroups; needs root.
+    Mesos,
+    /// A process tree in a session of its own, without isolation; needs nothing.
+    Posix,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// `/bin/sh -c <text>`.
+    Shell(String),
+    /// A program (a path, or a name looked up in the container's `PATH`) and its arguments, `argv[0]` first.
+    /// Without arguments `argv[0]` is the program.
+    Exec {
+        /// Path or name.
+        program: String,
+        /// All arguments, `argv[0]` included.
+        argv: Vec<String>,
+    },
+}
+
+impl Command {
+    /// The program and its arguments (`argv[0]` first).
+    pub fn resolve(&self) -> (String, Vec<String>) {
+        match self {
+            Command::Shell(text) => {
+                ("/bin/sh".into(), vec!["sh".into(), "-c".into(), text.clone()])
+            }
+            Command::Exec { program, argv } if argv.is_empty() => {
+                (program.clone(), vec![program.clone()])
+            }
+            Command::Exec { program, argv } => (program.clone(), argv.clone()),
+        }
+    }
+}
+
+/// What a container may use. The posix backend measures but does not enforce these; its
+/// `Capabilities` say so.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// CPUs asked for: a weight (1024 × cpus, at least 2).
+    pub cpus: f64,
+    /// CPUs never exceeded, enforced each 100 ms; none: the weight alone.
+    pub cpu_hard: Option<f64>,
+    /// Memory in bytes above which the kernel kills; none: no limit.
+    pub mem_bytes: Option<u64>,
+    /// Memory in bytes the kernel tries to leave it under pressure.
+    pub mem_soft_bytes: Option<u64>,
+    /// Processes and threads; none: no limit.
+    pub pids_max: Option<u64>,
+}
+
+impl Limits {
+    /// The CPU weight in v1's scale.
+    pub fn shares(&self) -> u64 {
+        ((self.cpus.max(0.0) * CPU_SHARES_PER_CPU) as u64).max(CPU_SHARES_MIN)
+    }
+
+    /// The hard CPU limit in microseconds a period, if there is one.
+    pub fn quota_us(&self) -> Option<u64> {
+        self.cpu_hard.map(|c| ((c * CFS_PERIOD_US as f64) as u64).max(CFS_QUOTA_US_MIN))
+    }
+}
+
+/// A POSIX resource limit; `None` is "unlimited".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// The kernel's name: `RLIMIT_NOFILE` and its kin.
+    pub name: String,
+    /// What is enforced.
+    pub soft: Option<u64>,
+    /// How far the task itself may raise it.
+    pub hard: Option<u64>,
+}
+
+/// The network a container sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// The agent's.
+    #[default]
+    Host,
+    /// A namespace of its own with a loopback device that is down.
+    Own,
+}
+
+/// Which capabilities the task has; `None`: [`DEFAULT_CAPABILITIES`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilitySets {
+    /// Effective and permitted ones.
+    pub effective: Option<Vec<String>>,
+    /// The bounding set.
+    pub bounding: Option<Vec<String>>,
+}
+
+/// When an output file is rotated: at `max_bytes` it becomes `<name>.1`, `.1` becomes `.2`, up to `files`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Size in bytes; see `logs` for how closely it is kept.
+    pub max_bytes: u64,
+    /// Rotated files kept; 0: what is too old is dropped.
+    pub files: u32,
+}
+
+/// A directory or file of the host shown in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindMount {
+    /// On the host, absolute.
+    pub source: PathBuf,
+    /// In the container, absolute; made if missing.
+    pub target: PathBuf,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+}
+
+/// A container as the agent asks for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    /// Never used twice.
+    pub id: ContainerId,
+    /// Who makes it.
+    pub backend: Backend,
+    /// The sandbox on the host, an existing directory: working directory, and home of `stdout` and `stderr`.
+    pub sandbox: PathBuf,
+    /// What is run.
+    pub command: Command,
+    /// The whole environment, but for `PATH` and `MESOS_SANDBOX`, which are added when missing.
+    pub env: Vec<(String, String)>,
+    /// The user it runs as, by name; none: the agent's.
+    pub user: Option<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// POSIX limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Its network.
+    pub network: Network,
+    /// Its host name; none: the agent's.
+    pub hostname: Option<String>,
+    /// Its capabilities.
+    pub capabilities: CapabilitySets,
+    /// Whether set-user-id programs and the like are disarmed.
+    pub no_new_privs: bool,
+    /// How `stdout` is rotated; none: it grows.
+    pub stdout: Option<Rotation>,
+    /// How `stderr` is rotated; none: it grows.
+    pub stderr: Option<Rotation>,
+    /// Whether it sees the host's file system (the only root there is until images).
+    pub host_root: bool,
+    /// More mounts.
+    pub mounts: Vec<BindMount>,
+}
+
+fn invalid<T>(text: impl Into<String>) -> Result<T> {
+    Err(Error::new(Code::Invalid, text))
+}
+
+fn has_nul(text: &str) -> bool {
+    text.contains('\0')
+}
+
+/// Absolute, without `..`.
+fn plain_path(path: &Path) -> bool {
+    path.is_absolute() && !path.components().any(|c| c == Component::ParentDir)
+}
+
+impl ContainerSpec {
+    /// Whether it can be carried out as written, as far as that shows without looking at the machine.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field and the reason.
+    pub fn validate(&self) -> Result<()> {
+        if let Err(e) = ids::check(self.id.as_str()) {
+            return invalid(format!("container id: {e}"));
+        }
+        if !plain_path(&self.sandbox) {
+            return invalid(format!("sandbox '{}' is not absolute", self.sandbox.display()));
+        }
+        self.validate_command()?;
+        self.validate_limits()?;
+        self.validate_mounts()?;
+        for rotation in [self.stdout, self.stderr].into_iter().flatten() {
+            if rotation.max_bytes < ROTATE_BYTES_MIN || rotation.files > ROTATED_FILES_MAX {
+                return invalid(format!(
+                    "log rotation needs at least {ROTATE_BYTES_MIN} bytes and at most \
+                     {ROTATED_FILES_MAX} files"
+                ));
+            }
+        }
+        if self.backend == Backend::Posix {
+            self.validate_posix()?;
+        }
+        if !self.host_root {
+            return invalid("a root file system from an image is not supported");
+        }
+        Ok(())
+    }
+
+    fn validate_command(&self) -> Result<()> {
+        let (program, argv) = self.command.resolve();
+        if program.is_empty() {
+            return invalid("the command is empty");
+        }
+        if argv.len() > ARGS_MAX || self.env.len() > ENV_MAX {
+            return invalid(format!(
+                "more than {ARGS_MAX} arguments or {ENV_MAX} environment variables"
+            ));
+        }
+        if has_nul(&program) || argv.iter().any(|a| has_nul(a)) {
+            return invalid("the command contains a zero byte");
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains('=') || has_nul(name) || has_nul(value) {
+                return invalid(format!("environment variable {name:?} is not valid"));
+            }
+        }
+        match &self.hostname {
+            Some(h) if h.is_empty() || h.len() > 64 || has_nul(h) => {
+                invalid(format!("host name {h:?} is not valid"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_limits(&self) -> Result<()> {
+        let l = &self.limits;
+        if !l.cpus.is_finite() || l.cpus < 0.0 {
+            return invalid("cpus is not a number of CPUs");
+        }
+        if l.cpu_hard.is_some_and(|c| !c.is_finite() || c <= 0.0) {
+            return invalid("the CPU limit is not a number of CPUs");
+        }
+        if l.pids_max == Some(0) || l.mem_bytes == Some(0) {
+            return invalid("a limit of zero leaves no room to start");
+        }
+        for r in &self.rlimits {
+            // No limit is above every limit.
+            let (soft, hard) = (r.soft.unwrap_or(u64::MAX), r.hard.unwrap_or(u64::MAX));
+            if soft > hard {
+                return invalid(format!("{}: the soft limit is above the hard limit", r.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_mounts(&self) -> Result<()> {
+        if self.mounts.len() > MOUNTS_MAX {
+            return invalid(format!("more than {MOUNTS_MAX} mounts"));
+        }
+        for m in &self.mounts {
+            if !plain_path(&m.source) || !plain_path(&m.target) || m.target == Path::new("/") {
+                return invalid(format!(
+                    "mount of '{}' on '{}': both must be absolute, without '..'",
+                    m.source.display(),
+                    m.target.display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_posix(&self) -> Result<()> {
+        let refused = [
+            (self.network == Network::Own, "a network of its own"),
+            (self.hostname.is_some(), "a host name of its own"),
+            (!self.mounts.is_empty(), "mounts"),
+            (self.capabilities != CapabilitySets::default(), "capabilities"),
+        ];
+        match refused.iter().find(|(asked, _)| *asked) {
+            Some((_, what)) => {
+                invalid(format!("a container of the posix containerizer cannot have {what}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The environment it gets: as asked, with `PATH` and `MESOS_SANDBOX` when missing.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let mut env = self.env.clone();
+        let mut default = |name: &str, value: String| {
+            if !env.iter().any(|(n, _)| n == name) {
+                env.push((name.into(), value));
+            }
+        };
+        default("PATH", DEFAULT_PATH.into());
+        default("MESOS_SANDBOX", self.sandbox.display().to_string());
+        env
+    }
+}

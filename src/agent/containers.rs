@@ -1,0 +1,281 @@
+//! Carries out what the core asks of containers: one queue a container, so that its operations keep their order while
+//! different containers go on side by side. A destroy gives up whatever is being prepared.
+
+use crate::agent::containerizer::{
+    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Limits,
+    Network, Rotation, Scope,
+};
+use crate::agent::core::AgentCore;
+use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
+use crate::agent::fetcher::Fetcher;
+use crate::agent::sandbox;
+use crate::base::error::Error;
+use crate::base::ids::ContainerId;
+use crate::machine::driver::Handle;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// Between two tries to destroy a container that resists.
+const DESTROY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Something to do with one container.
+pub enum Op {
+    /// Make the sandbox, fetch URIs.
+    Prepare(Arc<Launch>),
+    /// Build it, its command not started.
+    Create(Arc<Launch>),
+    /// Start the command.
+    Start,
+    /// Set limits.
+    Resize(io::Limits),
+    /// Signal all processes.
+    Signal(i32),
+    /// End and remove it.
+    Destroy,
+    /// Drop its exit record.
+    Forget,
+}
+
+/// How containers are made here.
+#[derive(Clone, Debug)]
+pub struct Making {
+    /// Which kind.
+    pub backend: Backend,
+    /// How task output is rotated.
+    pub rotation: Rotation,
+}
+
+struct Shared {
+    containerizer: Arc<dyn Containerizer>,
+    fetcher: Fetcher,
+    making: Making,
+    core: Handle<AgentCore>,
+    queues: Mutex<HashMap<ContainerId, Queue>>,
+    io: tokio::runtime::Handle,
+}
+
+/// The operations that wait for one container. The core has few under way for each.
+struct Queue {
+    ops: mpsc::UnboundedSender<Op>,
+    give_up: Arc<Notify>,
+}
+
+/// All containers of the agent.
+#[derive(Clone)]
+pub struct Containers(Arc<Shared>);
+
+impl Containers {
+    /// Works with `containerizer`; results go to `core`.
+    pub fn new(
+        containerizer: Arc<dyn Containerizer>,
+        fetcher: Fetcher,
+        making: Making,
+        core: Handle<AgentCore>,
+        io: tokio::runtime::Handle,
+    ) -> Self {
+        let queues = Mutex::default();
+        Self(Arc::new(Shared { containerizer, fetcher, making, core, queues, io }))
+    }
+
+    /// What makes and ends containers.
+    pub fn containerizer(&self) -> Arc<dyn Containerizer> {
+        Arc::clone(&self.0.containerizer)
+    }
+
+    /// Puts an operation behind those that wait for this container.
+    pub fn ask(&self, id: &ContainerId, op: Op) {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(id.clone()).or_insert_with(|| self.open(id.clone()));
+        if matches!(op, Op::Destroy) {
+            // Stays set until the prepare that it ends looks at it.
+            queue.give_up.notify_one();
+        }
+        // The worker ends only after it has removed its queue under this lock.
+        let _ = queue.ops.send(op);
+    }
+
+    fn open(&self, id: ContainerId) -> Queue {
+        let (ops, waiting) = mpsc::unbounded_channel();
+        let give_up = Arc::new(Notify::new());
+        let worker = Worker { shared: Arc::clone(&self.0), id, give_up: Arc::clone(&give_up) };
+        self.0.io.spawn(worker.run(waiting));
+        Queue { ops, give_up }
+    }
+
+    /// Tells the core what containers do, until the supervisor's events end for good.
+    pub async fn watch(self, mut events: mpsc::Receiver<Event>) {
+        while let Some(event) = events.recv().await {
+            let input = match event {
+                Event::Exited { id, record } => Input::Exited { container: id, exit: exit(&record) },
+                Event::SupervisorLost => {
+                    tracing::error!("the supervisor of containers was lost; another takes over");
+                    continue;
+                }
+            };
+            if self.0.core.send(input).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// An exit record in the core's terms.
+pub fn exit(record: &ExitRecord) -> Exit {
+    Exit {
+        status: record.status,
+        oom: record.oom.as_ref().map(|oom| Oom {
+            limit_bytes: oom.limit_bytes.unwrap_or(0),
+            max_usage_bytes: oom.max_usage_bytes.unwrap_or(0),
+            statistics: oom.memory_stat.clone(),
+        }),
+        time: record.time,
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    id: ContainerId,
+    give_up: Arc<Notify>,
+}
+
+impl Worker {
+    async fn run(self, mut waiting: mpsc::UnboundedReceiver<Op>) {
+        loop {
+            let op = match waiting.try_recv() {
+                Ok(op) => op,
+                Err(_) => {
+                    let mut queues =
+                        self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Asked again under the lock: nothing can be added now.
+                    match waiting.try_recv() {
+                        Ok(op) => op,
+                        Err(_) => {
+                            queues.remove(&self.id);
+                            return;
+                        }
+                    }
+                }
+            };
+            if let Some(input) = self.carry_out(op).await
+                && self.shared.core.send(input).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn carry_out(&self, op: Op) -> Option<Input> {
+        let container = self.id.clone();
+        let containerizer = &self.shared.containerizer;
+        match op {
+            Op::Prepare(launch) => {
+                let result = self.or_given_up(self.prepare(&launch)).await;
+                Some(Input::Prepared { container, result })
+            }
+            Op::Create(launch) => {
+                let spec = spec(&launch, &self.shared.making);
+                let result = match containerizer.create(spec).await {
+                    Ok(()) => Ok(()),
+                    Err(e) => Err(text(&e)),
+                };
+                Some(Input::Created { container, result })
+            }
+            Op::Start => {
+                let result = containerizer.start(&container).await.map_err(|e| text(&e));
+                let result = result.map(|pid| u32::try_from(pid).unwrap_or(0));
+                Some(Input::Started { container, result })
+            }
+            Op::Resize(limits) => {
+                let result = containerizer.resize(&container, limits_of(&limits)).await;
+                Some(Input::Resized { container, result: result.map_err(|e| text(&e)) })
+            }
+            Op::Signal(signal) => {
+                // It may have ended meanwhile, which its exit record says.
+                if let Err(e) = containerizer.signal(&container, signal, Scope::Tree).await {
+                    tracing::debug!("cannot signal container {container}: {e}");
+                }
+                None
+            }
+            Op::Destroy => {
+                while let Err(e) = containerizer.destroy(&container).await {
+                    tracing::warn!("cannot destroy container {container} yet: {e}");
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
+                Some(Input::Destroyed { container })
+            }
+            Op::Forget => {
+                if let Err(e) = containerizer.forget(&container).await {
+                    // It is found again, and forgotten, at the next start.
+                    tracing::warn!("cannot drop the exit record of container {container}: {e}");
+                }
+                None
+            }
+        }
+    }
+
+    async fn prepare(&self, launch: &Launch) -> Result<(), String> {
+        sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
+        self.shared.fetcher.fetch(launch).await
+    }
+
+    async fn or_given_up(
+        &self,
+        work: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        tokio::select! {
+            biased;
+            () = self.give_up.notified() => Err("given up: the task was killed".into()),
+            outcome = work => outcome,
+        }
+    }
+}
+
+/// What failed, with its hint, in one line of a status message.
+fn text(e: &Error) -> String {
+    match &e.hint {
+        Some(hint) => format!("{}; {hint}", e.cause),
+        None => e.cause.clone(),
+    }
+}
+
+fn limits_of(limits: &io::Limits) -> Limits {
+    Limits {
+        cpus: limits.cpus,
+        cpu_hard: limits.cpus_hard,
+        mem_bytes: limits.memory_bytes,
+        mem_soft_bytes: limits.memory_soft_bytes,
+        pids_max: limits.pids,
+    }
+}
+
+/// The container that the launch asks for.
+fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
+    let command = match launch.command.shell() {
+        true => Command::Shell(launch.command.value().to_string()),
+        false => Command::Exec {
+            program: launch.command.value().to_string(),
+            argv: launch.command.arguments.clone(),
+        },
+    };
+    ContainerSpec {
+        id: launch.container.clone(),
+        backend: making.backend,
+        sandbox: launch.sandbox.clone(),
+        command,
+        env: launch.environment.clone(),
+        user: launch.user.clone(),
+        limits: limits_of(&launch.limits),
+        rlimits: Vec::new(),
+        network: Network::Host,
+        hostname: None,
+        capabilities: CapabilitySets::default(),
+        no_new_privs: true,
+        stdout: Some(making.rotation),
+        stderr: Some(making.rotation),
+        host_root: true,
+        mounts: Vec::new(),
+    }
+}

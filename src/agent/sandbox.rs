@@ -1,0 +1,202 @@
+//! Sandboxes on disk: made, shown under their virtual paths, measured, removed. When one is removed is decided by the
+//! core.
+
+use crate::base::error::{Code, Error, Result};
+use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
+use crate::http::files::FileTable;
+use nix::unistd::{User, chown};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+fn system(doing: &str, path: &Path, e: impl std::fmt::Display) -> Error {
+    Error::new(Code::System, format!("cannot {doing} {}: {e}", path.display()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(e) => Err(Error::new(Code::Internal, format!("file work has panicked: {e}"))),
+    }
+}
+
+/// Makes a sandbox that belongs to `user`, and the link `latest` beside it.
+///
+/// # Errors
+/// [`Code::Invalid`] for an unknown user, [`Code::System`] for what the file system refuses.
+pub async fn make(path: PathBuf, user: Option<String>) -> Result<()> {
+    blocking(move || {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o755);
+        let parent = path.parent().unwrap_or(&path);
+        builder.create(parent).map_err(|e| system("make", parent, e))?;
+        // The sandbox itself is nobody else's to look into.
+        let own = DirBuilder::new().recursive(true).mode(0o750).create(&path);
+        own.map_err(|e| system("make", &path, e))?;
+        if let Some(name) = user {
+            give(&path, &name)?;
+        }
+        link_latest(&path)
+    })
+    .await
+}
+
+fn give(path: &Path, name: &str) -> Result<()> {
+    let found = User::from_name(name).map_err(|e| system("look up the owner of", path, e))?;
+    let Some(user) = found else {
+        return Err(Error::new(Code::Invalid, format!("there is no user {name:?} on this machine")));
+    };
+    let owner = fs::metadata(path).map_err(|e| system("look at", path, e))?.uid();
+    if owner == user.uid.as_raw() {
+        return Ok(());
+    }
+    chown(path, Some(user.uid), Some(user.gid)).map_err(|e| system("change the owner of", path, e))
+}
+
+fn link_latest(path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let (latest, fresh) = (parent.join("latest"), parent.join(".latest"));
+    // By a rename, so that there is always one.
+    let _ = fs::remove_file(&fresh);
+    symlink(name, &fresh).map_err(|e| system("make", &fresh, e))?;
+    fs::rename(&fresh, &latest).map_err(|e| system("make", &latest, e))
+}
+
+/// The virtual path of an executor's newest sandbox.
+fn virtual_path(framework: &FrameworkId, executor: &ExecutorId) -> String {
+    format!("/frameworks/{framework}/executors/{executor}/runs/latest")
+}
+
+/// Shows a sandbox under its own path, that of `latest`, and the virtual one.
+pub fn attach(
+    files: &FileTable,
+    framework: &FrameworkId,
+    executor: &ExecutorId,
+    container: &ContainerId,
+    sandbox: &Path,
+) {
+    let real = sandbox.to_string_lossy();
+    let mut paths = vec![virtual_path(framework, executor), real.to_string()];
+    paths.push(format!("/frameworks/{framework}/executors/{executor}/runs/{container}"));
+    if let Some(parent) = sandbox.parent() {
+        paths.push(parent.join("latest").to_string_lossy().into_owned());
+    }
+    for path in paths {
+        if let Err(e) = files.attach(&path, sandbox) {
+            tracing::warn!("cannot show the sandbox {real} as {path}: {e}");
+        }
+    }
+}
+
+/// Takes every path of a sandbox back.
+pub fn detach(files: &FileTable, sandbox: &Path) {
+    let real = sandbox.to_string_lossy();
+    for (path, target) in files.all() {
+        if target == real {
+            files.detach(&path);
+        }
+    }
+}
+
+/// Removes a directory below the work directory, whole.
+///
+/// # Errors
+/// [`Code::Invalid`] when it is not below the work directory, [`Code::Conflict`] when something is mounted in it: what is
+/// behind a mount is not the sandbox's. [`Code::System`] for what the file system refuses.
+pub async fn remove(work_dir: PathBuf, path: PathBuf) -> Result<()> {
+    blocking(move || {
+        let inside = path.strip_prefix(&work_dir).is_ok_and(|rest| rest.components().count() > 2);
+        if !inside || path.components().any(|c| c == std::path::Component::ParentDir) {
+            let cause = format!("{} is no sandbox below {}", path.display(), work_dir.display());
+            return Err(Error::new(Code::Invalid, cause));
+        }
+        if let Some(mount) = mount_below(&path)? {
+            let cause = format!("something is mounted at {}: left alone", mount.display());
+            return Err(Error::new(Code::Conflict, cause));
+        }
+        match fs::remove_dir_all(&path) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(system("remove", &path, e)),
+        }
+    })
+    .await
+}
+
+/// A mount point at or below `path`, by the kernel's own table.
+fn mount_below(path: &Path) -> Result<Option<PathBuf>> {
+    let table = Path::new("/proc/self/mountinfo");
+    let text = fs::read_to_string(table).map_err(|e| system("read", table, e))?;
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape);
+    Ok(points.map(PathBuf::from).find(|point| point.starts_with(path)))
+}
+
+/// The table writes blanks and the like in octal.
+fn unescape(field: &str) -> String {
+    let mut out = Vec::new();
+    let mut bytes = field.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let digits: Vec<u8> = bytes.by_ref().take(3).collect();
+        let text = String::from_utf8_lossy(&digits);
+        out.push(u8::from_str_radix(&text, 8).unwrap_or(b'?'));
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// How full the disk of a directory is, 0 to 1; 0 when it cannot be asked, so that nothing is removed by mistake.
+pub async fn disk_used(path: PathBuf) -> f64 {
+    let asked = blocking(move || {
+        nix::sys::statvfs::statvfs(&path).map_err(|e| system("measure the disk of", &path, e))
+    });
+    match asked.await {
+        Ok(disk) if disk.blocks() > 0 => 1.0 - disk.blocks_available() as f64 / disk.blocks() as f64,
+        Ok(_) => 0.0,
+        Err(e) => {
+            tracing::warn!("{e}");
+            0.0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // covers: MES-0374
+    #[test]
+    fn a_mount_is_found_behind_blanks() {
+        assert_eq!(unescape("/a\\040b"), "/a b");
+        let found = mount_below(Path::new("/proc")).expect("the table is readable");
+        assert_eq!(found.as_deref(), Some(Path::new("/proc")));
+    }
+
+    #[tokio::test]
+    async fn only_sandboxes_are_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let work = dir.path().to_path_buf();
+        let sandbox = work.join("slaves/a/runs/c");
+        make(sandbox.clone(), None).await.expect("made");
+        assert!(sandbox.parent().expect("runs").join("latest").exists());
+        for wrong in [work.clone(), work.join("slaves"), PathBuf::from("/etc")] {
+            let refused = remove(work.clone(), wrong).await.expect_err("not a sandbox");
+            assert_eq!(refused.code, Code::Invalid);
+        }
+        remove(work.clone(), sandbox.clone()).await.expect("removed");
+        assert!(!sandbox.exists());
+        remove(work, sandbox).await.expect("removing what is gone is good");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a/b/c");
+        let refused = make(path, Some("nobody-by-this-name".into())).await.expect_err("unknown");
+        assert!(refused.cause.contains("nobody-by-this-name"), "{}", refused.cause);
+    }
+}

@@ -1,0 +1,337 @@
+//! The agent's shell: gives the core its inputs (the master's messages, executors' calls, what containers do) and
+//! carries out its acts. It decides nothing.
+
+use super::checks;
+use super::containers::{Containers, Op as ContainerOp};
+use super::sandbox;
+use crate::agent::core::AgentCore;
+use crate::agent::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::base::error::{Code, Error, Result};
+use crate::base::kv::Op;
+use crate::cluster::link::Sender;
+use crate::framework::queue::{self, EventReceiver, EventSender, QueueStats};
+use crate::framework::server::{BoxFuture, ExecutorServer, Refusal, Reply};
+use crate::http::files::FileTable;
+use crate::machine::driver::{Handle, Shell};
+use crate::mesos::internal::AgentMessage;
+use crate::mesos::v1::executor;
+use crate::store::AgentStore;
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many requests of executors may wait for an answer of the core.
+const REQUESTS_MAX: usize = 16 * 1024;
+
+/// What the control thread and the I/O side share.
+#[derive(Default)]
+struct Shared {
+    link: Mutex<Option<(LinkId, Sender<AgentMessage>)>>,
+    leave: watch::Sender<Option<LinkId>>,
+    sessions: Mutex<HashMap<SessionId, Arc<EventSender<executor::Event>>>>,
+    requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
+    next: AtomicU64,
+    stopped: watch::Sender<Option<usize>>,
+}
+
+/// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The door to a running agent.
+#[derive(Clone)]
+pub struct Agent {
+    handle: Handle<AgentCore>,
+    shared: Arc<Shared>,
+    queues: Arc<QueueStats>,
+    io: tokio::runtime::Handle,
+}
+
+/// Carries out the core's acts; runs on the control thread.
+pub struct AgentShell {
+    shared: Arc<Shared>,
+    handle: Handle<AgentCore>,
+    store: Arc<AgentStore>,
+    containers: Containers,
+    files: FileTable,
+    work_dir: PathBuf,
+    io: tokio::runtime::Handle,
+}
+
+/// What a shell works with.
+pub struct Tools {
+    /// The agent's database.
+    pub store: Arc<AgentStore>,
+    /// Makes and ends containers.
+    pub containers: Containers,
+    /// Virtual paths of sandboxes.
+    pub files: FileTable,
+    /// Where sandboxes are.
+    pub work_dir: PathBuf,
+}
+
+impl Agent {
+    /// A door to the core behind `handle`, and the shell to run the core with. Tasks are spawned on `io`.
+    pub fn new(
+        handle: Handle<AgentCore>,
+        tools: Tools,
+        io: tokio::runtime::Handle,
+    ) -> (Self, AgentShell) {
+        let shared = Arc::new(Shared::default());
+        let shell = AgentShell {
+            shared: Arc::clone(&shared),
+            handle: handle.clone(),
+            store: tools.store,
+            containers: tools.containers,
+            files: tools.files,
+            work_dir: tools.work_dir,
+            io: io.clone(),
+        };
+        (Self { handle, shared, queues: QueueStats::new(), io }, shell)
+    }
+
+    /// The core's mailbox, for reads.
+    pub fn handle(&self) -> &Handle<AgentCore> {
+        &self.handle
+    }
+
+    /// Tells the core to stop, ending the tasks first or leaving them, and waits until it has; answers how many tasks
+    /// go on.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] when the core has ended otherwise.
+    pub async fn stop(&self, kill_tasks: bool) -> Result<usize> {
+        let mut stopped = self.shared.stopped.subscribe();
+        self.handle.send(Input::Stop { kill_tasks }).await?;
+        let left = stopped.wait_for(Option::is_some).await.map(|n| n.unwrap_or(0));
+        left.map_err(|_| ended())
+    }
+
+    /// Completes when the core has stopped, for whatever reason; answers how many tasks go on.
+    pub async fn stopped(&self) -> usize {
+        let mut stopped = self.shared.stopped.subscribe();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(left) => left.unwrap_or(0),
+            Err(_) => 0,
+        }
+    }
+
+    /// Takes over a connection with a master until it ends.
+    pub async fn serve(&self, connection: crate::cluster::link::local::AgentEnd) {
+        let link = LinkId(self.shared.next.fetch_add(1, Ordering::Relaxed));
+        *lock(&self.shared.link) = Some((link, connection.sender));
+        let mut leave = self.shared.leave.subscribe();
+        let mut messages = connection.receiver;
+        if self.handle.send(Input::MasterConnected { link }).await.is_err() {
+            return;
+        }
+        loop {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                _ = leave.wait_for(|left| *left == Some(link)) => None,
+            };
+            let Some(message) = message else { break };
+            let input = Input::FromMaster { link, message: Box::new(message) };
+            if self.handle.send(input).await.is_err() {
+                return;
+            }
+        }
+        *lock(&self.shared.link) = None;
+        // A core that has ended needs no word of it.
+        let _ = self.handle.send(Input::MasterLost { link }).await;
+    }
+
+    fn register(&self) -> Result<(RequestId, oneshot::Receiver<Answer>)> {
+        let request = RequestId(self.shared.next.fetch_add(1, Ordering::Relaxed));
+        let (tx, rx) = oneshot::channel();
+        let mut requests = lock(&self.shared.requests);
+        if requests.len() >= REQUESTS_MAX {
+            return Err(Error::new(Code::Overloaded, "too many requests wait for an answer"));
+        }
+        requests.insert(request, tx);
+        Ok((request, rx))
+    }
+
+    async fn request(
+        &self,
+        make: impl FnOnce(RequestId) -> Input,
+    ) -> std::result::Result<Reply, Refusal> {
+        let unavailable = |e: Error| Refusal::new(503, e.cause);
+        let (request, answer) = self.register().map_err(unavailable)?;
+        if let Err(e) = self.handle.try_send(make(request)) {
+            lock(&self.shared.requests).remove(&request);
+            return Err(unavailable(e));
+        }
+        match answer.await {
+            Ok(Answer::Accepted) => Ok(Reply::Accepted),
+            Ok(Answer::Refused { status, text }) => Err(Refusal::new(status, text)),
+            Err(_) => Err(unavailable(ended())),
+        }
+    }
+
+    async fn open(
+        self,
+        call: executor::Call,
+    ) -> std::result::Result<EventReceiver<executor::Event>, Refusal> {
+        let session = SessionId(self.shared.next.fetch_add(1, Ordering::Relaxed));
+        let (sender, events) = queue::queue(queue::EVENT_BYTES_MAX, &self.queues);
+        let sender = Arc::new(sender);
+        lock(&self.shared.sessions).insert(session, Arc::clone(&sender));
+        let call = Box::new(call);
+        let make = |request| Input::ExecutorSubscribe { request, session, call };
+        if let Err(refusal) = self.request(make).await {
+            lock(&self.shared.sessions).remove(&session);
+            return Err(refusal);
+        }
+        let (handle, shared) = (self.handle.clone(), Arc::clone(&self.shared));
+        self.io.spawn(async move {
+            sender.ended().await;
+            lock(&shared.sessions).remove(&session);
+            let _ = handle.send(Input::ExecutorClosed { session }).await;
+        });
+        Ok(events)
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Code::Unavailable, "the agent is stopping")
+}
+
+impl ExecutorServer for Agent {
+    fn subscribe(
+        &self,
+        call: executor::Call,
+        _token: Option<String>,
+    ) -> BoxFuture<std::result::Result<EventReceiver<executor::Event>, Refusal>> {
+        Box::pin(self.clone().open(call))
+    }
+
+    fn call(
+        &self,
+        call: executor::Call,
+        _token: Option<String>,
+    ) -> BoxFuture<std::result::Result<Reply, Refusal>> {
+        let this = self.clone();
+        let call = Box::new(call);
+        Box::pin(async move { this.request(|request| Input::ExecutorCall { request, call }).await })
+    }
+}
+
+impl AgentShell {
+    /// Runs something on the I/O side whose result is an input.
+    fn spawn(&self, work: impl Future<Output = Input> + Send + 'static) {
+        let handle = self.handle.clone();
+        self.io.spawn(async move {
+            let input = work.await;
+            // A core that has ended needs no result.
+            let _ = handle.send(input).await;
+        });
+    }
+
+    fn to_master(&self, link: LinkId, message: AgentMessage) {
+        let mut current = lock(&self.shared.link);
+        if let Some((now, sender)) = current.as_ref()
+            && *now == link
+            && sender.send(message).is_err()
+        {
+            *current = None;
+            self.shared.leave.send_replace(Some(link));
+        }
+    }
+
+    fn executor_act(&self, act: Act) {
+        match act {
+            Act::ExecutorEvent { session, event } => {
+                let sender = lock(&self.shared.sessions).get(&session).cloned();
+                if let Some(sender) = sender {
+                    // A queue that has ended tells the core by itself.
+                    let _ = sender.send(Arc::new(*event));
+                }
+            }
+            Act::CloseExecutor { session } => {
+                if let Some(sender) = lock(&self.shared.sessions).remove(&session) {
+                    sender.close();
+                }
+            }
+            Act::Answer { request, answer } => {
+                if let Some(waiting) = lock(&self.shared.requests).remove(&request) {
+                    // An executor that has gone needs no answer.
+                    let _ = waiting.send(answer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sandbox_act(&self, act: Act) {
+        match act {
+            Act::AttachSandbox { framework_id, executor_id, container, sandbox } => {
+                sandbox::attach(&self.files, &framework_id, &executor_id, &container, &sandbox);
+            }
+            Act::RemoveSandbox { path } => {
+                sandbox::detach(&self.files, &path);
+                let work_dir = self.work_dir.clone();
+                self.spawn(async move {
+                    let result = sandbox::remove(work_dir, path.clone()).await;
+                    Input::SandboxRemoved { path, result: result.map_err(|e| e.cause) }
+                });
+            }
+            Act::MeasureDisk => {
+                let work_dir = self.work_dir.clone();
+                self.spawn(async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Shell<AgentCore> for AgentShell {
+    fn persist(&mut self, writes: Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>> {
+        Box::pin(self.store.write(writes))
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::ToMaster { link, message } => self.to_master(link, *message),
+            Act::LeaveMaster { link } => {
+                self.shared.leave.send_replace(Some(link));
+            }
+            Act::Prepare(launch) => {
+                self.containers.ask(&launch.container.clone(), ContainerOp::Prepare(launch));
+            }
+            Act::Create(launch) => {
+                self.containers.ask(&launch.container.clone(), ContainerOp::Create(launch));
+            }
+            Act::Start { container } => self.containers.ask(&container, ContainerOp::Start),
+            Act::Resize { container, limits } => {
+                self.containers.ask(&container, ContainerOp::Resize(limits));
+            }
+            Act::Signal { container, signal } => {
+                self.containers.ask(&container, ContainerOp::Signal(signal));
+            }
+            Act::Destroy { container } => self.containers.ask(&container, ContainerOp::Destroy),
+            Act::Forget { container } => self.containers.ask(&container, ContainerOp::Forget),
+            Act::Check { container, task_id, check, health, timeout } => {
+                let containerizer = self.containers.containerizer();
+                self.spawn(async move {
+                    let outcome = checks::run(containerizer, &container, &check, timeout).await;
+                    Input::Checked { container, task_id, health, outcome }
+                });
+            }
+            Act::Stopped { tasks_left } => {
+                self.shared.stopped.send_replace(Some(tasks_left));
+            }
+            act @ (Act::ExecutorEvent { .. } | Act::CloseExecutor { .. } | Act::Answer { .. }) => {
+                self.executor_act(act);
+            }
+            act @ (Act::AttachSandbox { .. } | Act::RemoveSandbox { .. } | Act::MeasureDisk) => {
+                self.sandbox_act(act);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The command line: one file a verb. Parses, asks the cluster, prints; decides nothing.
+
+mod client;
+mod cluster;
+mod completion;
+mod down;
+pub mod execute;
+mod exit;
+mod flags;
+mod framework;
+mod kill;
+mod logs;
+mod node;
+mod output;
+pub mod resolve;
+mod status;
+mod task;
+mod up;
+mod why;
+
+use crate::base::error::{Code, Error, Result};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use client::{Client, DEFAULT_MASTER};
+use output::Format;
+use std::future::Future;
+use std::process::ExitCode;
+
+/// Apache Mesos as one binary: a master and an agent with one command, more machines with one more.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mesolith",
+    version,
+    arg_required_else_help = true,
+    after_help = exit::EXIT_CODES,
+    before_help = "  mesolith up                          start a cluster on this machine\n  \
+                   mesolith execute --name hi --command 'echo hi'   run a task on it"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb that asks a cluster understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// The master, as HOST:PORT or URL
+    #[arg(long, global = true, env = "MESOLITH_MASTER", default_value = DEFAULT_MASTER, hide_env_values = true)]
+    master: String,
+    /// Who you are, as NAME:SECRET
+    #[arg(long, global = true, env = "MESOLITH_PRINCIPAL", hide_env_values = true)]
+    principal: Option<String>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start a cluster on this machine: master and agent
+    Up(up::UpArgs),
+    /// Stop the node that runs on a data folder, or what is left of it
+    Down(down::DownArgs),
+    /// Run one command as a task, show its output, exit with its code
+    #[command(disable_help_flag = true)]
+    Execute {
+        /// The flags of mesos-execute
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Print the address of the leading master, like mesos-resolve
+    #[command(disable_help_flag = true)]
+    Resolve {
+        /// The flags of mesos-resolve
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The cluster on one screen
+    Status,
+    /// List and show tasks
+    Task(task::TaskArgs),
+    /// List and show nodes
+    Node(node::NodeArgs),
+    /// List, show and end frameworks
+    Framework(framework::FrameworkArgs),
+    /// What a task has written
+    Logs(logs::LogsArgs),
+    /// Why something waits, or how it came to its state
+    Why(why::WhyArgs),
+    /// End tasks
+    Kill(kill::KillArgs),
+    /// Print a completion script for a shell
+    Completion(completion::CompletionArgs),
+}
+
+/// Runs the command line: by the name it was called under, then by its first word.
+pub fn main(args: Vec<String>) -> ExitCode {
+    let name = args.first().map(String::as_str).unwrap_or_default();
+    let called = std::path::Path::new(name).file_name().and_then(|n| n.to_str());
+    match called {
+        Some("mesos-execute") => return execute::main(args, |with| up::with_local(with)),
+        Some("mesos-resolve") => return resolve::main(args),
+        _ => {}
+    }
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors; wrong use has the exit code of wrong use.
+            let code = if e.use_stderr() { 1 } else { 0 };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => ExitCode::from(exit::complain(&e)),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let Global { master, principal, output } = cli.global;
+    let client = || Client::new(&master, principal.as_deref());
+    let outcome = match cli.verb {
+        Verb::Up(args) => return up::run(args),
+        Verb::Down(args) => down::run(&args),
+        Verb::Execute { args } => {
+            let args = named("mesos-execute", args);
+            return Ok(execute::main(args, |with| up::with_local(with)));
+        }
+        Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
+        Verb::Completion(args) => completion::run(args, Cli::command()),
+        Verb::Status => ask(async { status::run(&client()?, output).await }),
+        Verb::Task(args) => ask(async { task::run(&client()?, output, args).await }),
+        Verb::Node(args) => ask(async { node::run(&client()?, output, args).await }),
+        Verb::Framework(args) => ask(async { framework::run(&client()?, output, args).await }),
+        Verb::Logs(args) => ask(async { logs::run(&client()?, args).await }),
+        Verb::Why(args) => ask(async { why::run(&client()?, output, args).await }),
+        Verb::Kill(args) => ask(async { kill::run(&client()?, args).await }),
+    };
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn named(name: &str, args: Vec<String>) -> Vec<String> {
+    std::iter::once(name.to_string()).chain(args).collect()
+}
+
+/// Runs a verb that asks a cluster, on a small runtime of its own.
+fn ask(verb: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|e| Error::new(Code::System, format!("cannot start the I/O runtime: {e}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = verb => outcome,
+            // A reader who has seen enough: nothing was changed, nothing needs undoing.
+            _ = tokio::signal::ctrl_c() => std::process::exit(130),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,200 @@
+//! The way to other nodes: openraft's network traits on a small transport of bytes.
+
+use super::snapshot::Chunks;
+use super::types::{SnapshotMeta, Types, Vote};
+use super::wire::{self, Envelope, Request, Response, SnapshotForm};
+use crate::base::error::{Code, Error, Result};
+use openraft::alias::SnapshotOf;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::impls::BasicNode;
+use openraft::network::RPCOption;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which connection a request goes over: heartbeats never wait behind entries, entries never behind
+/// snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Log entries and votes.
+    Log,
+    /// Signs of life.
+    Heartbeat,
+    /// Whole states.
+    Snapshot,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id.
+    pub node: u64,
+    /// Where it is reached, `host:port`.
+    pub address: String,
+}
+
+/// A future of a transport.
+pub type Sending = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>>;
+
+/// Carries requests to other nodes and their responses back. The other side gives the bytes to its
+/// [`Inbox`](super::Inbox). A transport knows nothing of what they say; its callers limit the time.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a request. `Code::Unavailable` says that the node cannot be reached at all.
+    fn call(&self, to: &Peer, lane: Lane, request: Vec<u8>) -> Sending;
+
+    /// Sends a snapshot: a head, then its chunks.
+    fn send_snapshot(&self, to: &Peer, head: Vec<u8>, chunks: Chunks) -> Sending;
+}
+
+/// Makes ways to nodes.
+pub(super) struct Factory {
+    pub cluster: u64,
+    pub transport: Option<Arc<dyn Transport>>,
+}
+
+impl Factory {
+    fn way(&self, node: u64, to: &BasicNode, lane: Lane) -> Way {
+        let peer = Peer { node, address: to.addr.clone() };
+        Way { cluster: self.cluster, peer, lane, transport: self.transport.clone() }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Factory {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Way {
+        self.way(target, node, Lane::Log)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Way {
+        self.way(target, node, Lane::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &BasicNode) -> Way {
+        self.way(target, node, Lane::Snapshot)
+    }
+}
+
+/// The way to one node.
+pub(super) struct Way {
+    cluster: u64,
+    peer: Peer,
+    lane: Lane,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl Way {
+    fn transport(&self) -> Result<&Arc<dyn Transport>> {
+        let none = || Error::new(Code::Unavailable, "this node has no way to other nodes");
+        self.transport.as_ref().ok_or_else(none)
+    }
+
+    fn envelope(&self, request: Request) -> Result<Vec<u8>> {
+        wire::encode(&Envelope { cluster: self.cluster, to: self.peer.node, request })
+    }
+
+    async fn ask(&self, request: Request, within: Duration) -> Result<Response> {
+        let bytes = self.envelope(request)?;
+        let answer = self.transport()?.call(&self.peer, self.lane, bytes);
+        wire::decode_response(&in_time(answer, within).await?)
+    }
+
+    async fn snapshot(&self, vote: Vote, meta: &SnapshotMeta, chunks: Chunks) -> Result<Response> {
+        let head = self.envelope(Request::Snapshot(SnapshotForm::new(vote, meta)))?;
+        let answer = self.transport()?.send_snapshot(&self.peer, head, chunks);
+        wire::decode_response(&answer.await?)
+    }
+}
+
+async fn in_time(answer: Sending, within: Duration) -> Result<Vec<u8>> {
+    tokio::time::timeout(within, answer)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Code::Timeout, format!("no answer in {within:?}"))))
+}
+
+/// A failed request as openraft sees it: unreachable nodes are tried again later, others at once.
+fn rpc(e: Error) -> RPCError<Types> {
+    match e.code {
+        Code::Unavailable => RPCError::Unreachable(Unreachable::new(&e)),
+        _ => RPCError::Network(NetworkError::new(&e)),
+    }
+}
+
+impl RaftNetworkV2<Types> for Way {
+    type SnapshotData = Chunks;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> std::result::Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        match self.ask(Request::Append((&request).into()), option.soft_ttl()).await {
+            Ok(Response::Append(answer)) => Ok(answer.into()),
+            Ok(_) => Err(rpc(Response::unfitting())),
+            Err(e) => Err(rpc(e)),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> std::result::Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.ask(Request::Vote((&request).into()), option.soft_ttl()).await {
+            Ok(Response::Vote(answer)) => Ok(answer.into()),
+            Ok(_) => Err(rpc(Response::unfitting())),
+            Err(e) => Err(rpc(e)),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> std::result::Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.ask(Request::PreVote((&request).into()), option.soft_ttl()).await {
+            Ok(Response::Vote(answer)) => Ok(answer.into()),
+            Ok(_) => Err(rpc(Response::unfitting())),
+            Err(e) => Err(rpc(e)),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<Types, Chunks>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> std::result::Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let sent = self.snapshot(vote, &snapshot.meta, snapshot.snapshot);
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = sent => match sent {
+                Ok(Response::Snapshot(vote)) => Ok(SnapshotResponse::new(vote.into())),
+                Ok(_) => Err(StreamingError::Network(NetworkError::new(&Response::unfitting()))),
+                Err(e) if e.code == Code::Unavailable => {
+                    Err(StreamingError::Unreachable(Unreachable::new(&e)))
+                }
+                Err(e) => Err(StreamingError::Network(NetworkError::new(&e))),
+            },
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> std::result::Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        match self.ask(Request::Transfer((&request).into()), option.soft_ttl()).await {
+            Ok(Response::Transfer(answer)) => Ok(wire::transfer_response(answer)),
+            Ok(_) => Err(rpc(Response::unfitting())),
+            Err(e) => Err(rpc(e)),
+        }
+    }
+}

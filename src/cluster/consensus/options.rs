@@ -1,0 +1,75 @@
+//! What can be chosen about the registry of a node.
+
+use super::network::Transport;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a node without a history starts. One that has a history goes on with it, whatever is said
+/// here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// As the first and only voter of a new cluster.
+    Bootstrap,
+    /// Empty, waiting to be added to the cluster with this id.
+    Join {
+        /// The cluster's id: see `Registry::cluster_id`.
+        cluster: u64,
+    },
+}
+
+/// How fast failures of a leader are noticed. A node that is the only member does not tick,
+/// whatever is said here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How often a leader tells the others that it is there.
+    pub heartbeat: Duration,
+    /// The shortest time without a heartbeat before an election.
+    pub election_min: Duration,
+    /// The longest; also how long followers refuse to elect another leader. Close to the shortest
+    /// is better.
+    pub election_max: Duration,
+}
+
+impl Default for Pace {
+    /// Fail-over within about 0.8 s, with disks that may take 100 ms for a sync.
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(300),
+            election_max: Duration::from_millis(400),
+        }
+    }
+}
+
+/// The options of a registry.
+#[derive(Clone)]
+pub struct Options {
+    /// How to start without a history.
+    pub start: Start,
+    /// Where other nodes reach this one (`host:port`); empty when there are none.
+    pub address: String,
+    /// How to reach other nodes; none: there are none.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// How fast failures are noticed.
+    pub pace: Pace,
+    /// How long a proposal or a read may take; after that the outcome is unknown.
+    pub timeout: Duration,
+    /// After how many entries a snapshot is taken, so that older entries can be purged.
+    pub snapshot_entries: u64,
+    /// How many entries before a snapshot are kept, for followers that are a little behind.
+    pub log_keep: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            start: Start::Bootstrap,
+            address: String::new(),
+            transport: None,
+            pace: Pace::default(),
+            timeout: Duration::from_secs(5),
+            snapshot_entries: 10_000,
+            log_keep: 2_000,
+        }
+    }
+}

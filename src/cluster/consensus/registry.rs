@@ -1,0 +1,368 @@
+//! The door: what the rest of the program sees of the replicated registry.
+
+use super::command::{Command, Epoch, Op};
+use super::leadership::{self, Leadership};
+use super::log::Log;
+use super::network::Factory;
+use super::options::{Options, Start};
+use super::propose::{self, Committed, ProposeError, Proposer, elsewhere};
+use super::record;
+use super::serve::Inbox;
+use super::state::State;
+use super::types::{LogId, Membership, Raft, Term};
+use crate::base::error::{Code, Error, Result};
+use crate::store::raft::{RaftView, Row};
+use crate::store::tables::meta;
+use crate::store::writer::Mode;
+use crate::store::{DataDir, RaftStore};
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::impls::BasicNode;
+use openraft::{ReadPolicy, SnapshotPolicy};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a whole state may take to another node.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(300);
+/// How many purgeable entries are purged together.
+const PURGE_BATCH: u64 = 256;
+
+/// How the registry of this node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node's id.
+    pub node: u64,
+    /// The cluster's id.
+    pub cluster: u64,
+    /// The current term.
+    pub term: u64,
+    /// The newest applied epoch; 0 before the first.
+    pub epoch: Epoch,
+    /// The index of the last log entry here.
+    pub last_log: Option<u64>,
+    /// The index of the last applied entry.
+    pub applied: Option<u64>,
+    /// The index of the last entry in the last snapshot.
+    pub snapshot: Option<u64>,
+    /// The index of the last purged entry.
+    pub purged: Option<u64>,
+    /// The size of the database file, in bytes.
+    pub database_bytes: u64,
+    /// Commits of the database with a sync, and without.
+    pub commits: (u64, u64),
+    /// Proposals under way.
+    pub pending: usize,
+    /// Proposals refused because too many were under way.
+    pub overloaded: u64,
+    /// Proposals whose outcome was not known in time.
+    pub unknown: u64,
+    /// Why it has stopped, if it has.
+    pub failure: Option<String>,
+}
+
+/// The replicated registry; clones are the same one.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    raft: Raft,
+    store: Arc<RaftStore>,
+    proposer: Proposer,
+    leadership: watch::Receiver<Leadership>,
+    epoch: Arc<AtomicU64>,
+    node: u64,
+    cluster: u64,
+    timeout: Duration,
+}
+
+impl Registry {
+    /// Opens the registry of a data directory, on the current tokio runtime. A fresh one is
+    /// bootstrapped as `options.start` says; a node that is the only voter leads when this returns.
+    ///
+    /// # Errors
+    /// [`Code::Corrupt`], with the way out, when `raft.redb` is not a whole database of this
+    /// directory; [`Code::Conflict`] when it belongs to another cluster than the one to join.
+    pub async fn open(dir: &DataDir, options: Options) -> Result<Self> {
+        Self::open_on(RaftStore::open(dir)?, dir.node_id(), options).await
+    }
+
+    /// The same on an open database, as the node with this id.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub async fn open_on(store: RaftStore, node: u64, options: Options) -> Result<Self> {
+        let store = Arc::new(store);
+        let cluster = cluster_id(&store, options.start).await?;
+        let epoch = Arc::new(AtomicU64::new(0));
+        let state = State::open(store.clone(), epoch.clone())?;
+        let log = Log::open(store.clone())?;
+        let factory = Factory { cluster, transport: options.transport.clone() };
+        let config = Arc::new(config(&options)?);
+        let raft = Raft::new(node, config, factory, log, state).await.map_err(cannot_start)?;
+        let leadership = leadership::follow(&raft);
+        let registry = Self(Arc::new(Inner {
+            proposer: Proposer::start(raft.clone(), options.timeout),
+            raft,
+            store,
+            leadership,
+            epoch,
+            node,
+            cluster,
+            timeout: options.timeout,
+        }));
+        registry.start(&options).await?;
+        Ok(registry)
+    }
+
+    /// Makes a fresh node the first voter, and an only voter the leader without waiting for an
+    /// election time-out.
+    async fn start(&self, options: &Options) -> Result<()> {
+        let raft = self.raft();
+        if raft.is_initialized().await.map_err(cannot_start)? {
+            // Metrics may lag behind what was read from the disk.
+            let voters = raft.with_raft_state(|state| {
+                state.membership_state.effective().voter_ids().collect::<Vec<_>>()
+            });
+            if voters.await.map_err(cannot_start)? != [self.0.node] {
+                return Ok(());
+            }
+            raft.trigger().elect(false).await.map_err(cannot_start)?;
+        } else if options.start == Start::Bootstrap {
+            // This asks for the first election, too.
+            let me = BasicNode { addr: options.address.clone() };
+            raft.initialize(BTreeMap::from([(self.0.node, me)])).await.map_err(cannot_start)?;
+        } else {
+            return Ok(());
+        }
+        let mut leadership = self.leadership();
+        let leads = leadership.wait_for(|now| now.is_me);
+        match tokio::time::timeout(self.0.timeout, leads).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::new(Code::Unavailable, "the only voter could not become the leader")),
+        }
+    }
+
+    pub(super) fn raft(&self) -> &Raft {
+        &self.0.raft
+    }
+
+    pub(super) fn membership(&self) -> Membership {
+        self.raft().server_metrics().borrow_watched().membership_config.membership().clone()
+    }
+
+    fn address_of(&self, node: Option<u64>) -> Option<(u64, String)> {
+        let node = node?;
+        let address = self.membership().get_node(&node).map(|n| n.addr.clone());
+        Some((node, address.unwrap_or_default()))
+    }
+
+    /// This node's id.
+    pub fn node_id(&self) -> u64 {
+        self.0.node
+    }
+
+    /// The cluster's id, random, made when it was bootstrapped.
+    pub fn cluster_id(&self) -> u64 {
+        self.0.cluster
+    }
+
+    /// Who leads; the receiver sees every change of leader and term.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.0.leadership.clone()
+    }
+
+    /// Begins an incarnation of this leader: commits the entry that says so. From then on only
+    /// batches with the epoch answered here are applied, until the next one begins.
+    ///
+    /// # Errors
+    /// [`ProposeError::Unavailable`] when this node does not lead, [`ProposeError::Unknown`], or
+    /// [`ProposeError::Overloaded`].
+    pub async fn begin(&self) -> std::result::Result<Epoch, ProposeError> {
+        let now = *self.0.leadership.borrow();
+        if !now.is_me {
+            return Err(ProposeError::Unavailable { leader: self.address_of(now.leader) });
+        }
+        // Under the leadership seen here, or not at all: should it be lost and won again meanwhile,
+        // who waits for that leadership begins anew.
+        let begun = self.0.proposer.propose(Command::Begin, Some(Term::from(now.term))).await?;
+        Ok(Epoch(begun.index))
+    }
+
+    /// The newest epoch that was applied here; 0 before the first.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.0.epoch.load(Ordering::Acquire))
+    }
+
+    /// Proposes a batch. It takes its place among the proposals when this is called, so batches of
+    /// one caller are applied in the order of the calls, however many are under way; the future
+    /// resolves when the batch is committed and applied, or will not be.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    pub fn propose(
+        &self,
+        epoch: Epoch,
+        ops: Vec<Op>,
+    ) -> impl Future<Output = std::result::Result<Committed, ProposeError>> + Send + use<> {
+        let current = self.epoch();
+        let sent = if epoch < current {
+            // Epochs only grow: the log would refuse it as well.
+            Err(ProposeError::Fenced { current })
+        } else {
+            propose::batch(epoch, ops).map(|command| self.0.proposer.propose(command, None))
+        };
+        async move { sent?.await }
+    }
+
+    /// Asks a quorum whether this node still leads, and waits until all that was acknowledged
+    /// before is applied here: reads after it see that. Answers with the log index they reflect at
+    /// the least.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] when this node does not lead or finds no quorum, [`Code::Timeout`].
+    pub async fn read_index(&self) -> Result<u64> {
+        let confirmed = self.raft().ensure_linearizable(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(self.0.timeout, confirmed).await {
+            Ok(Ok(id)) => Ok(id.index()),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)))) => {
+                Err(elsewhere(forward).into())
+            }
+            Ok(Err(e)) => Err(Error::new(Code::Unavailable, e.to_string())),
+            Err(_) => Err(Error::new(Code::Timeout, "no quorum confirmed the leader in time")),
+        }
+    }
+
+    /// A consistent view of the whole state as of now; keep it for a short time.
+    ///
+    /// # Errors
+    /// What the database failed with; so it is for the other reads.
+    pub fn view(&self) -> Result<RaftView> {
+        self.0.store.view()
+    }
+
+    /// The value and the version of a key.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u64)>> {
+        self.view()?.get(key)
+    }
+
+    /// All keys that begin with `prefix`, in order, from one view.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub fn scan(&self, prefix: &str) -> Result<Vec<Row>> {
+        self.view()?.rows(prefix, None, usize::MAX)
+    }
+
+    /// Takes a snapshot now, so that older log entries can be purged.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] when the registry has stopped.
+    pub async fn snapshot_now(&self) -> Result<()> {
+        self.raft().trigger().snapshot().await.map_err(stopped)
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        let metrics = self.raft().metrics().borrow_watched().clone();
+        let index = |id: Option<LogId>| id.map(|id| id.index);
+        let counters = self.0.store.counters();
+        Status {
+            node: self.0.node,
+            cluster: self.0.cluster,
+            term: metrics.current_term,
+            epoch: self.epoch(),
+            last_log: metrics.last_log_index,
+            applied: index(metrics.last_applied),
+            snapshot: index(metrics.snapshot),
+            purged: index(metrics.purged),
+            database_bytes: self.0.store.size(),
+            commits: (
+                counters.synced.load(Ordering::Relaxed),
+                counters.behind.load(Ordering::Relaxed),
+            ),
+            pending: self.0.proposer.pending(),
+            overloaded: self.0.proposer.overloaded(),
+            unknown: self.0.proposer.unknown(),
+            failure: metrics.running_state.err().map(|e| e.to_string()),
+        }
+    }
+
+    /// What takes the requests of other nodes; give it to the transport's receiving side.
+    pub fn inbox(&self) -> Inbox {
+        Inbox { raft: self.raft().clone(), cluster: self.0.cluster, node: self.0.node }
+    }
+
+    /// Stops: what is under way is answered or unknown, the database is written and closed.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when a task had ended by a panic.
+    pub async fn shutdown(&self) -> Result<()> {
+        let stopped = self.raft().shutdown().await;
+        let store = self.0.store.clone();
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        stopped.map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+        closed.map_err(|e| Error::new(Code::Internal, e.to_string()))
+    }
+}
+
+fn config(options: &Options) -> Result<openraft::Config> {
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let config = openraft::Config {
+        cluster_name: "mesolith".into(),
+        heartbeat_interval: millis(options.pace.heartbeat),
+        election_timeout_min: millis(options.pace.election_min),
+        election_timeout_max: millis(options.pace.election_max),
+        install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_entries),
+        max_in_snapshot_log_to_keep: options.log_keep,
+        purge_batch_size: PURGE_BATCH.min(options.snapshot_entries),
+        enable_pre_vote: Some(true),
+        // A restarted leader asks again: whoever was elected meanwhile leads.
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    config.validate().map_err(|e| Error::new(Code::Invalid, e.to_string()))
+}
+
+/// The cluster this database belongs to; a fresh one is marked with it.
+async fn cluster_id(store: &RaftStore, start: Start) -> Result<u64> {
+    let stored = match store.view()?.meta(meta::CLUSTER)? {
+        Some(bytes) => Some(record::decode::<u64>("the cluster's id", &bytes)?),
+        None => None,
+    };
+    let cluster = match (stored, start) {
+        (Some(stored), Start::Join { cluster }) if stored != cluster => {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("this node belongs to cluster {stored:016x}, not to {cluster:016x}"),
+            )
+            .hint("to join another cluster, start with an empty data directory"));
+        }
+        (Some(stored), _) => return Ok(stored),
+        (None, Start::Join { cluster }) => cluster,
+        (None, Start::Bootstrap) => {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes)
+                .map_err(|e| Error::new(Code::System, format!("no randomness: {e}")))?;
+            u64::from_le_bytes(bytes)
+        }
+    };
+    let bytes = record::encode(&cluster)?;
+    store.write(Mode::Synced, move |t| t.meta_put(meta::CLUSTER, &bytes)).await?;
+    Ok(cluster)
+}
+
+fn cannot_start(e: impl std::fmt::Display) -> Error {
+    Error::new(Code::Unavailable, format!("the registry cannot start: {e}"))
+}
+
+fn stopped(e: impl std::fmt::Display) -> Error {
+    Error::new(Code::Unavailable, format!("the registry has stopped: {e}"))
+}

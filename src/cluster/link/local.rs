@@ -1,0 +1,89 @@
+//! The link within one process: an agent dials, the leading master of the same node accepts.
+
+use super::{Connection, pair};
+use crate::base::error::{Code, Error, Result};
+use crate::mesos::internal::{AgentMessage, MasterMessage};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// How many dialled connections may wait for the master to take them.
+const ACCEPT_QUEUE_MAX: usize = 1024;
+
+/// The master's end of a connection with an agent.
+pub type MasterEnd = Connection<MasterMessage, AgentMessage>;
+/// The agent's end of a connection with the master.
+pub type AgentEnd = Connection<AgentMessage, MasterMessage>;
+
+/// Where agents find the leading master of this process.
+#[derive(Clone)]
+pub struct Switchboard {
+    leader: Arc<Mutex<Option<mpsc::Sender<MasterEnd>>>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Switchboard {
+    fn default() -> Self {
+        Self { leader: Arc::default(), changed: watch::Sender::new(0) }
+    }
+}
+
+impl Switchboard {
+    /// Makes the caller the master that agents reach, until it drops the queue.
+    pub fn lead(&self) -> mpsc::Receiver<MasterEnd> {
+        let (tx, rx) = mpsc::channel(ACCEPT_QUEUE_MAX);
+        *self.leader.lock().unwrap_or_else(PoisonError::into_inner) = Some(tx);
+        self.changed.send_modify(|n| *n += 1);
+        rx
+    }
+
+    /// Connects to the leading master.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] while none leads or its queue is full; [`Switchboard::changed`] tells when to try again.
+    pub fn dial(&self) -> Result<AgentEnd> {
+        let (agent, master) = pair();
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        match leader.as_ref().map(|l| l.try_send(master)) {
+            Some(Ok(())) => Ok(agent),
+            _ => Err(Error::new(Code::Unavailable, "no master leads yet")),
+        }
+    }
+
+    /// Changes whenever another master leads.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_reaches_the_master_that_leads_now() {
+        let board = Switchboard::default();
+        assert!(board.dial().is_err(), "nobody leads");
+        let mut first = board.lead();
+        let agent = board.dial().expect("a master leads");
+        let mut master = first.recv().await.expect("the connection arrives");
+        agent.sender.send(AgentMessage::default()).expect("open");
+        assert!(master.receiver.recv().await.is_some());
+        drop(first);
+        assert!(board.dial().is_err(), "the master is gone");
+        let mut second = board.lead();
+        assert!(board.dial().is_ok());
+        assert!(second.recv().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_side_that_does_not_read_loses_the_connection_not_memory() {
+        let (a, mut b) = pair::<u64, u64>();
+        for n in 0..super::super::MESSAGES_MAX as u64 {
+            a.sender.send(n).expect("room");
+        }
+        let refused = a.sender.send(0).expect_err("full");
+        assert_eq!(refused.code, Code::Overloaded);
+        assert_eq!(a.sender.overflows(), 1);
+        assert_eq!(b.receiver.recv().await, Some(0));
+    }
+}

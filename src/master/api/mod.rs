@@ -1,0 +1,76 @@
+//! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
+//! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
+
+pub mod identity;
+pub mod model;
+mod explain;
+mod read;
+mod scheduler;
+mod write;
+
+use crate::http::auth::Realm;
+use crate::http::{Face, Refusal, about};
+use crate::master::core::view::View;
+use crate::master::service::Master;
+use axum::http::StatusCode;
+use identity::Identity;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Who may do what, by realm.
+#[derive(Clone)]
+pub struct Realms {
+    /// Reading.
+    pub readonly: Realm,
+    /// Changing.
+    pub readwrite: Realm,
+    /// Frameworks.
+    pub scheduler: Realm,
+}
+
+impl Realms {
+    /// Realms that ask nobody.
+    pub fn open() -> Self {
+        Self {
+            readonly: Realm::open("mesos-master-readonly"),
+            readwrite: Realm::open("mesos-master-readwrite"),
+            scheduler: Realm::open("mesos-master-scheduler"),
+        }
+    }
+}
+
+/// What the endpoints work with.
+#[derive(Clone)]
+pub struct Api {
+    leading: watch::Receiver<Option<Master>>,
+    identity: Arc<Identity>,
+}
+
+impl Api {
+    /// The endpoints' ground; `leading` holds the master while this node leads.
+    pub fn new(leading: watch::Receiver<Option<Master>>, identity: Arc<Identity>) -> Self {
+        Self { leading, identity }
+    }
+
+    /// The master, or the original's answer where none leads.
+    fn master(&self) -> Result<Master, Refusal> {
+        let leading = self.leading.borrow().clone();
+        leading.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No leader elected"))
+    }
+
+    async fn view(&self) -> Result<View, Refusal> {
+        Ok(self.master()?.handle().look(|core| core.view()).await?)
+    }
+}
+
+/// All endpoints of a master but `/files` and `/metrics`, which the node adds.
+pub fn face(api: Api, realms: &Realms) -> Face {
+    let flags = Arc::new(api.identity.flags.clone());
+    Face::new()
+        .alias("master")
+        .with(about::face(flags))
+        .with(read::face(api.clone(), &realms.readonly))
+        .with(write::face(api.clone(), &realms.readwrite))
+        .with(explain::face(api.clone(), &realms.readonly))
+        .with(scheduler::face(api, &realms.scheduler))
+}

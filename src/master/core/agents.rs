@@ -1,0 +1,175 @@
+//! The table of agents: registered, awaited after a change of master, unreachable, gone.
+
+use super::io::LinkId;
+use super::view::AgentView;
+use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
+use crate::base::resources::Resources;
+use crate::base::time::Wall;
+use crate::mesos::v1;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One registered agent, with or without a link.
+#[derive(Debug)]
+pub(super) struct Agent {
+    /// With its id.
+    pub info: Arc<v1::AgentInfo>,
+    pub version: String,
+    pub capabilities: Vec<String>,
+    /// The connection, while there is one.
+    pub link: Option<LinkId>,
+    pub registered: Wall,
+    pub reregistered: Option<Wall>,
+    pub total: Resources,
+    /// What of it is reserved, by role.
+    pub reserved: BTreeMap<Role, Resources>,
+    /// By tasks and executors of each framework.
+    pub used: BTreeMap<FrameworkId, Resources>,
+    /// The sum of `used`.
+    pub used_total: Resources,
+    pub offered: Resources,
+    pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub executors: BTreeSet<(FrameworkId, ExecutorId)>,
+    pub offers: BTreeSet<OfferId>,
+    /// Kills of tasks that have not ended since: sent again when the agent registers again.
+    pub kills: BTreeMap<(FrameworkId, TaskId), Option<v1::KillPolicy>>,
+    /// A ping was sent and not answered.
+    pub awaits_pong: bool,
+    /// Pings in a row that were not answered.
+    pub missed_pings: u32,
+    /// Its picture, as long as nothing changed.
+    pub seen: OnceCell<Arc<AgentView>>,
+}
+
+impl Agent {
+    /// An agent without a link, tasks or offers.
+    pub fn new(info: v1::AgentInfo, total: Resources, registered: Wall) -> Self {
+        Self {
+            info: Arc::new(info),
+            version: String::new(),
+            capabilities: Vec::new(),
+            link: None,
+            registered,
+            reregistered: None,
+            reserved: total.reservations(),
+            total,
+            used: BTreeMap::new(),
+            used_total: Resources::new(),
+            offered: Resources::new(),
+            tasks: BTreeSet::new(),
+            executors: BTreeSet::new(),
+            offers: BTreeSet::new(),
+            kills: BTreeMap::new(),
+            awaits_pong: false,
+            missed_pings: 0,
+            seen: OnceCell::new(),
+        }
+    }
+
+    /// Takes changed resources.
+    pub fn set_total(&mut self, total: Resources) {
+        self.reserved = total.reservations();
+        self.total = total;
+    }
+
+    /// Counts what a framework uses more.
+    pub fn charge(&mut self, framework: &FrameworkId, resources: &Resources) {
+        *self.used.entry(framework.clone()).or_default() += resources;
+        self.used_total += resources;
+    }
+
+    /// Counts what a framework uses no more.
+    pub fn discharge(&mut self, framework: &FrameworkId, resources: &Resources) {
+        self.used_total -= resources;
+        if let Some(used) = self.used.get_mut(framework) {
+            *used -= resources;
+            if used.is_empty() {
+                self.used.remove(framework);
+            }
+        }
+    }
+
+    pub fn address(&self) -> Address {
+        address(&self.info)
+    }
+}
+
+/// Where an agent listens: two agents cannot share it.
+pub(super) type Address = (String, i32);
+
+pub(super) fn address(info: &v1::AgentInfo) -> Address {
+    (info.hostname.clone(), info.port())
+}
+
+/// Agents that left, at most so many, oldest forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Departed {
+    since: BTreeMap<AgentId, Wall>,
+    by_age: BTreeSet<(Wall, AgentId)>,
+}
+
+impl Departed {
+    pub fn add(&mut self, id: AgentId, at: Wall) {
+        self.remove(id.as_str());
+        self.since.insert(id.clone(), at);
+        self.by_age.insert((at, id));
+    }
+
+    pub fn remove(&mut self, id: &str) -> bool {
+        match self.since.remove_entry(id) {
+            Some((id, at)) => self.by_age.remove(&(at, id)),
+            None => false,
+        }
+    }
+
+    pub fn get(&self, id: &str) -> Option<Wall> {
+        self.since.get(id).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&AgentId, Wall)> {
+        self.since.iter().map(|(id, at)| (id, *at))
+    }
+
+    /// Forgets the oldest one, if there are more than `max` or it left before `before`.
+    pub fn trim(&mut self, max: usize, before: Wall) -> Option<AgentId> {
+        let (at, _) = self.by_age.first()?;
+        if *at >= before && self.since.len() <= max {
+            return None;
+        }
+        let (_, id) = self.by_age.pop_first()?;
+        self.since.remove(&id);
+        Some(id)
+    }
+}
+
+/// All agents.
+#[derive(Debug, Default)]
+pub(super) struct Agents {
+    pub registered: BTreeMap<AgentId, Agent>,
+    pub links: BTreeMap<LinkId, AgentId>,
+    pub by_address: BTreeMap<Address, AgentId>,
+    /// Admitted by the registry, not heard of since this master leads.
+    pub recovered: BTreeMap<AgentId, Arc<v1::AgentInfo>>,
+    pub unreachable: Departed,
+    pub gone: Departed,
+}
+
+impl Agents {
+    /// The registered agent of that id.
+    pub fn get(&self, id: &str) -> Option<&Agent> {
+        self.registered.get(id)
+    }
+
+    /// The registered agent of that id, to be changed: its picture is void.
+    pub fn change(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        let agent = self.registered.get_mut(id)?;
+        agent.seen.take();
+        Some(agent)
+    }
+
+    /// The link of a registered agent that has one.
+    pub fn link(&self, id: &str) -> Option<LinkId> {
+        self.registered.get(id)?.link
+    }
+}

@@ -1,0 +1,99 @@
+//! What must hold between any two steps, checked from the ground up. For tests and simulation: it looks at everything.
+
+use super::MasterCore;
+use crate::base::ids::{AgentId, FrameworkId};
+use crate::base::resources::Resources;
+use std::collections::BTreeMap;
+
+impl MasterCore {
+    /// Recounts who holds what and compares it with what the tables say.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, in a sentence.
+    pub fn audit(&self) -> Result<(), String> {
+        self.audit_tables()?;
+        self.audit_sums()?;
+        if self.metrics.get("allocator_mismatches") > 0 {
+            return Err("the allocator was given back what was not allocated".into());
+        }
+        Ok(())
+    }
+
+    /// Both ends of every relation know each other.
+    fn audit_tables(&self) -> Result<(), String> {
+        for (id, offer) in &self.offers.live {
+            let framework = self.frameworks.registered.get(&offer.framework);
+            let agent = self.agents.registered.get(&offer.agent);
+            if framework.is_none_or(|f| !f.offers.contains(id) || f.session.is_none()) {
+                return Err(format!("offer {id} is of a framework that does not hold it"));
+            }
+            if agent.is_none_or(|a| !a.offers.contains(id) || a.link.is_none()) {
+                return Err(format!("offer {id} is of an agent that does not hold it"));
+            }
+        }
+        for (link, id) in &self.agents.links {
+            if self.agents.registered.get(id).is_none_or(|a| a.link != Some(*link)) {
+                return Err(format!("link {link:?} is of agent {id}, which has another"));
+            }
+        }
+        for (session, id) in &self.frameworks.sessions {
+            let framework = self.frameworks.registered.get(id);
+            if framework.is_none_or(|f| f.session.as_ref() != Some(session)) {
+                return Err(format!("session {session} is of framework {id}, which has another"));
+            }
+        }
+        for id in self.agents.registered.keys() {
+            if self.agents.recovered.contains_key(id)
+                || self.agents.unreachable.get(id.as_str()).is_some()
+            {
+                return Err(format!("agent {id} is registered and not"));
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_sums(&self) -> Result<(), String> {
+        let mut used: BTreeMap<(&AgentId, &FrameworkId), Resources> = BTreeMap::new();
+        let mut offered: BTreeMap<&AgentId, Resources> = BTreeMap::new();
+        for (id, framework) in &self.frameworks.registered {
+            for (task_id, task) in &framework.tasks {
+                let agent = self.agents.registered.get(&task.agent);
+                let key = (id.clone(), task_id.clone());
+                if agent.is_none_or(|a| !a.tasks.contains(&key)) {
+                    return Err(format!("task {task_id} is on an agent that does not know it"));
+                }
+                if task.is_live() {
+                    *used.entry((&task.agent, id)).or_default() += &task.resources;
+                }
+            }
+            for ((agent, _), executor) in &framework.executors {
+                *used.entry((agent, id)).or_default() += &executor.resources;
+            }
+        }
+        for offer in self.offers.live.values() {
+            *offered.entry(&offer.agent).or_default() += &offer.resources;
+        }
+        for (id, agent) in &self.agents.registered {
+            let mut sum = Resources::new();
+            for (framework, recorded) in &agent.used {
+                let counted = used.remove(&(id, framework)).unwrap_or_default();
+                if counted != *recorded {
+                    return Err(format!("agent {id}: {framework} uses {counted}, not {recorded}"));
+                }
+                sum += recorded;
+            }
+            let offered = offered.remove(id).unwrap_or_default();
+            if sum != agent.used_total || offered != agent.offered {
+                return Err(format!("agent {id}: wrong sums"));
+            }
+            sum += &offered;
+            if !agent.total.contains(&sum.unallocate()) {
+                return Err(format!("agent {id} has {}, but {sum} is in use", agent.total));
+            }
+        }
+        match used.into_iter().find(|(_, left)| !left.is_empty()) {
+            Some(((agent, _), left)) => Err(format!("agent {agent} does not count {left}")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Agents arriving: the messages of links, and registrations of agents that have no id yet.
+
+use super::agents::{self, Agent};
+use super::io::{Act, LinkId};
+use super::{AGENTS_MAX, MasterCore, Out, Timer, registry, to_link};
+use crate::base::ids::{AgentId, FrameworkId};
+use crate::base::resources::Resources;
+use crate::machine::Cx;
+use crate::master::allocator::AgentTraits;
+use crate::mesos::internal::{
+    AgentMessage, AgentRegistered, MasterMessage, ReconcileTasks, RegisterAgent, ShutdownAgent,
+};
+use crate::mesos::{convert, v1};
+
+impl MasterCore {
+    /// A message of an agent. On a link without an agent only a registration counts; anything else is answered with a
+    /// ping that tells the agent to register.
+    pub(super) fn agent_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        message: AgentMessage,
+        out: &mut Out,
+    ) {
+        if let Some(register) = message.register {
+            return self.register(cx, link, register, out);
+        }
+        let Some(id) = self.agents.links.get(&link).cloned() else {
+            self.metrics.add("dropped_messages");
+            return self.send_ping(link, false, out);
+        };
+        if let Some(update) = message.status_update {
+            self.status_update(cx, &id, update, out);
+        } else if message.pong.is_some() {
+            self.pong(&id);
+        } else if let Some(message) = message.executor_message {
+            self.message_to_framework(&id, message, out);
+        } else if let Some(exited) = message.exited_executor {
+            self.exited_executor(cx, &id, &exited, out);
+        } else if message.unregister.is_some() {
+            self.metrics.add("messages_unregister_slave");
+            let counter = "slave_removals/reason_unregistered";
+            self.remove_agent(cx, &id, "the agent unregistered", counter, out);
+        } else {
+            self.metrics.add("dropped_messages");
+        }
+    }
+
+    fn register(&mut self, cx: &mut Cx<'_>, link: LinkId, register: RegisterAgent, out: &mut Out) {
+        let total = match check(&register.agent_info) {
+            Ok(total) => total,
+            Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
+        };
+        let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
+        if self.agents.links.get(&link).is_some_and(|bound| bound.as_str() != id) {
+            // Another agent than before speaks on this link: the one before has lost it.
+            self.link_closed(cx, link, out);
+        }
+        if id.is_empty() {
+            self.metrics.add("messages_register_slave");
+            return self.register_new(cx, link, register, total, out);
+        }
+        self.metrics.add("messages_reregister_slave");
+        self.reregister(cx, link, register, total, out);
+    }
+
+    /// An agent without an id. One at the address of another has lost its state or restarted without it: the older is
+    /// removed; unless nothing ever ran there and nothing changed, then it is the same that asks again.
+    fn register_new(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        register: RegisterAgent,
+        total: Resources,
+        out: &mut Out,
+    ) {
+        let address = agents::address(&register.agent_info);
+        if let Some(older) = self.agents.by_address.get(&address).cloned() {
+            if self.is_retry(&older, &register.agent_info) {
+                self.bind(cx, &older, link, &register, out);
+                return self.confirm(&older, link, Vec::new(), out);
+            }
+            let why = "a new agent registered at the same address";
+            self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
+        }
+        if self.agents.registered.len() >= AGENTS_MAX {
+            self.metrics.add("slaves_over_limit");
+            return out.act(Act::CloseLink { link });
+        }
+        let id = self.mint.agent();
+        let mut info = register.agent_info.clone();
+        info.id = Some((&id).into());
+        self.metrics.add("slave_registrations");
+        out.write(registry::admit(&id, &info, cx.wall));
+        let agent = Agent::new(info, total, cx.wall);
+        self.enlist(&id, agent, &[]);
+        self.bind(cx, &id, link, &register, out);
+        self.confirm(&id, link, Vec::new(), out);
+    }
+
+    fn is_retry(&self, older: &AgentId, info: &v1::AgentInfo) -> bool {
+        self.agents.registered.get(older).is_some_and(|agent| {
+            let idle = agent.tasks.is_empty() && agent.executors.is_empty();
+            let was = v1::AgentInfo { id: None, ..(*agent.info).clone() };
+            idle && was == v1::AgentInfo { id: None, ..info.clone() }
+        })
+    }
+
+    /// Takes an agent into the table and tells the allocator of it, not yet to be offered.
+    pub(super) fn enlist(&mut self, id: &AgentId, agent: Agent, used: &[(FrameworkId, Resources)]) {
+        let traits = AgentTraits { active: false, remote_region: self.is_remote(&agent.info) };
+        self.allocator.add_agent(id.clone(), traits, agent.total.clone(), used);
+        self.agents.by_address.insert(agent.address(), id.clone());
+        self.agents.registered.insert(id.clone(), agent);
+    }
+
+    fn is_remote(&self, info: &v1::AgentInfo) -> bool {
+        let region = |d: &Option<v1::DomainInfo>| {
+            d.as_ref().and_then(|d| d.fault_domain.as_ref()).map(|f| f.region.name.clone())
+        };
+        let here = region(&self.identity.domain);
+        region(&info.domain).is_some_and(|there| here.is_some_and(|here| here != there))
+    }
+
+    /// The agent is on this link from now on, and pinged. The link before, if any, ends.
+    pub(super) fn bind(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &AgentId,
+        link: LinkId,
+        register: &RegisterAgent,
+        out: &mut Out,
+    ) {
+        let Some(agent) = self.agents.change(id) else { return };
+        let before = agent.link.replace(link).filter(|before| *before != link);
+        agent.version.clone_from(&register.version);
+        agent.capabilities.clone_from(&register.capabilities);
+        agent.awaits_pong = false;
+        agent.missed_pings = 0;
+        if let Some(before) = before {
+            self.agents.links.remove(&before);
+            out.act(Act::CloseLink { link: before });
+        }
+        self.agents.links.insert(link, id.clone());
+        self.timers.cancel(&Timer::Reregister(id.clone()));
+        // The first ping comes at a random point of the interval: agents that arrive together are not pinged together.
+        let first = cx.rng.up_to(self.options.agent_ping_timeout);
+        self.timers.set(Timer::Ping(id.clone()), cx.now + first);
+        self.allocator.activate_agent(id);
+    }
+
+    /// Tells the agent that it is registered, after the registry knows.
+    pub(super) fn confirm(
+        &self,
+        id: &AgentId,
+        link: LinkId,
+        reconcile: Vec<ReconcileTasks>,
+        out: &mut Out,
+    ) {
+        let registered = AgentRegistered {
+            agent_id: id.into(),
+            ping_timeout_secs: Some(self.options.total_ping_timeout().as_secs_f64()),
+            reconcile,
+        };
+        to_link(link, MasterMessage { registered: Some(registered), ..self.message() }, out);
+    }
+
+    /// The agent is not wanted: it is told to end, and its link is closed.
+    pub(super) fn turn_away(&mut self, link: LinkId, message: String, out: &mut Out) {
+        self.metrics.add("slaves_refused");
+        let shutdown = ShutdownAgent { message };
+        to_link(link, MasterMessage { shutdown: Some(shutdown), ..self.message() }, out);
+        out.act(Act::CloseLink { link });
+    }
+}
+
+/// What an agent must tell of itself; its resources.
+fn check(info: &v1::AgentInfo) -> Result<Resources, String> {
+    if info.hostname.is_empty() {
+        return Err("it has no hostname".into());
+    }
+    if let Some(id) = info.id.as_ref().filter(|id| !id.value.is_empty()) {
+        crate::base::ids::check(&id.value)?;
+    }
+    convert::attributes_from_v1(&info.attributes)?;
+    convert::resources_from_v1(&info.resources)
+}

@@ -1,0 +1,264 @@
+//! The master's shell: gives the core its inputs (agents' links, schedulers' sessions, operators' requests) and carries
+//! out its acts. It decides nothing.
+
+use crate::base::error::{Code, Error, Result};
+use crate::base::kv::Op;
+use crate::cluster::link::Sender;
+use crate::cluster::link::local::MasterEnd;
+use crate::framework::queue::{self, EventSender, QueueStats};
+use crate::framework::server::{BoxFuture, Refusal, Reply, SchedulerServer, Subscription};
+use crate::machine::driver::{Handle, Shell};
+use crate::master::core::MasterCore;
+use crate::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::mesos::internal::MasterMessage;
+use crate::mesos::v1::scheduler;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many requests may wait for an answer of the core.
+const REQUESTS_MAX: usize = 64 * 1024;
+
+/// Makes a batch of registry writes durable under the master's epoch.
+pub type Persist = Box<dyn FnMut(Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>>>;
+
+/// What the control thread and the I/O side share.
+#[derive(Default)]
+struct Shared {
+    links: Mutex<HashMap<LinkId, Sender<MasterMessage>>>,
+    sessions: Mutex<HashMap<SessionId, Arc<EventSender<scheduler::Event>>>>,
+    requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
+    next_link: AtomicU64,
+    next_request: AtomicU64,
+}
+
+/// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The door to a running master.
+#[derive(Clone)]
+pub struct Master {
+    handle: Handle<MasterCore>,
+    shared: Arc<Shared>,
+    queues: Arc<QueueStats>,
+    io: tokio::runtime::Handle,
+}
+
+/// Carries out the core's acts; runs on the control thread.
+pub struct MasterShell {
+    shared: Arc<Shared>,
+    persist: Persist,
+    closed: mpsc::UnboundedSender<Input>,
+}
+
+impl Master {
+    /// A door to the core behind `handle`, and the shell to run the core with. Tasks are spawned on `io`.
+    pub fn new(
+        handle: Handle<MasterCore>,
+        persist: Persist,
+        io: tokio::runtime::Handle,
+    ) -> (Self, MasterShell) {
+        let shared = Arc::new(Shared::default());
+        // One message a lost link or session, each of which was bounded when it was made.
+        let (closed, mut closings) = mpsc::unbounded_channel();
+        let forward = handle.clone();
+        io.spawn(async move {
+            while let Some(input) = closings.recv().await {
+                if forward.send(input).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let shell = MasterShell { shared: Arc::clone(&shared), persist, closed };
+        (Self { handle, shared, queues: QueueStats::new(), io }, shell)
+    }
+
+    /// The core's mailbox, for reads.
+    pub fn handle(&self) -> &Handle<MasterCore> {
+        &self.handle
+    }
+
+    /// How many subscriptions ended because their reader was too slow.
+    pub fn slow_subscribers(&self) -> u64 {
+        self.queues.overflows()
+    }
+
+    /// Takes agents' connections until the queue closes.
+    pub async fn accept(self, mut connections: mpsc::Receiver<MasterEnd>) {
+        while let Some(connection) = connections.recv().await {
+            let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
+            lock(&self.shared.links).insert(link, connection.sender);
+            let (handle, shared) = (self.handle.clone(), Arc::clone(&self.shared));
+            let mut messages = connection.receiver;
+            self.io.spawn(async move {
+                while let Some(message) = messages.recv().await {
+                    let input = Input::FromAgent { link, message: Box::new(message) };
+                    if handle.send(input).await.is_err() {
+                        break;
+                    }
+                }
+                lock(&shared.links).remove(&link);
+                // A core that has ended needs no word of it.
+                let _ = handle.send(Input::LinkClosed { link }).await;
+            });
+        }
+    }
+
+    /// Sends a request into the core and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when too many wait, [`Code::Unavailable`] when the core has ended.
+    pub async fn request(&self, make: impl FnOnce(RequestId) -> Input) -> Result<Answer> {
+        let (request, answer) = self.register()?;
+        if let Err(e) = self.handle.try_send(make(request)) {
+            lock(&self.shared.requests).remove(&request);
+            return Err(e);
+        }
+        answer.await.map_err(|_| ended())
+    }
+
+    fn register(&self) -> Result<(RequestId, oneshot::Receiver<Answer>)> {
+        let request = RequestId(self.shared.next_request.fetch_add(1, Ordering::Relaxed));
+        let (tx, rx) = oneshot::channel();
+        let mut requests = lock(&self.shared.requests);
+        if requests.len() >= REQUESTS_MAX {
+            return Err(Error::new(Code::Overloaded, "too many requests wait for an answer"));
+        }
+        requests.insert(request, tx);
+        Ok((request, rx))
+    }
+
+    async fn open(
+        self,
+        call: scheduler::Call,
+        principal: Option<String>,
+    ) -> std::result::Result<Subscription, Refusal> {
+        let stream_id = uuid::Uuid::new_v4().to_string();
+        let session = SessionId(stream_id.as_str().into());
+        let (sender, events) = queue::queue(queue::EVENT_BYTES_MAX, &self.queues);
+        let sender = Arc::new(sender);
+        lock(&self.shared.sessions).insert(session.clone(), Arc::clone(&sender));
+        let id = session.clone();
+        let answer = self
+            .request(move |request| Input::Subscribe {
+                request,
+                session: id,
+                call: Box::new(call),
+                principal,
+            })
+            .await;
+        match outcome(answer) {
+            Ok(_) => {
+                let handle = self.handle.clone();
+                let shared = Arc::clone(&self.shared);
+                self.io.spawn(async move {
+                    sender.ended().await;
+                    if lock(&shared.sessions).remove(&session).is_some() {
+                        let _ = handle.send(Input::SessionClosed { session }).await;
+                    }
+                });
+                Ok(Subscription { stream_id, events })
+            }
+            Err(refusal) => {
+                lock(&self.shared.sessions).remove(&session);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Code::Unavailable, "the master is stopping or has lost its leadership")
+}
+
+fn outcome(answer: Result<Answer>) -> std::result::Result<Reply, Refusal> {
+    match answer {
+        Ok(Answer::Accepted) => Ok(Reply::Accepted),
+        Ok(Answer::Done) => Ok(Reply::Done),
+        Ok(Answer::Refused { status, text }) => Err(Refusal::new(status, text)),
+        Err(e) => Err(Refusal::new(503, e.cause)),
+    }
+}
+
+impl SchedulerServer for Master {
+    fn subscribe(
+        &self,
+        call: scheduler::Call,
+        principal: Option<String>,
+    ) -> BoxFuture<std::result::Result<Subscription, Refusal>> {
+        Box::pin(self.clone().open(call, principal))
+    }
+
+    fn call(
+        &self,
+        stream_id: Option<&str>,
+        call: scheduler::Call,
+        principal: Option<String>,
+    ) -> BoxFuture<std::result::Result<Reply, Refusal>> {
+        let session = stream_id.map(|id| SessionId(id.into()));
+        let this = self.clone();
+        Box::pin(async move {
+            let call = Box::new(call);
+            outcome(
+                this.request(|request| Input::Call { request, session, call, principal }).await,
+            )
+        })
+    }
+}
+
+impl Shell<MasterCore> for MasterShell {
+    fn persist(&mut self, writes: Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>> {
+        (self.persist)(writes)
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::ToAgent { link, message } => {
+                let failed = match lock(&self.shared.links).get(&link) {
+                    Some(sender) => sender.send(*message).is_err(),
+                    None => false,
+                };
+                // Its reader then sees the end as well and tells the core.
+                if failed {
+                    lock(&self.shared.links).remove(&link);
+                    self.tell(Input::LinkClosed { link });
+                }
+            }
+            Act::CloseLink { link } => {
+                lock(&self.shared.links).remove(&link);
+            }
+            Act::Event { session, event } => {
+                let ended = match lock(&self.shared.sessions).get(&session) {
+                    Some(sender) => sender.send(event).is_err(),
+                    None => false,
+                };
+                if ended && lock(&self.shared.sessions).remove(&session).is_some() {
+                    self.tell(Input::SessionClosed { session });
+                }
+            }
+            Act::CloseSession { session } => {
+                if let Some(sender) = lock(&self.shared.sessions).remove(&session) {
+                    sender.close();
+                }
+            }
+            Act::Answer { request, answer } => {
+                if let Some(waiting) = lock(&self.shared.requests).remove(&request) {
+                    // A client that has gone needs no answer.
+                    let _ = waiting.send(answer);
+                }
+            }
+        }
+    }
+}
+
+impl MasterShell {
+    fn tell(&self, input: Input) {
+        // Fails only when the core has ended.
+        let _ = self.closed.send(input);
+    }
+}

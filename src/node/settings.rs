@@ -1,0 +1,236 @@
+//! The node's own settings, and all settings of `mesolith up` together.
+
+use crate::base::settings::{Kind, Setting, Values};
+use crate::config::{self, Flags, Sources};
+use crate::{agent, master};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+const DATA_DIR: Setting = Setting::new(
+    "data_dir",
+    Kind::Text,
+    "Where everything is kept (default: /var/lib/mesolith as root, else ~/.local/share/mesolith)",
+)
+.also(&["work_dir"]);
+const EPHEMERAL: Setting =
+    Setting::new("ephemeral", Kind::Bool, "Keep nothing: a temporary data folder, tasks end with it")
+        .or("false");
+const ON_EXIT: Setting = Setting::new(
+    "on_exit",
+    Kind::Text,
+    "What becomes of tasks when this stops: keep (they go on) or kill",
+);
+const IP: Setting =
+    Setting::new("ip", Kind::Text, "Address that people and frameworks connect to").or("127.0.0.1");
+const HOSTNAME: Setting = Setting::new(
+    "hostname",
+    Kind::Text,
+    "Name or address told to others; it must resolve for them (default: the address)",
+);
+const MASTER_PORT: Setting =
+    Setting::new("master_port", Kind::Number, "Port of the Mesos master").or("5050");
+const AGENT_PORT: Setting =
+    Setting::new("agent_port", Kind::Number, "Port of the Mesos agent").or("5051");
+const INSECURE: Setting = Setting::new(
+    "insecure",
+    Kind::Bool,
+    "Listen beyond this machine without asking who is there",
+)
+.or("false");
+const AUTH_READONLY: Setting = Setting::new(
+    "authenticate_http_readonly",
+    Kind::Bool,
+    "Ask who is reading",
+)
+.or("false");
+const AUTH_READWRITE: Setting = Setting::new(
+    "authenticate_http_readwrite",
+    Kind::Bool,
+    "Ask who is changing things",
+)
+.or("false");
+const AUTH_FRAMEWORKS: Setting = Setting::new(
+    "authenticate_http_frameworks",
+    Kind::Bool,
+    "Ask frameworks who they are",
+)
+.or("false")
+.also(&["authenticate_frameworks"]);
+const CREDENTIALS: Setting = Setting::new(
+    "credentials",
+    Kind::Text,
+    "JSON file of principals and secrets",
+);
+const LOG_DIR: Setting =
+    Setting::new("log_dir", Kind::Text, "Write log files here; readable as /master/log and /slave/log");
+const LOGGING_LEVEL: Setting =
+    Setting::new("logging_level", Kind::Text, "INFO, WARNING, ERROR or DEBUG").or("WARNING");
+const QUIET: Setting = Setting::new("quiet", Kind::Bool, "Nothing but errors on stderr").or("false");
+
+/// The node's own settings.
+pub const SETTINGS: &[Setting] = &[
+    DATA_DIR, EPHEMERAL, ON_EXIT, IP, HOSTNAME, MASTER_PORT, AGENT_PORT, INSECURE, AUTH_READONLY,
+    AUTH_READWRITE, AUTH_FRAMEWORKS, CREDENTIALS, LOG_DIR, LOGGING_LEVEL, QUIET,
+];
+
+/// Every setting of `up` under the heading it is helped under.
+pub fn tables() -> [(&'static str, &'static [Setting]); 3] {
+    [("Node", SETTINGS), ("Master", master::options::SETTINGS), ("Agent", agent::options::SETTINGS)]
+}
+
+/// All of them in one table.
+pub fn table() -> Vec<Setting> {
+    tables().iter().flat_map(|(_, settings)| settings.iter().copied()).collect()
+}
+
+/// What becomes of tasks when the node stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExit {
+    /// They go on; the next start finds them.
+    Keep,
+    /// They are ended first.
+    Kill,
+}
+
+/// What the settings come to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Whether it is removed at the end.
+    pub ephemeral: bool,
+    /// What becomes of tasks at the end.
+    pub on_exit: OnExit,
+    /// Address of the user ports.
+    pub ip: IpAddr,
+    /// Told to others.
+    pub hostname: String,
+    /// Port of the master; 0 is any free one.
+    pub master_port: u16,
+    /// Port of the agent; 0 is any free one.
+    pub agent_port: u16,
+    /// Listening beyond this machine without authentication is meant.
+    pub insecure: bool,
+    /// Ask who is reading.
+    pub authenticate_readonly: bool,
+    /// Ask who is changing things.
+    pub authenticate_readwrite: bool,
+    /// Ask frameworks who they are.
+    pub authenticate_frameworks: bool,
+    /// Who there is.
+    pub credentials: Option<PathBuf>,
+    /// Folder of log files.
+    pub log_dir: Option<PathBuf>,
+    /// What is logged.
+    pub logging_level: String,
+    /// Nothing but errors on stderr.
+    pub quiet: bool,
+    /// Of the master.
+    pub master: master::options::Options,
+    /// Of the agent.
+    pub agent: agent::options::Options,
+    /// Effective texts, for `/flags`.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// Merges all origins and reads every setting.
+///
+/// # Errors
+/// All that is wrong, a line each.
+pub fn read(
+    sources: &Sources,
+    env: &BTreeMap<String, String>,
+    flags: &Flags,
+) -> crate::base::error::Result<Options> {
+    let table = table();
+    let mut values = config::merge(&table, sources, env, flags);
+    let ephemeral = values.bool(&EPHEMERAL);
+    let data_dir = data_dir(&mut values, env, ephemeral);
+    let on_exit = values.parse(&ON_EXIT, |text| match text {
+        "keep" if ephemeral => Err("with ephemeral nothing is kept"),
+        "keep" => Ok(OnExit::Keep),
+        "kill" => Ok(OnExit::Kill),
+        _ => Err("expected keep or kill"),
+    });
+    let ip = values
+        .parse(&IP, |text| text.parse::<IpAddr>().map_err(|_| "expected an IP address"))
+        .unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let mut port = |setting| {
+        let number = values.number(setting, 0, 65_535).and_then(|n| u16::try_from(n).ok());
+        number.unwrap_or(0)
+    };
+    let (master_port, agent_port) = (port(&MASTER_PORT), port(&AGENT_PORT));
+    if master_port != 0 && master_port == agent_port {
+        values.fault(&AGENT_PORT, "the master has this port already");
+    }
+    let path = |text: Option<String>| text.filter(|t| !t.is_empty()).map(PathBuf::from);
+    let options = Options {
+        ephemeral,
+        on_exit: on_exit.unwrap_or(if ephemeral { OnExit::Kill } else { OnExit::Keep }),
+        ip,
+        hostname: values.text(&HOSTNAME).unwrap_or_else(|| ip.to_string()),
+        master_port,
+        agent_port,
+        insecure: values.bool(&INSECURE),
+        authenticate_readonly: values.bool(&AUTH_READONLY),
+        authenticate_readwrite: values.bool(&AUTH_READWRITE),
+        authenticate_frameworks: values.bool(&AUTH_FRAMEWORKS),
+        credentials: path(values.text(&CREDENTIALS)),
+        log_dir: path(values.text(&LOG_DIR)),
+        logging_level: values.text(&LOGGING_LEVEL).unwrap_or_default(),
+        quiet: values.bool(&QUIET),
+        master: master::options::read(&mut values),
+        agent: agent::options::read(&mut values),
+        flags: values.effective(&table),
+        data_dir,
+    };
+    let asks = options.authenticate_readonly
+        || options.authenticate_readwrite
+        || options.authenticate_frameworks;
+    if asks && options.credentials.is_none() {
+        values.fault(&CREDENTIALS, "authentication needs a file of credentials");
+    }
+    values.finish()?;
+    Ok(options)
+}
+
+fn data_dir(values: &mut Values, env: &BTreeMap<String, String>, ephemeral: bool) -> PathBuf {
+    let named = values.text(&DATA_DIR).filter(|d| !d.is_empty());
+    if ephemeral {
+        if named.is_some() {
+            values.fault(&DATA_DIR, "with ephemeral the data folder is a temporary one");
+        }
+        return PathBuf::new();
+    }
+    let path = match named {
+        Some(dir) => PathBuf::from(dir),
+        None => default_data_dir(env),
+    };
+    match std::path::absolute(&path) {
+        Ok(path) => path,
+        Err(e) => {
+            values.fault(&DATA_DIR, format!("cannot be made absolute: {e}"));
+            path
+        }
+    }
+}
+
+/// Where data is kept when nobody says otherwise: by the XDG rules, or the system's place for root.
+pub fn default_data_dir(env: &BTreeMap<String, String>) -> PathBuf {
+    if is_root() {
+        return "/var/lib/mesolith".into();
+    }
+    let home = |name: &str| env.get(name).filter(|v| Path::new(v).is_absolute());
+    match (home("XDG_DATA_HOME"), home("HOME")) {
+        (Some(data), _) => Path::new(data).join("mesolith"),
+        (None, Some(home)) => Path::new(home).join(".local/share/mesolith"),
+        (None, None) => std::env::temp_dir().join("mesolith-data"),
+    }
+}
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
