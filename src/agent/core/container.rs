@@ -1,6 +1,5 @@
 //! An executor's container on its way: prepared, created, started, ended, destroyed. Each step
-//! waits for the answer
-//! to the one before.
+//! waits for the answer to the one before.
 
 use super::io::{Act, Exit, Launch};
 use super::status::Report;

@@ -37,8 +37,8 @@ pub fn resource(name: &str, value: f64) -> v1::Resource {
 /// The limits of an executor's container with these tasks in it.
 ///
 /// A request is the weight (cpu) or the soft limit (memory). The hard limit is the sum of `limits`
-/// where a task has
-/// one, else of its request; an infinite one lifts it. Cpus are limited hard only on demand.
+/// where a task has one, else of its request; an infinite one lifts it. Cpus are limited hard only
+/// on demand.
 pub fn container<'a>(
     options: &Options,
     executor: &v1::ExecutorInfo,

@@ -1,10 +1,8 @@
 //! The agent's decisions, as one deterministic machine: tasks, executors, status-update streams,
-//! checkpoints,
-//! recovery, checks, sandbox collection.
+//! checkpoints, recovery, checks, sandbox collection.
 //!
 //! No I/O: containers, executors and the master are known by id; files by path. What is to be
-//! remembered is written
-//! to the agent's own database before anything that depends on it is done.
+//! remembered is written to the agent's own database before anything that depends on it is done.
 
 mod checks;
 mod command;

@@ -1,7 +1,6 @@
 //! The agent starts: what its records say is compared with the containers there are. Containers are
-//! taken up again,
-//! collected, or destroyed; tasks that cannot go on are reported. Nothing is ever launched a second
-//! time.
+//! taken up again, collected, or destroyed; tasks that cannot go on are reported. Nothing is ever
+//! launched a second time.
 
 use super::io::{Act, Exit, Found, FoundState};
 use super::options::{Options, ReconfigurationPolicy};
@@ -31,18 +30,15 @@ impl AgentCore {
     /// The agent as it starts, from its records and from the containers that the supervisor has.
     ///
     /// - A running container is taken up again; one that exited is reported with its status; one
-    /// that nobody knows
-    ///   is destroyed.
+    ///   that nobody knows is destroyed.
     /// - A container that was built and not started is destroyed and its task told TASK_DROPPED:
-    /// its command has
-    ///   not run a single instruction, and whatever was left of its preparation is not known to be
-    /// whole.
+    ///   its command has not run a single instruction, and whatever was left of its preparation is
+    ///   not known to be whole.
     /// - Tasks of frameworks that do not checkpoint end here, as their executors would in Mesos.
     ///
     /// # Errors
     /// [`Code::Corrupt`] for records that cannot be read; [`Code::Conflict`] when the agent was
-    /// changed in a way that
-    /// `reconfiguration_policy` does not allow while its tasks may run.
+    /// changed in a way that `reconfiguration_policy` does not allow while its tasks may run.
     pub fn recover(
         options: Options,
         records: Vec<(String, Vec<u8>)>,

@@ -1,7 +1,6 @@
 //! An immutable picture of the agent between two steps, from which `/state` and its kin are written
-//! elsewhere.
-//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept
-//! in bounds.
+//! elsewhere. Making one costs an `Arc` clone for each framework, executor and task. Also what has
+//! ended, kept in bounds.
 
 use super::AgentCore;
 use super::limits::scalar;
