@@ -8,6 +8,7 @@ mod faces;
 mod lead;
 pub mod settings;
 
+use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::AgentId;
 use crate::cluster::consensus::{self, Registry};
@@ -301,19 +302,20 @@ fn remove_dir(dir: &Path) {
 
 /// The files of the agent in this process.
 struct LocalFiles {
-    agent: watch::Receiver<Option<AgentId>>,
+    agent: Agent,
     table: FileTable,
 }
 
 impl AgentFiles for LocalFiles {
     fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a> {
-        let is_here = self.agent.borrow().as_ref() == Some(agent);
-        let table = self.table.clone();
+        let asked = agent.clone();
         Box::pin(async move {
-            if !is_here {
+            let here = self.agent.handle().look(|core| core.agent_id()).await.ok()??;
+            if here != asked {
                 return None;
             }
-            Some(files::answer(table, request).await.unwrap_or_else(Refusal::into_response))
+            let answer = files::answer(self.table.clone(), request).await;
+            Some(answer.unwrap_or_else(Refusal::into_response))
         })
     }
 }

@@ -5,7 +5,7 @@
 use super::AgentCore;
 use super::limits::scalar;
 use super::tables::{Executor, ExecutorKey, Phase};
-use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
+use crate::base::ids::{AgentId, ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
 use crate::mesos::v1::{self, TaskState};
 use std::collections::{BTreeMap, VecDeque};
@@ -164,6 +164,21 @@ fn picture(executor: &Executor) -> ExecutorView {
 }
 
 impl AgentCore {
+    /// This agent's id, once a master gave it one.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        self.identity.id()
+    }
+
+    /// How many tasks have not ended.
+    pub fn tasks_live(&self) -> usize {
+        self.tables.tasks.values().filter(|task| !task.is_terminal()).count()
+    }
+
+    /// The containers this agent counts on.
+    pub fn containers(&self) -> Vec<ContainerId> {
+        self.tables.executors.values().map(|executor| executor.container.clone()).collect()
+    }
+
     /// The agent as it is between two steps.
     pub fn view(&self) -> View {
         let mut executors: BTreeMap<&ExecutorKey, ExecutorView> =
