@@ -161,7 +161,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         work_dir: paths.work,
     };
     let (agent, shell) = Agent::new(handle, tools, io);
-    let at_hand = at_hand.iter().map(found).collect();
+    let at_hand = at_hand.iter().filter_map(found).collect();
     let (boot_id, clock, seed) = (probe::boot_id()?, start.clock.clone(), seed()?);
     let (tell, recovered) = oneshot::channel();
     let running = start

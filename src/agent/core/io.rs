@@ -107,15 +107,15 @@ pub enum Input {
     Created {
         /// Which.
         container: ContainerId,
-        /// The pid of its first process, or why not.
-        result: Result<u32, String>,
+        /// Or why not.
+        result: Result<(), String>,
     },
     /// The command was started.
     Started {
         /// Which.
         container: ContainerId,
-        /// Or why not.
-        result: Result<(), String>,
+        /// The pid of the command, or why not.
+        result: Result<u32, String>,
     },
     /// The limits of a container were changed.
     Resized {

@@ -3,6 +3,7 @@
 //! ended, kept in bounds.
 
 use super::AgentCore;
+use super::io::Limits;
 use super::limits::scalar;
 use super::tables::{Executor, ExecutorKey, Phase};
 use crate::base::ids::{AgentId, ContainerId, ExecutorId, FrameworkId};
@@ -44,6 +45,8 @@ pub struct ExecutorView {
     pub container: ContainerId,
     /// Pid of the container's first process.
     pub pid: Option<u32>,
+    /// What its container may use.
+    pub limits: Limits,
     /// Absolute path of its sandbox.
     pub directory: PathBuf,
     /// When it was accepted.
@@ -155,6 +158,7 @@ fn picture(executor: &Executor) -> ExecutorView {
         state,
         container: executor.container.clone(),
         pid: executor.pid,
+        limits: executor.limits,
         directory: executor.sandbox.clone(),
         launched: executor.launched,
         tasks: Vec::new(),
@@ -174,9 +178,10 @@ impl AgentCore {
         self.tables.tasks.values().filter(|task| !task.is_terminal()).count()
     }
 
-    /// The containers this agent counts on.
-    pub fn containers(&self) -> Vec<ContainerId> {
-        self.tables.executors.values().map(|executor| executor.container.clone()).collect()
+    /// The containers whose command was started and has not been told to have ended.
+    pub fn containers_started(&self) -> Vec<ContainerId> {
+        let running = self.tables.executors.values().filter(|e| e.phase == Phase::Running);
+        running.map(|executor| executor.container.clone()).collect()
     }
 
     /// The agent as it is between two steps.

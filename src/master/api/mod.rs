@@ -3,6 +3,7 @@
 
 pub mod files;
 pub mod identity;
+pub mod metrics;
 pub mod model;
 mod explain;
 mod read;

@@ -195,6 +195,33 @@ impl Cgroup {
         })
     }
 
+    /// Sets other limits. A hard memory limit is raised or lifted, never lowered: what runs in it was promised it.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn resize(&self, limits: &Limits) -> Result<()> {
+        let file = match self {
+            Cgroup::V1(_) => self.dir("memory").join("memory.limit_in_bytes"),
+            Cgroup::V2(_) => self.dir("memory").join("memory.max"),
+        };
+        let mut limits = limits.clone();
+        match (limits.mem_bytes, super::numbers::one(&file)) {
+            (Some(wanted), Some(now)) if wanted < now => limits.mem_bytes = Some(now),
+            // v2 says "max", which is no number: there is no limit, and none is set now.
+            (Some(_), None) => limits.mem_bytes = None,
+            (None, Some(_)) => write(&file, self.unlimited())?,
+            _ => {}
+        }
+        self.limit(&limits)
+    }
+
+    fn unlimited(&self) -> &'static str {
+        match self {
+            Cgroup::V1(_) => "-1",
+            Cgroup::V2(_) => "max",
+        }
+    }
+
     fn limit(&self, l: &Limits) -> Result<()> {
         let cpu = self.dir("cpu");
         let memory = self.dir("memory");
