@@ -11,6 +11,7 @@ use crate::agent::fetcher::Fetcher;
 use crate::agent::sandbox;
 use crate::base::error::Error;
 use crate::base::ids::ContainerId;
+use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
 use std::collections::HashMap;
 use std::future::Future;
@@ -51,6 +52,7 @@ pub struct Making {
 struct Shared {
     containerizer: Arc<dyn Containerizer>,
     fetcher: Fetcher,
+    files: FileTable,
     making: Making,
     core: Handle<AgentCore>,
     queues: Mutex<HashMap<ContainerId, Queue>>,
@@ -72,12 +74,13 @@ impl Containers {
     pub fn new(
         containerizer: Arc<dyn Containerizer>,
         fetcher: Fetcher,
+        files: FileTable,
         making: Making,
         core: Handle<AgentCore>,
         io: tokio::runtime::Handle,
     ) -> Self {
         let queues = Mutex::default();
-        Self(Arc::new(Shared { containerizer, fetcher, making, core, queues, io }))
+        Self(Arc::new(Shared { containerizer, fetcher, files, making, core, queues, io }))
     }
 
     /// What makes and ends containers.
@@ -253,6 +256,14 @@ impl Worker {
 
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
+        let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
+        sandbox::attach(
+            &self.shared.files,
+            &framework.into(),
+            &launch.executor.executor_id.value.as_str().into(),
+            &self.id,
+            &launch.sandbox,
+        );
         self.shared.fetcher.fetch(launch).await
     }
 

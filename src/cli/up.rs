@@ -62,7 +62,7 @@ fn announce(ready: &Ready) {
         _ => format!(" --master={}", ready.master),
     };
     text.push_str(&format!(
-        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $HOSTNAME'\n\
+        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n\
          Stop: Ctrl-C\n"
     ));
     eprint!("{text}");

@@ -26,13 +26,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Between two looks for a master that leads, when nothing tells of one.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
-/// How long the core may take to wind up after it has stopped.
-const CORE_STOP: Duration = Duration::from_secs(5);
 
 /// What starting needs.
 pub struct Start<'a> {
@@ -66,7 +64,6 @@ pub struct Role {
     pub notes: Vec<String>,
     store: Arc<AgentStore>,
     supervised: Arc<Supervised>,
-    running: Mutex<Option<Outcome<Result<()>>>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -85,11 +82,7 @@ impl Role {
         for worker in &self.workers {
             worker.abort();
         }
-        if let Some(running) = self.running.lock().await.take()
-            && tokio::time::timeout(CORE_STOP, running.wait()).await.is_err()
-        {
-            tracing::debug!("the agent's core still has handles");
-        }
+        // The core has stopped, and said so after its last write.
         self.store.close();
         if matches!(left, Ok(0)) {
             // With nothing to hold it would go by itself, later.
@@ -153,7 +146,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
     let making = Making { backend, rotation };
     let containers =
-        Containers::new(containerizer.clone(), fetcher, making, handle.clone(), io.clone());
+        Containers::new(containerizer.clone(), fetcher, files.clone(), making, handle.clone(), io.clone());
     let tools = Tools {
         store: store.clone(),
         containers: containers.clone(),
@@ -188,7 +181,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         .await
         .map_err(|_| Error::new(Code::Internal, "the agent's core ended while it was built"))??;
     let tasks_found = agent.handle().look(|core| core.tasks_live()).await?;
-    let mut workers = Vec::new();
+    let mut workers = vec![tokio::spawn(mourn(running, agent.clone()))];
     if let Some(events) = containerizer.events() {
         workers.push(tokio::spawn(containers.watch(events)));
     }
@@ -201,7 +194,6 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         notes: notes(backend, &capabilities),
         store,
         supervised,
-        running: Mutex::new(Some(running)),
         workers,
     })
 }
@@ -270,4 +262,13 @@ async fn dial(
             () = tokio::time::sleep(DIAL_PAUSE) => {}
         }
     }
+}
+
+/// A core that ends by itself, its database failing, takes the node with it: what it knows is ahead of the disk.
+async fn mourn(running: Outcome<Result<()>>, agent: Agent) {
+    let outcome = running.wait().await.and_then(|outcome| outcome);
+    if let Err(e) = outcome {
+        tracing::error!("the agent's core has ended: {e}");
+    }
+    agent.give_up();
 }

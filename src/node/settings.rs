@@ -93,6 +93,29 @@ pub enum OnExit {
     Kill,
 }
 
+/// From which severity on things are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggingLevel {
+    /// Everything.
+    Debug,
+    /// What happens.
+    Info,
+    /// What looks wrong.
+    Warning,
+    /// What failed.
+    Error,
+}
+
+fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
+    match text.to_uppercase().as_str() {
+        "DEBUG" => Ok(LoggingLevel::Debug),
+        "INFO" => Ok(LoggingLevel::Info),
+        "WARNING" => Ok(LoggingLevel::Warning),
+        "ERROR" => Ok(LoggingLevel::Error),
+        _ => Err("expected INFO, WARNING, ERROR or DEBUG"),
+    }
+}
+
 /// What the settings come to.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -123,7 +146,7 @@ pub struct Options {
     /// Folder of log files.
     pub log_dir: Option<PathBuf>,
     /// What is logged.
-    pub logging_level: String,
+    pub logging_level: LoggingLevel,
     /// Nothing but errors on stderr.
     pub quiet: bool,
     /// Of the master.
@@ -178,7 +201,7 @@ pub fn read(
         authenticate_frameworks: values.bool(&AUTH_FRAMEWORKS),
         credentials: path(values.text(&CREDENTIALS)),
         log_dir: path(values.text(&LOG_DIR)),
-        logging_level: values.text(&LOGGING_LEVEL).unwrap_or_default(),
+        logging_level: values.parse(&LOGGING_LEVEL, level).unwrap_or(LoggingLevel::Warning),
         quiet: values.bool(&QUIET),
         master: master::options::read(&mut values),
         agent: agent::options::read(&mut values),
