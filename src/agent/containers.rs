@@ -2,8 +2,8 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::{
-    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found, Limits,
-    Network, Rotation, Scope, State,
+    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
+    Limits, Network, Rotation, Scope, State,
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
@@ -112,7 +112,9 @@ impl Containers {
     pub async fn watch(self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
             let input = match event {
-                Event::Exited { id, record } => Input::Exited { container: id, exit: exit(&record) },
+                Event::Exited { id, record } => {
+                    Input::Exited { container: id, exit: exit(&record) }
+                }
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
                     if self.look_for_lost().await.is_err() {

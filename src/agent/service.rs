@@ -297,7 +297,9 @@ impl AgentShell {
             }
             Act::MeasureDisk => {
                 let work_dir = self.work_dir.clone();
-                self.spawn(async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } });
+                self.spawn(
+                    async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } },
+                );
             }
             _ => {}
         }

@@ -71,7 +71,9 @@ fn announce(ready: &Ready) {
 fn farewell(ended: &Ended) {
     match ended.tasks_left {
         0 => eprintln!("stopped"),
-        1 => eprintln!("stopped; 1 task goes on (`mesolith up` finds it again, `mesolith down --kill` ends it)"),
+        1 => eprintln!(
+            "stopped; 1 task goes on (`mesolith up` finds it again, `mesolith down --kill` ends it)"
+        ),
         n => eprintln!(
             "stopped; {n} tasks go on (`mesolith up` finds them again, `mesolith down --kill` ends them)"
         ),

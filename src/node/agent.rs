@@ -125,8 +125,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         Error::new(Code::System, format!("cannot make {}: {e}", paths.work.display()))
     })?;
     let wanted = &start.options.agent;
-    let supervised =
-        Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
+    let supervised = Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
     let supervised = Arc::new(supervised);
     let containerizer: Arc<dyn Containerizer> = supervised.clone();
     let capabilities = containerizer.probe().await?;
@@ -145,8 +144,14 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     });
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
     let making = Making { backend, rotation };
-    let containers =
-        Containers::new(containerizer.clone(), fetcher, files.clone(), making, handle.clone(), io.clone());
+    let containers = Containers::new(
+        containerizer.clone(),
+        fetcher,
+        files.clone(),
+        making,
+        handle.clone(),
+        io.clone(),
+    );
     let tools = Tools {
         store: store.clone(),
         containers: containers.clone(),
@@ -163,8 +168,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
             let mut rng = Rng::new(seed);
             let mut cx = Cx { now: clock.mono(), wall: clock.wall(), rng: &mut rng };
             let mut out = Effects::default();
-            let core =
-                AgentCore::recover(options, records, at_hand, &boot_id, &mut cx, &mut out);
+            let core = AgentCore::recover(options, records, at_hand, &boot_id, &mut cx, &mut out);
             match core {
                 Ok(core) => {
                     drop(tell.send(Ok(())));
@@ -227,8 +231,7 @@ fn notes(backend: Backend, capabilities: &Capabilities) -> Vec<String> {
 
 fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     let wanted = &start.options.agent;
-    let resources =
-        probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
+    let resources = probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
     let info = v1::AgentInfo {
         hostname: start.options.hostname.clone(),
         port: Some(i32::from(start.address.port())),
@@ -245,11 +248,7 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
 }
 
 /// Keeps a connection with the leading master.
-async fn dial(
-    agent: Agent,
-    switchboard: Switchboard,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn dial(agent: Agent, switchboard: Switchboard, mut stopping: watch::Receiver<bool>) {
     let mut changed = switchboard.changed();
     loop {
         changed.borrow_and_update();

@@ -20,7 +20,6 @@ use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use axum::response::IntoResponse as _;
 use control::Control;
 use settings::{LoggingLevel, OnExit, Options};
 use std::net::SocketAddr;
@@ -317,7 +316,7 @@ impl AgentFiles for LocalFiles {
                 return None;
             }
             let answer = files::answer(self.table.clone(), request).await;
-            Some(answer.unwrap_or_else(Refusal::into_response))
+            Some(answer.unwrap_or_else(Refusal::response))
         })
     }
 }
