@@ -281,11 +281,11 @@ impl AgentShell {
 
     fn sandbox_act(&self, act: Act) {
         match act {
-            Act::AttachSandbox { framework_id, executor_id, container, sandbox } => {
-                // One that is not there yet is shown as soon as it is made.
-                if sandbox.exists() {
-                    sandbox::attach(&self.files, &framework_id, &executor_id, &container, &sandbox);
-                }
+            // One that is not there yet is shown as soon as it is made.
+            Act::AttachSandbox { framework_id, executor_id, container, sandbox }
+                if sandbox.exists() =>
+            {
+                sandbox::attach(&self.files, &framework_id, &executor_id, &container, &sandbox);
             }
             Act::RemoveSandbox { path } => {
                 sandbox::detach(&self.files, &path);
