@@ -1,12 +1,13 @@
 //! A model of the supervisor and its containers: they outlive the agent's process, take their time, fail now and then,
 //! and end by a script.
 
-use super::invariants::Seen;
+use super::invariants::{Seen, Use};
 use super::node::{CPUS, MEM_MB, Node};
 use super::queue::What;
 use super::world::World;
 use super::Mutation;
 use crate::agent::core::io::{Act, Exit, Found, FoundState, Input, Launch, Oom};
+use crate::agent::core::limits::{COMMAND_EXECUTOR_CPUS, COMMAND_EXECUTOR_MEM};
 use crate::base::ids::ContainerId;
 use crate::base::time::{Mono, Wall};
 use std::sync::Arc;
@@ -40,13 +41,19 @@ impl Node {
         self.containers.iter().map(|(id, c)| Found { id: id.clone(), state: state(c) }).collect()
     }
 
-    /// What running containers may use, in cpus and bytes.
-    fn limits(&self) -> (f64, u64) {
+    /// What each running container may use, without what the command executor is counted with: no master counts that,
+    /// in Mesos neither.
+    fn running(&self) -> Vec<Use> {
+        let own = (COMMAND_EXECUTOR_MEM * 1024.0 * 1024.0) as u64;
         let running = self.containers.values().filter(|c| c.state == State::Running);
-        running.fold((0.0, 0), |(cpus, bytes), c| {
-            let limits = &c.launch.limits;
-            (cpus + limits.cpus, bytes + limits.memory_bytes.unwrap_or(0))
-        })
+        let used = |c: &Container| Use {
+            framework: c.launch.framework.id.as_ref().map_or(String::new(), |id| id.value.clone()),
+            checkpoint: c.launch.framework.checkpoint(),
+            task: c.launch.executor.executor_id.value.clone(),
+            cpus: c.launch.limits.cpus - COMMAND_EXECUTOR_CPUS,
+            bytes: c.launch.limits.memory_bytes.unwrap_or(0).saturating_sub(own),
+        };
+        running.map(used).collect()
     }
 }
 
@@ -140,9 +147,9 @@ impl World {
 
     /// Compares what runs with what there is.
     fn weigh(&mut self, n: usize) {
-        let Some((cpus, bytes)) = self.nodes.get(n).map(Node::limits) else { return };
-        let total = (MEM_MB * 1024.0 * 1024.0) as u64;
-        self.see(&Seen::Running { node: n, cpus, total_cpus: CPUS, bytes, total_bytes: total });
+        let Some(used) = self.nodes.get(n).map(Node::running) else { return };
+        let total = (CPUS, (MEM_MB * 1024.0 * 1024.0) as u64);
+        self.see(&Seen::Running { node: n, used: &used, total });
     }
 
     /// What the command does if it is left alone.
@@ -158,6 +165,9 @@ impl World {
             _ if !self.calm => return,
             _ => Some(0),
         };
+        // The last task is to finish.
+        let last = self.schedulers.last().is_some_and(|s| s.last);
+        let status = if last { Some(0) } else { status };
         let limit_bytes = 32 << 20;
         let oom = Oom { limit_bytes, max_usage_bytes: limit_bytes, statistics: String::new() };
         let oom = (status == Some(SIGKILL)).then_some(oom);

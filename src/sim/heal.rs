@@ -2,7 +2,7 @@
 
 use super::node::Node;
 use super::queue::What;
-use super::scheduler::Scheduler;
+use super::scheduler::{Belief, Scheduler};
 use super::world::World;
 use crate::base::ids::AgentId;
 use crate::mesos::v1::TaskState;
@@ -53,7 +53,9 @@ impl World {
                 }
             }
             (Err(why), _) if self.now.since(self.healed_at()) > REST_MAX => {
-                return self.violated("convergence", why);
+                // What was lost says more than that something is missing.
+                let (invariant, what) = self.owed().err().unwrap_or(("convergence", why));
+                return self.violated(invariant, what);
             }
             _ => {}
         }
@@ -61,6 +63,15 @@ impl World {
             return self.violated("convergence", "the last task never ran".into());
         }
         self.after(LOOK, What::Look);
+    }
+
+    /// Whether the task was for an agent that never stored the id it was given, and so never comes back under it:
+    /// nobody can say more of the task.
+    fn is_beyond(&self, belief: &Belief) -> bool {
+        let id = |node: &Node| node.agent.as_ref().and_then(|a| a.machine.view().agent.id.clone());
+        let is_unsure =
+            matches!(belief.state, TaskState::TaskUnreachable | TaskState::TaskUnknown);
+        is_unsure && self.nodes.iter().all(|node| id(node).is_none_or(|id| id != belief.agent))
     }
 
     fn healed_at(&self) -> crate::base::time::Mono {
@@ -83,7 +94,8 @@ impl World {
             if known.is_none_or(|f| !f.connected) || !scheduler.subscribed {
                 return Err(format!("framework {number} is not subscribed"));
             }
-            if let Some((task, belief)) = scheduler.open_tasks().next() {
+            let open = scheduler.open_tasks().find(|(_, b)| !self.is_beyond(b));
+            if let Some((task, belief)) = open {
                 let state = belief.state.as_str_name();
                 return Err(format!("framework {number} holds {task} as {state}"));
             }

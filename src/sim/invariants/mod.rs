@@ -16,6 +16,15 @@ use crate::base::time::Mono;
 use crate::mesos::internal::StatusUpdate;
 use crate::mesos::v1::TaskStatus;
 
+/// What one running container may use.
+pub(super) struct Use {
+    pub framework: String,
+    pub checkpoint: bool,
+    pub task: String,
+    pub cpus: f64,
+    pub bytes: u64,
+}
+
 /// What can be seen.
 pub(super) enum Seen<'a> {
     /// A batch was committed to the replicated log.
@@ -28,8 +37,8 @@ pub(super) enum Seen<'a> {
     Sent { node: usize, update: &'a StatusUpdate },
     /// A task's command was started.
     Started { node: usize, framework: &'a str, task: &'a str },
-    /// What all running containers of a machine may use.
-    Running { node: usize, cpus: f64, total_cpus: f64, bytes: u64, total_bytes: u64 },
+    /// What all running containers of a machine may use, and the cpus and bytes that there are.
+    Running { node: usize, used: &'a [Use], total: (f64, u64) },
     /// A framework was told SUBSCRIBED.
     Subscribed { framework: &'a str, had: Option<&'a FrameworkId> },
     /// A framework may be held as disconnected from now on.
