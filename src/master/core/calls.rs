@@ -42,8 +42,9 @@ impl MasterCore {
             }
             _ => {}
         }
-        answer(request, Answer::Accepted, out);
+        // Answered after what it writes: a TEARDOWN that was accepted is in the registry.
         self.dispatch(cx, &id, kind, call, out);
+        answer(request, Answer::Accepted, out);
     }
 
     /// Whether this framework may call now, over this session, as this principal.
