@@ -2,8 +2,8 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::{
-    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found, Limits,
-    Network, Rotation, Scope, State,
+    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
+    Limits, Network, Rotation, Scope, State,
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
@@ -11,6 +11,7 @@ use crate::agent::fetcher::Fetcher;
 use crate::agent::sandbox;
 use crate::base::error::Error;
 use crate::base::ids::ContainerId;
+use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
 use std::collections::HashMap;
 use std::future::Future;
@@ -51,6 +52,7 @@ pub struct Making {
 struct Shared {
     containerizer: Arc<dyn Containerizer>,
     fetcher: Fetcher,
+    files: FileTable,
     making: Making,
     core: Handle<AgentCore>,
     queues: Mutex<HashMap<ContainerId, Queue>>,
@@ -72,12 +74,13 @@ impl Containers {
     pub fn new(
         containerizer: Arc<dyn Containerizer>,
         fetcher: Fetcher,
+        files: FileTable,
         making: Making,
         core: Handle<AgentCore>,
         io: tokio::runtime::Handle,
     ) -> Self {
         let queues = Mutex::default();
-        Self(Arc::new(Shared { containerizer, fetcher, making, core, queues, io }))
+        Self(Arc::new(Shared { containerizer, fetcher, files, making, core, queues, io }))
     }
 
     /// What makes and ends containers.
@@ -109,7 +112,9 @@ impl Containers {
     pub async fn watch(self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
             let input = match event {
-                Event::Exited { id, record } => Input::Exited { container: id, exit: exit(&record) },
+                Event::Exited { id, record } => {
+                    Input::Exited { container: id, exit: exit(&record) }
+                }
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
                     if self.look_for_lost().await.is_err() {
@@ -253,6 +258,14 @@ impl Worker {
 
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
+        let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
+        sandbox::attach(
+            &self.shared.files,
+            &framework.into(),
+            &launch.executor.executor_id.value.as_str().into(),
+            &self.id,
+            &launch.sandbox,
+        );
         self.shared.fetcher.fetch(launch).await
     }
 

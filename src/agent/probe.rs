@@ -63,8 +63,7 @@ fn cpus() -> Result<f64> {
 }
 
 fn mem_mb() -> Result<u64> {
-    let text =
-        fs::read_to_string("/proc/meminfo").map_err(|e| system("the size of memory", e))?;
+    let text = fs::read_to_string("/proc/meminfo").map_err(|e| system("the size of memory", e))?;
     let kb = text.lines().find_map(|line| {
         line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });

@@ -112,6 +112,17 @@ impl Agent {
         left.map_err(|_| ended())
     }
 
+    /// The core has ended without a word: whoever waits for it to stop need not any longer.
+    pub fn give_up(&self) {
+        self.shared.stopped.send_if_modified(|stopped| {
+            let silent = stopped.is_none();
+            if silent {
+                *stopped = Some(0);
+            }
+            silent
+        });
+    }
+
     /// Completes when the core has stopped, for whatever reason; answers how many tasks go on.
     pub async fn stopped(&self) -> usize {
         let mut stopped = self.shared.stopped.subscribe();
@@ -270,7 +281,10 @@ impl AgentShell {
 
     fn sandbox_act(&self, act: Act) {
         match act {
-            Act::AttachSandbox { framework_id, executor_id, container, sandbox } => {
+            // One that is not there yet is shown as soon as it is made.
+            Act::AttachSandbox { framework_id, executor_id, container, sandbox }
+                if sandbox.exists() =>
+            {
                 sandbox::attach(&self.files, &framework_id, &executor_id, &container, &sandbox);
             }
             Act::RemoveSandbox { path } => {
@@ -283,7 +297,9 @@ impl AgentShell {
             }
             Act::MeasureDisk => {
                 let work_dir = self.work_dir.clone();
-                self.spawn(async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } });
+                self.spawn(
+                    async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } },
+                );
             }
             _ => {}
         }

@@ -99,7 +99,7 @@ pub fn main(args: Vec<String>) -> ExitCode {
     let name = args.first().map(String::as_str).unwrap_or_default();
     let called = std::path::Path::new(name).file_name().and_then(|n| n.to_str());
     match called {
-        Some("mesos-execute") => return execute::main(args, |with| up::with_local(with)),
+        Some("mesos-execute") => return execute::main(args, up::with_local),
         Some("mesos-resolve") => return resolve::main(args),
         _ => {}
     }
@@ -126,7 +126,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Down(args) => down::run(&args),
         Verb::Execute { args } => {
             let args = named("mesos-execute", args);
-            return Ok(execute::main(args, |with| up::with_local(with)));
+            return Ok(execute::main(args, up::with_local));
         }
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
         Verb::Completion(args) => completion::run(args, Cli::command()),

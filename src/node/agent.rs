@@ -26,13 +26,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Between two looks for a master that leads, when nothing tells of one.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
-/// How long the core may take to wind up after it has stopped.
-const CORE_STOP: Duration = Duration::from_secs(5);
 
 /// What starting needs.
 pub struct Start<'a> {
@@ -66,7 +64,6 @@ pub struct Role {
     pub notes: Vec<String>,
     store: Arc<AgentStore>,
     supervised: Arc<Supervised>,
-    running: Mutex<Option<Outcome<Result<()>>>>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -85,11 +82,7 @@ impl Role {
         for worker in &self.workers {
             worker.abort();
         }
-        if let Some(running) = self.running.lock().await.take()
-            && tokio::time::timeout(CORE_STOP, running.wait()).await.is_err()
-        {
-            tracing::debug!("the agent's core still has handles");
-        }
+        // The core has stopped, and said so after its last write.
         self.store.close();
         if matches!(left, Ok(0)) {
             // With nothing to hold it would go by itself, later.
@@ -132,8 +125,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         Error::new(Code::System, format!("cannot make {}: {e}", paths.work.display()))
     })?;
     let wanted = &start.options.agent;
-    let supervised =
-        Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
+    let supervised = Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
     let supervised = Arc::new(supervised);
     let containerizer: Arc<dyn Containerizer> = supervised.clone();
     let capabilities = containerizer.probe().await?;
@@ -152,8 +144,14 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     });
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
     let making = Making { backend, rotation };
-    let containers =
-        Containers::new(containerizer.clone(), fetcher, making, handle.clone(), io.clone());
+    let containers = Containers::new(
+        containerizer.clone(),
+        fetcher,
+        files.clone(),
+        making,
+        handle.clone(),
+        io.clone(),
+    );
     let tools = Tools {
         store: store.clone(),
         containers: containers.clone(),
@@ -170,8 +168,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
             let mut rng = Rng::new(seed);
             let mut cx = Cx { now: clock.mono(), wall: clock.wall(), rng: &mut rng };
             let mut out = Effects::default();
-            let core =
-                AgentCore::recover(options, records, at_hand, &boot_id, &mut cx, &mut out);
+            let core = AgentCore::recover(options, records, at_hand, &boot_id, &mut cx, &mut out);
             match core {
                 Ok(core) => {
                     drop(tell.send(Ok(())));
@@ -188,7 +185,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         .await
         .map_err(|_| Error::new(Code::Internal, "the agent's core ended while it was built"))??;
     let tasks_found = agent.handle().look(|core| core.tasks_live()).await?;
-    let mut workers = Vec::new();
+    let mut workers = vec![tokio::spawn(mourn(running, agent.clone()))];
     if let Some(events) = containerizer.events() {
         workers.push(tokio::spawn(containers.watch(events)));
     }
@@ -201,7 +198,6 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         notes: notes(backend, &capabilities),
         store,
         supervised,
-        running: Mutex::new(Some(running)),
         workers,
     })
 }
@@ -235,8 +231,7 @@ fn notes(backend: Backend, capabilities: &Capabilities) -> Vec<String> {
 
 fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     let wanted = &start.options.agent;
-    let resources =
-        probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
+    let resources = probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
     let info = v1::AgentInfo {
         hostname: start.options.hostname.clone(),
         port: Some(i32::from(start.address.port())),
@@ -253,11 +248,7 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
 }
 
 /// Keeps a connection with the leading master.
-async fn dial(
-    agent: Agent,
-    switchboard: Switchboard,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn dial(agent: Agent, switchboard: Switchboard, mut stopping: watch::Receiver<bool>) {
     let mut changed = switchboard.changed();
     loop {
         changed.borrow_and_update();
@@ -270,4 +261,13 @@ async fn dial(
             () = tokio::time::sleep(DIAL_PAUSE) => {}
         }
     }
+}
+
+/// A core that ends by itself, its database failing, takes the node with it: what it knows is ahead of the disk.
+async fn mourn(running: Outcome<Result<()>>, agent: Agent) {
+    let outcome = running.wait().await.and_then(|outcome| outcome);
+    if let Err(e) = outcome {
+        tracing::error!("the agent's core has ended: {e}");
+    }
+    agent.give_up();
 }

@@ -1,8 +1,8 @@
 //! The user ports: bound before anything else starts, served when everything has.
 
+use super::LocalFiles;
 use super::agent::Role;
 use super::settings::Options;
-use super::LocalFiles;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
 use crate::http::auth::Realm;
@@ -40,15 +40,14 @@ pub async fn open(options: &Options) -> Result<Doors> {
     let complete = authentication.is_complete();
     let exposed = SocketAddr::new(options.ip, options.master_port);
     faults.extend(check_exposure(exposed, complete, options.insecure).err());
-    let mut open = async |port: u16, flag: &str| {
-        match bind(SocketAddr::new(options.ip, port), flag).await {
+    let mut open =
+        async |port: u16, flag: &str| match bind(SocketAddr::new(options.ip, port), flag).await {
             Ok(listener) => Some(listener),
             Err(e) => {
                 faults.push(e);
                 None
             }
-        }
-    };
+        };
     let master = open(options.master_port, "--master-port").await;
     let agent = open(options.agent_port, "--agent-port").await;
     match (master, agent) {
@@ -106,13 +105,11 @@ pub fn serve(
         own.attach("/master/log", log)?;
         agent.files.attach("/slave/log", log)?;
     }
-    let master = master_server(&doors, identity.clone(), leading, agent, logging.clone(), own, clock)?;
+    let master =
+        master_server(&doors, identity.clone(), leading, agent, logging.clone(), own, clock)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
-    Ok(vec![
-        master.hosts(hosts()).start(doors.master)?,
-        agent.hosts(hosts()).start(doors.agent)?,
-    ])
+    Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
 }
 
 fn master_server(

@@ -20,9 +20,8 @@ use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use axum::response::IntoResponse as _;
 use control::Control;
-use settings::{OnExit, Options};
+use settings::{LoggingLevel, OnExit, Options};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -266,17 +265,19 @@ impl Node {
 }
 
 fn start_logging(options: &Options) -> Result<Option<Logging>> {
-    let level = match options.logging_level.to_uppercase().as_str() {
-        "DEBUG" => Level::Debug,
-        "INFO" => Level::Info,
-        "ERROR" => Level::Error,
-        _ => Level::Warning,
+    let (level, directive) = match options.logging_level {
+        LoggingLevel::Debug => (Level::Debug, "debug"),
+        LoggingLevel::Info => (Level::Info, "info"),
+        LoggingLevel::Warning => (Level::Warning, "warn"),
+        LoggingLevel::Error => (Level::Error, "error"),
     };
     let file = match &options.log_dir {
         Some(dir) => Some(LogFile::open(dir, LogFileOptions::default())?),
         None => None,
     };
-    let filter = std::env::var("MESOLITH_LOG").ok();
+    // The log's library warns of things that are ordinary when a node starts alone.
+    let usual = || format!("{directive},openraft=error");
+    let filter = std::env::var("MESOLITH_LOG").ok().or_else(|| Some(usual()));
     let wanted =
         LoggingOptions { level, filter, format: LogFormat::Text, quiet: options.quiet, file };
     match Logging::start(wanted) {
@@ -315,7 +316,7 @@ impl AgentFiles for LocalFiles {
                 return None;
             }
             let answer = files::answer(self.table.clone(), request).await;
-            Some(answer.unwrap_or_else(Refusal::into_response))
+            Some(answer.unwrap_or_else(Refusal::response))
         })
     }
 }

@@ -82,9 +82,7 @@ impl DataDir {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
-                lock.take(20)
-                    .read_to_string(&mut pid)
-                    .map_err(|e| system("read", &file, &e))?;
+                lock.take(20).read_to_string(&mut pid).map_err(|e| system("read", &file, &e))?;
                 let pid = pid.trim().parse();
                 pid.map(Some).map_err(|_| {
                     let cause = format!("{} is held, but names no process", file.display());

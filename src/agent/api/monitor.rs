@@ -38,7 +38,8 @@ async fn samples(
     let mut all = Vec::new();
     for framework in &view.frameworks {
         for executor in &framework.executors {
-            let runs = matches!(executor.state, ExecutorState::Running | ExecutorState::Terminating);
+            let runs =
+                matches!(executor.state, ExecutorState::Running | ExecutorState::Terminating);
             let there = runs || executor.pid.is_some();
             if there && wanted(framework, executor) {
                 all.push((Arc::clone(framework), Arc::clone(executor)));

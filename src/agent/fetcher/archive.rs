@@ -53,10 +53,8 @@ pub fn kind_of(name: &Path) -> Option<Kind> {
 /// What is wrong with the archive; an entry that leads out of the sandbox.
 pub fn extract(sandbox: &Sandbox, archive: &Path, kind: Kind) -> Result<(), String> {
     let file = File::open(archive).map_err(|e| at(archive, &e))?;
-    let below = archive
-        .parent()
-        .and_then(|p| p.strip_prefix(sandbox.root()).ok())
-        .unwrap_or(Path::new(""));
+    let below =
+        archive.parent().and_then(|p| p.strip_prefix(sandbox.root()).ok()).unwrap_or(Path::new(""));
     let target = Target { sandbox, below, bytes_left: UNPACKED_BYTES_MAX };
     let broken = |e: io::Error| format!("cannot unpack '{}': {e}", archive.display());
     match kind {
@@ -144,8 +142,8 @@ impl Target<'_> {
         let path = self.sandbox.make_parents(name)?;
         // The owner may always read and write; set-user-id bits are nobody's to bring.
         let mut file = self.sandbox.create_new(&path, (mode & 0o777) | 0o600)?;
-        let size = io::copy(&mut from.take(self.bytes_left + 1), &mut file)
-            .map_err(|e| at(&path, &e))?;
+        let size =
+            io::copy(&mut from.take(self.bytes_left + 1), &mut file).map_err(|e| at(&path, &e))?;
         self.bytes_left = self.bytes_left.checked_sub(size).ok_or_else(too_large)?;
         Ok(())
     }

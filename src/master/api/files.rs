@@ -67,7 +67,8 @@ fn agent_of(view: &View, request: &FileRequest) -> Option<AgentId> {
 /// Where an executor runs, or ran last.
 fn of_executor(view: &View, framework: &str, executor: &str) -> Option<AgentId> {
     let frameworks = view.frameworks.iter().chain(&view.completed_frameworks);
-    let mut of_it = frameworks.filter(|f| f.info.id.as_ref().is_some_and(|id| id.value == framework));
+    let mut of_it =
+        frameworks.filter(|f| f.info.id.as_ref().is_some_and(|id| id.value == framework));
     let framework = of_it.next()?;
     let tasks = framework.tasks.iter().chain(&framework.unreachable_tasks);
     // Of ended tasks the newest, which is the last.

@@ -78,10 +78,11 @@ fn fill(view: &View, out: &mut BTreeMap<String, f64>) {
 }
 
 fn resources(view: &View, out: &mut BTreeMap<String, f64>) {
-    let sum = |bag: fn(&crate::master::core::view::AgentView) -> &Resources, revocable: bool, name| {
-        let part = |r: &Resources| if revocable { r.revocable() } else { r.non_revocable() };
-        view.agents.iter().map(|a| part(bag(a)).scalar(name).as_f64()).sum::<f64>()
-    };
+    let sum =
+        |bag: fn(&crate::master::core::view::AgentView) -> &Resources, revocable: bool, name| {
+            let part = |r: &Resources| if revocable { r.revocable() } else { r.non_revocable() };
+            view.agents.iter().map(|a| part(bag(a)).scalar(name).as_f64()).sum::<f64>()
+        };
     for name in ["cpus", "gpus", "mem", "disk"] {
         for (suffix, revocable) in [("", false), ("_revocable", true)] {
             let total = sum(|a| &a.total, revocable, name);
