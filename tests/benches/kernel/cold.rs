@@ -33,7 +33,7 @@ async fn one(round: usize) -> Result<Round> {
     let sent = framework.launch(offer, tasks).await?;
     framework.until("first", TaskState::TaskFinished).await?;
     let ran = stamps.wait("first").await?;
-    framework.port.teardown().await?;
+    framework.end().await?;
     let stopping = now();
     let started = node.started;
     node.stop()?;

@@ -12,12 +12,17 @@ use mesolith::mesos::v1::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How long the next event that is waited for may take.
 const WITHIN: Duration = Duration::from_secs(60);
 /// What one task takes.
 const TASK: &str = "cpus:0.1;mem:64";
+
+/// How many acknowledgements are under way at a time.
+const ACKNOWLEDGEMENTS_MAX: usize = 64;
 
 /// A subscribed framework.
 pub struct Framework {
@@ -30,6 +35,7 @@ pub struct Framework {
     /// How many tasks were seen in a state.
     pub counts: BTreeMap<i32, usize>,
     wanted: Resources,
+    acknowledging: Arc<Semaphore>,
 }
 
 impl Framework {
@@ -47,7 +53,14 @@ impl Framework {
         let (port, events) = endpoint.connect_with(Subscriber::new(info, Vec::new()), timing);
         let wanted = Resources::parse(TASK, "*")?;
         let (offers, seen, counts) = Default::default();
-        Ok(Self { port, events, offers, seen, counts, wanted })
+        let acknowledging = Arc::new(Semaphore::new(ACKNOWLEDGEMENTS_MAX));
+        Ok(Self { port, events, offers, seen, counts, wanted, acknowledging })
+    }
+
+    /// Ends it with all that it launched, once all it saw is acknowledged.
+    pub async fn end(self) -> Result<()> {
+        let _all = self.acknowledging.acquire_many(ACKNOWLEDGEMENTS_MAX as u32).await?;
+        Ok(self.port.teardown().await?)
     }
 
     /// Takes the next event in; acknowledges what wants it.
@@ -64,7 +77,10 @@ impl Framework {
                 if let Some(update) = &event.update {
                     self.saw(&update.status);
                     let (port, status) = (self.port.clone(), update.status.clone());
+                    let turn = self.acknowledging.clone();
                     tokio::spawn(async move {
+                        // More at a time the port would refuse, and the update come again only after seconds.
+                        let _turn = turn.acquire_owned().await;
                         if let Err(e) = port.acknowledge(&status).await {
                             eprintln!("an acknowledgement was lost: {e}");
                         }

@@ -42,8 +42,7 @@ pub async fn row() -> Result<()> {
         per_task(keepers.pss, 0),
     );
     empty(&mut framework).await?;
-    framework.port.teardown().await?;
-    drop(framework);
+    framework.end().await?;
     tokio::time::sleep(SETTLE).await;
     look(&node, "no task, after them").await?;
     node.stop()

@@ -40,7 +40,7 @@ pub async fn row() -> Result<()> {
         }
         print(&format!("2, 3. start to first instruction, {title}"), &rounds, Some("runc run"));
     }
-    framework.port.teardown().await?;
+    framework.end().await?;
     node.stop()
 }
 
@@ -92,18 +92,17 @@ async fn execute(
     framework.decline_all().await?;
     let line = format!("exec {}", stamps.command(name, false)?.join(" "));
     let start = now();
-    let status = Command::new(MESOLITH)
+    let output = Command::new(MESOLITH)
         .arg("execute")
-        .arg(format!("--master={}", node.master))
+        .env("MESOS_MASTER", node.master.to_string())
         .arg(format!("--name={name}"))
         .arg("--resources=cpus:0.1;mem:64")
         .arg(format!("--command={line}"))
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
-    if !status.success() {
-        return Err(format!("mesolith execute ended with {status}: {}", node.log()).into());
+        .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("mesolith execute: {}, {said}{}", output.status, node.log()).into());
     }
     let ran = stamps.wait(name).await?;
     framework.port.revive(&[]).await?;

@@ -45,7 +45,7 @@ async fn one() -> Result<[f64; 4]> {
     let killing = now();
     empty(&mut framework).await?;
     let killed = now();
-    framework.port.teardown().await?;
+    framework.end().await?;
     node.stop()?;
     Ok([ms(sent, first), ms(sent, last), ms(sent, running), ms(killing, killed)])
 }
