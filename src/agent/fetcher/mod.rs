@@ -16,6 +16,7 @@ use place::Sandbox;
 use std::io::Seek as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
@@ -37,17 +38,42 @@ pub struct FetchOptions {
     pub frameworks_home: Option<PathBuf>,
 }
 
+/// How often was fetched for a command, with what outcome.
+#[derive(Debug, Default)]
+pub struct Counts {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// All URIs of a command were there.
+    pub fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// One of them was not.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
 /// Fetches the URIs of commands.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     options: FetchOptions,
     turns: Arc<Semaphore>,
+    counts: Arc<Counts>,
 }
 
 impl Fetcher {
     /// A fetcher with these options.
     pub fn new(options: FetchOptions) -> Self {
-        Self { options, turns: Arc::new(Semaphore::new(FETCHES_MAX)) }
+        Self { options, turns: Arc::new(Semaphore::new(FETCHES_MAX)), counts: Arc::default() }
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// Brings everything the command asks for into the sandbox, in order, as the task's user. What was done is in the
@@ -59,7 +85,10 @@ impl Fetcher {
         if launch.command.uris.is_empty() {
             return Ok(());
         }
-        self.run(launch).await.map_err(|why| {
+        let outcome = self.run(launch).await;
+        let count = if outcome.is_ok() { &self.counts.succeeded } else { &self.counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        outcome.map_err(|why| {
             let container = &launch.container;
             format!("Failed to fetch all URIs for container '{container}': {why}")
         })

@@ -42,12 +42,7 @@ impl Pace {
     ///
     /// # Errors
     /// There are more than `max` bytes; the time is over; what reading or writing failed with.
-    pub fn copy(
-        &self,
-        from: &mut dyn Read,
-        to: &mut dyn Write,
-        max: u64,
-    ) -> Result<u64, String> {
+    pub fn copy(&self, from: &mut dyn Read, to: &mut dyn Write, max: u64) -> Result<u64, String> {
         let (mut piece, mut size) = (vec![0; PIECE], 0u64);
         loop {
             self.check()?;
