@@ -77,7 +77,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar", &["agent/fetcher/"]),
     ("zip", &["agent/fetcher/"]),
     ("bzip2", &["agent/fetcher/"]),
-    ("lzma_rs", &["agent/fetcher/"]),
+    ("lzma_rust2", &["agent/fetcher/"]),
     ("axum", &["http/", "api/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("postcard", &["cluster/", "store/", "agent/containerizer/"]),

@@ -7,7 +7,7 @@ use crate::agent::containerizer::{
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
-use crate::agent::fetcher::Fetcher;
+use crate::agent::fetcher::{Counts, Fetcher};
 use crate::agent::sandbox;
 use crate::base::error::Error;
 use crate::base::ids::ContainerId;
@@ -86,6 +86,11 @@ impl Containers {
     /// What makes and ends containers.
     pub fn containerizer(&self) -> Arc<dyn Containerizer> {
         Arc::clone(&self.0.containerizer)
+    }
+
+    /// What the fetcher has done so far.
+    pub fn fetched(&self) -> Arc<Counts> {
+        Arc::clone(self.0.fetcher.counts())
     }
 
     /// Puts an operation behind those that wait for this container.

@@ -6,6 +6,7 @@ use super::containers::{Containers, Op as ContainerOp};
 use super::sandbox;
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::agent::fetcher::Counts;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use crate::cluster::link::Sender;
@@ -49,6 +50,7 @@ pub struct Agent {
     handle: Handle<AgentCore>,
     shared: Arc<Shared>,
     queues: Arc<QueueStats>,
+    fetched: Arc<Counts>,
     io: tokio::runtime::Handle,
 }
 
@@ -83,6 +85,7 @@ impl Agent {
         io: tokio::runtime::Handle,
     ) -> (Self, AgentShell) {
         let shared = Arc::new(Shared::default());
+        let fetched = tools.containers.fetched();
         let shell = AgentShell {
             shared: Arc::clone(&shared),
             handle: handle.clone(),
@@ -92,12 +95,17 @@ impl Agent {
             work_dir: tools.work_dir,
             io: io.clone(),
         };
-        (Self { handle, shared, queues: QueueStats::new(), io }, shell)
+        (Self { handle, shared, queues: QueueStats::new(), fetched, io }, shell)
     }
 
     /// The core's mailbox, for reads.
     pub fn handle(&self) -> &Handle<AgentCore> {
         &self.handle
+    }
+
+    /// What was fetched for tasks so far.
+    pub fn fetched(&self) -> &Counts {
+        &self.fetched
     }
 
     /// Tells the core to stop, ending the tasks first or leaving them, and waits until it has; answers how many tasks

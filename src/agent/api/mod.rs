@@ -61,3 +61,6 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(monitor::face(api.clone(), &realms.readonly))
         .with(executor::face(api, &realms.executor))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 /// How long a command may run that has no time-out of its own.
 const COMMAND_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How many redirects an HTTP check follows.
-const REDIRECTS_MAX: usize = 10;
+const REDIRECTS_MAX: usize = 50;
 
 /// Does the check, once.
 pub async fn run(
@@ -123,3 +123,6 @@ async fn request(scheme: &str, ipv6: bool, port: u16, path: &str) -> CheckOutcom
         Err(e) => CheckOutcome::Failed(format!("the request failed: {e}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

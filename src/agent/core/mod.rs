@@ -40,6 +40,7 @@ use io::{Act, Input, SessionId};
 use options::Options;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tables::{ExecutorKey, Tables, TaskKey};
 
 pub use updates::{RETRY_MAX, RETRY_MIN, STREAM_MAX};
@@ -135,6 +136,8 @@ pub struct AgentCore {
     launches: u64,
     /// Custom executors still have time to come back: no registration before.
     reconnecting: bool,
+    /// When it began to recover, and how long that took once it is done.
+    recovery: (Mono, Option<Duration>),
     stopping: Option<Stopping>,
 }
 

@@ -17,6 +17,7 @@ use crate::machine::{Cx, Effects};
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A custom executor that runs and has not come back after a restart of the agent.
 pub(super) fn is_awaited(executor: &Executor) -> bool {
@@ -73,6 +74,7 @@ impl AgentCore {
             counters: BTreeMap::new(),
             launches: 0,
             reconnecting: false,
+            recovery: (s.now, None),
             stopping: None,
         };
         if agent.is_some() {
@@ -114,6 +116,8 @@ impl AgentCore {
         if self.reconnecting {
             let wait = self.options.executor_reregistration_timeout;
             self.timers.set(Timer::Reconnect, s.now + wait);
+        } else {
+            self.recovery.1 = Some(Duration::ZERO);
         }
     }
 

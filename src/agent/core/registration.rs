@@ -254,6 +254,7 @@ impl AgentCore {
     pub(super) fn reconnected(&mut self, s: &mut Step<'_>) {
         if self.reconnecting && !self.tables.executors.values().any(super::recovery::is_awaited) {
             self.reconnecting = false;
+            self.recovery.1 = Some(s.now.since(self.recovery.0));
             self.timers.cancel(&Timer::Reconnect);
             self.register(s);
         }

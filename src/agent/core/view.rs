@@ -268,6 +268,9 @@ impl AgentCore {
             ("gc/path_removals_failed", self.sandboxes.failed as f64),
         ];
         all.extend(gauges.map(|(name, value)| (name.to_string(), value)));
+        if let Some(took) = self.recovery.1 {
+            all.insert("slave/recovery_time_secs".into(), took.as_secs_f64());
+        }
         for name in ["cpus", "gpus", "mem", "disk"] {
             let total = scalar(&self.identity.info.resources, name);
             let used = self.used(name);
@@ -275,13 +278,19 @@ impl AgentCore {
             all.insert(format!("slave/{name}_total"), total);
             all.insert(format!("slave/{name}_used"), used);
             all.insert(format!("slave/{name}_percent"), percent);
+            // This agent offers nothing that can be taken back.
+            for kind in ["total", "used", "percent"] {
+                all.insert(format!("slave/{name}_revocable_{kind}"), 0.0);
+            }
         }
         all
     }
 }
 
 /// Counters that are shown from the start.
-const COUNTERS: [&str; 12] = [
+const COUNTERS: [&str; 13] = [
+    // An agent whose records cannot be read does not start: there is never one.
+    "recovery_errors",
     "tasks_finished",
     "tasks_failed",
     "tasks_killed",

@@ -1,25 +1,30 @@
-//! Where fetched things are put: below the sandbox, nowhere else, belonging to the task's user.
+//! Where fetched things are put: below the sandbox, nowhere else.
 //!
-//! The sandbox may be changed by the task's other processes while this runs as root, so nothing follows links: every
-//! file is made new, every folder is looked at before it is gone into.
+//! The sandbox may be changed meanwhile by other processes of the task's user, so nothing follows links: every folder is
+//! entered from the one above it, every file is made new.
 
-use crate::base::error::{Code, Error, Result as Outcome};
 use crate::mesos::v1;
-use nix::unistd::{Gid, Uid, User, fchown};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fchmod, mkdirat};
+use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::path::{Component, Path, PathBuf};
 
 /// A sandbox that is fetched into.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Sandbox {
-    root: PathBuf,
-    owner: (u32, u32),
+    root: OwnedFd,
+    path: PathBuf,
 }
 
 /// The name a URI has in the sandbox: `output_file`, or the last segment of its path.
+///
+/// # Errors
+/// An absolute `output_file`, one with `..`; a URI that names no file.
 pub fn name_of(uri: &v1::command_info::Uri) -> Result<PathBuf, String> {
     if let Some(name) = &uri.output_file {
         let path = PathBuf::from(name);
@@ -43,134 +48,145 @@ pub fn name_of(uri: &v1::command_info::Uri) -> Result<PathBuf, String> {
     Ok(PathBuf::from(name))
 }
 
+/// Opens relative to an open folder; never through a link.
+fn open(dir: RawFd, name: &OsStr, flags: OFlag, mode: u32) -> nix::Result<OwnedFd> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = openat(Some(dir), name, flags, Mode::from_bits_truncate(mode))?;
+    // SAFETY: just opened, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn enter(dir: RawFd, name: &OsStr) -> nix::Result<OwnedFd> {
+    open(dir, name, OFlag::O_PATH | OFlag::O_DIRECTORY, 0)
+}
+
 impl Sandbox {
-    /// The sandbox at `root`, for that user.
+    /// The sandbox at `path`. Opened as who calls: its user need not be able to reach it by its path.
     ///
     /// # Errors
-    /// [`Code::Invalid`] for an unknown user.
-    pub fn open(root: &Path, user: Option<&str>) -> Outcome<Self> {
-        let system = |e: &dyn std::fmt::Display| {
-            Error::new(Code::System, format!("cannot use the sandbox {}: {e}", root.display()))
-        };
-        let there = fs::metadata(root).map_err(|e| system(&e))?;
-        let owner = match user {
-            None => (there.uid(), there.gid()),
-            Some(name) => match User::from_name(name).map_err(|e| system(&e))? {
-                Some(user) => (user.uid.as_raw(), user.gid.as_raw()),
-                None => {
-                    let cause = format!("there is no user {name:?} on this machine");
-                    return Err(Error::new(Code::Invalid, cause));
-                }
-            },
-        };
-        Ok(Self { root: root.into(), owner })
+    /// It is not there, or no folder.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let root = enter(libc::AT_FDCWD, path.as_os_str())
+            .map_err(|e| format!("cannot use the sandbox {}: {e}", path.display()))?;
+        Ok(Self { root, path: path.into() })
     }
 
-    /// Makes a new file, and the folders on the way, instead of what had its name.
+    /// The whole path of a name in it.
+    pub fn path(&self, name: &Path) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Does something in the folder of `name`, which is made if it is not there.
+    fn within<T>(
+        &self,
+        name: &Path,
+        act: impl FnOnce(RawFd, &OsStr) -> nix::Result<T>,
+    ) -> Result<T, String> {
+        let failed = |at: &Path, e: Errno| match e {
+            Errno::ELOOP | Errno::ENOTDIR | Errno::EEXIST => {
+                format!("'{}' is in the way", self.path(at).display())
+            }
+            e => format!("'{}': {e}", self.path(at).display()),
+        };
+        let Some(last) = name.file_name() else {
+            return Err(format!("'{}' has no file name", name.display()));
+        };
+        let (mut dir, mut at) = (None::<OwnedFd>, PathBuf::new());
+        for part in name.parent().unwrap_or(Path::new("")).components() {
+            let Component::Normal(part) = part else {
+                return Err(format!("'{}' leads out of the sandbox", name.display()));
+            };
+            at.push(part);
+            let above = dir.as_ref().unwrap_or(&self.root).as_raw_fd();
+            let next = make_dir(above, part).and_then(|()| enter(above, part));
+            dir = Some(next.map_err(|e| failed(&at, e))?);
+        }
+        let dir = dir.as_ref().unwrap_or(&self.root).as_raw_fd();
+        act(dir, last).map_err(|e| failed(name, e))
+    }
+
+    /// A new file instead of what had its name, open for writing and reading.
     ///
     /// # Errors
     /// What is in the way.
-    pub fn create(&self, name: &Path, executable: bool) -> Result<(File, PathBuf), String> {
-        let path = self.make_parents(name)?;
-        let mode = if executable { 0o755 } else { 0o644 };
-        let file = self.create_new(&path, mode)?;
-        Ok((file, path))
+    pub fn create(&self, name: &Path, mode: u32) -> Result<File, String> {
+        self.within(name, |dir, name| {
+            unlink(dir, name)?;
+            let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
+            let file = open(dir, name, flags, mode)?;
+            // Whatever the agent's own umask is.
+            fchmod(file.as_raw_fd(), Mode::from_bits_truncate(mode))?;
+            Ok(File::from(file))
+        })
     }
 
-    /// Makes the folders above `name`; answers its whole path.
+    /// A file that is there, to read.
     ///
     /// # Errors
-    /// A link or a file where a folder should be; a name that leads out.
-    pub fn make_parents(&self, name: &Path) -> Result<PathBuf, String> {
-        let parent = name.parent().unwrap_or(Path::new(""));
-        let mut path = self.root.clone();
-        for part in parent.components() {
-            match part {
-                Component::Normal(part) => path.push(part),
-                Component::CurDir => continue,
-                _ => return Err(format!("'{}' leads out of the sandbox", name.display())),
-            }
-            self.make_dir(&path)?;
+    /// It is no file, or a link.
+    pub fn read(&self, name: &Path) -> Result<File, String> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let file = File::from(self.within(name, |dir, name| open(dir, name, flags, 0))?);
+        match file.metadata() {
+            Ok(there) if there.is_file() => Ok(file),
+            Ok(_) => Err(format!("'{}' is not a file", name.display())),
+            Err(e) => Err(format!("'{}': {e}", name.display())),
         }
-        let Some(file_name) = name.file_name() else {
-            return Err(format!("'{}' has no file name", name.display()));
-        };
-        Ok(path.join(file_name))
     }
 
     /// Makes a folder that is not there yet.
     ///
     /// # Errors
     /// A link or a file that has its name.
-    pub fn make_dir(&self, path: &Path) -> Result<(), String> {
-        match DirBuilder::new().mode(0o755).create(path) {
-            Ok(()) => self.own_dir(path),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                let there = fs::symlink_metadata(path).map_err(|e| at(path, &e))?;
-                match there.is_dir() {
-                    true => Ok(()),
-                    false => Err(format!("'{}' is in the way", path.display())),
-                }
-            }
-            Err(e) => Err(at(path, &e)),
-        }
+    pub fn make_dir(&self, name: &Path) -> Result<(), String> {
+        self.within(name, |dir, name| {
+            make_dir(dir, name)?;
+            enter(dir, name).map(drop)
+        })
     }
 
-    fn own_dir(&self, path: &Path) -> Result<(), String> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY);
-        let dir = options.open(path).map_err(|e| at(path, &e))?;
-        self.own(&dir, path)
-    }
-
-    fn own(&self, file: &File, path: &Path) -> Result<(), String> {
-        let (uid, gid) = self.owner;
-        let there = file.metadata().map_err(|e| at(path, &e))?;
-        if (there.uid(), there.gid()) == self.owner {
-            return Ok(());
-        }
-        fchown(file.as_raw_fd(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .map_err(|e| format!("cannot give '{}' to the task's user: {e}", path.display()))
-    }
-
-    /// A new file at a path that [`Sandbox::make_parents`] answered.
+    /// Makes a link instead of what had its name. Where it leads is not looked at: nothing here follows it.
     ///
     /// # Errors
     /// What is in the way.
-    pub fn create_new(&self, path: &Path, mode: u32) -> Result<File, String> {
-        match fs::remove_file(path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(at(path, &e)),
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(path).map_err(|e| at(path, &e))?;
-        self.own(&file, path)?;
-        Ok(file)
+    pub fn link(&self, name: &Path, to: &Path) -> Result<(), String> {
+        self.within(name, |dir, name| {
+            unlink(dir, name)?;
+            symlinkat(to, Some(dir), name)
+        })
     }
 
-    /// Where it is.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, name: &Path) -> Result<(), String> {
+        self.within(name, unlink)
     }
 
     /// Adds a line to the sandbox's `stderr`. A log that cannot be written fails no fetch.
     pub fn log(&self, line: &str) {
-        let path = self.root.join("stderr");
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
-        let written = options.open(&path).and_then(|mut file| {
-            let _ = self.own(&file, &path);
-            file.write_all(line.as_bytes())
-        });
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
+        let opened = open(self.root.as_raw_fd(), OsStr::new("stderr"), flags, 0o644);
+        let written = opened
+            .map_err(std::io::Error::from)
+            .and_then(|file| File::from(file).write_all(line.as_bytes()));
         if let Err(e) = written {
-            tracing::debug!("cannot write to {}: {e}", path.display());
+            tracing::debug!("cannot write the log of a fetch into {}: {e}", self.path.display());
         }
     }
 }
 
-/// A failure of the file system.
-pub fn at(path: &Path, e: &io::Error) -> String {
-    format!("'{}': {e}", path.display())
+fn make_dir(dir: RawFd, name: &OsStr) -> nix::Result<()> {
+    match mkdirat(Some(dir), name, Mode::from_bits_truncate(0o755)) {
+        Err(Errno::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+fn unlink(dir: RawFd, name: &OsStr) -> nix::Result<()> {
+    match unlinkat(Some(dir), name, UnlinkatFlags::NoRemoveDir) {
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
+    }
 }

@@ -1,15 +1,21 @@
 //! Where URIs lead: files of this machine, and HTTP.
 
-use std::fs::File;
+use super::pace::Pace;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::fd::FromRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// How many redirects a download follows.
 const REDIRECTS_MAX: usize = 20;
-/// The largest download, in bytes.
-pub const DOWNLOAD_BYTES_MAX: u64 = 64 << 30;
+/// The largest file or download, in bytes.
+pub const FETCHED_BYTES_MAX: u64 = 64 << 30;
 
 /// What a URI names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,28 +53,58 @@ pub fn read(uri: &str, home: Option<&Path>) -> Result<Source, String> {
 }
 
 impl Source {
-    /// Writes what the URI leads to into `file`.
+    /// Writes what the URI leads to into `file`. Blocks; what is waited for goes on at `io`.
     ///
     /// # Errors
     /// Why it could not be had.
-    pub async fn copy(self, file: File, stall: Duration) -> Result<(), String> {
+    pub fn copy(
+        self,
+        file: &mut File,
+        io: &Handle,
+        pace: &Pace,
+        stall: Duration,
+    ) -> Result<(), String> {
         match self {
             Source::File(path) => {
-                let copied = tokio::task::spawn_blocking(move || copy_file(&path, file));
-                copied.await.map_err(|e| format!("copying has panicked: {e}"))?
+                let mut from = open(&path)?;
+                pace.copy(&mut from, file, FETCHED_BYTES_MAX).map(drop)
             }
-            Source::Http(url) => download(&url, file, stall).await,
+            Source::Http(url) => io.block_on(async {
+                let left = tokio::time::Instant::from_std(pace.until);
+                tokio::select! {
+                    biased;
+                    () = pace.given_up.cancelled() => Err("given up".into()),
+                    () = tokio::time::sleep_until(left) => Err(pace.late()),
+                    done = download(&url, file, stall) => done,
+                }
+            }),
         }
     }
 }
 
-fn copy_file(path: &Path, mut to: File) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("cannot copy '{}': {e}", path.display());
-    let mut from = File::open(path).map_err(failed)?;
-    if !from.metadata().map_err(failed)?.is_file() {
-        return Err(format!("'{}' is not a file", path.display()));
+/// Opens a file of this machine. Not through the links of `/proc` that stand for open files: the agent has files open
+/// whose paths nobody else can walk.
+fn open(path: &Path) -> Result<File, String> {
+    let failed = |e: std::io::Error| format!("cannot open '{}': {e}", path.display());
+    // A pipe without a writer must not be waited for.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = match openat2(libc::AT_FDCWD, path, how) {
+        // SAFETY: just opened, owned by nobody else.
+        Ok(fd) => unsafe { File::from_raw_fd(fd) },
+        // Linux before 5.6: the links are resolved first.
+        Err(Errno::ENOSYS) => {
+            let real = fs::canonicalize(path).map_err(failed)?;
+            let mut options = fs::OpenOptions::new();
+            options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+            options.open(real).map_err(failed)?
+        }
+        Err(e) => return Err(failed(e.into())),
+    };
+    match file.metadata().map_err(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(format!("'{}' is not a file", path.display())),
     }
-    std::io::copy(&mut from, &mut to).map(|_| ()).map_err(failed)
 }
 
 fn client() -> Result<&'static reqwest::Client, String> {
@@ -78,13 +114,15 @@ fn client() -> Result<&'static reqwest::Client, String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+            // Kept by no runtime: it outlives the one it was made in.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(|e| format!("cannot start an HTTP client: {e}"))
     });
     made.as_ref().map_err(Clone::clone)
 }
 
-async fn download(url: &str, mut file: File, stall: Duration) -> Result<(), String> {
+async fn download(url: &str, file: &mut File, stall: Duration) -> Result<(), String> {
     let stalled = || format!("nothing came for {}", crate::base::units::MesosDuration(stall));
     let failed = |e: reqwest::Error| {
         // Its text holds the URL, which the caller names already.
@@ -103,12 +141,10 @@ async fn download(url: &str, mut file: File, stall: Duration) -> Result<(), Stri
         let piece = tokio::time::timeout(stall, answer.chunk()).await.map_err(|_| stalled())?;
         let Some(piece) = piece.map_err(failed)? else { return Ok(()) };
         size += piece.len() as u64;
-        if size > DOWNLOAD_BYTES_MAX {
-            return Err(format!("larger than {DOWNLOAD_BYTES_MAX} bytes"));
+        if size > FETCHED_BYTES_MAX {
+            return Err(format!("there are more than {FETCHED_BYTES_MAX} bytes"));
         }
-        file = tokio::task::spawn_blocking(move || file.write_all(&piece).map(|()| file))
-            .await
-            .map_err(|e| format!("writing has panicked: {e}"))?
-            .map_err(|e| format!("cannot write it: {e}"))?;
+        // The thread is the fetch's own: others are not held up.
+        file.write_all(&piece).map_err(|e| format!("cannot write it: {e}"))?;
     }
 }

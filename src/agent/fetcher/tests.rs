@@ -48,6 +48,7 @@ fn tar_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
     builder.into_inner().expect("in memory")
 }
 
+// covers: MES-0462, MES-0464, MES-0467, MES-0472, MES-0476, MES-0477, MES-0483
 #[tokio::test]
 async fn files_are_copied_and_made_executable() {
     let (from, to) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
@@ -60,11 +61,14 @@ async fn files_are_copied_and_made_executable() {
     fetcher().fetch(&launch(to.path(), vec![by_path, by_url])).await.expect("fetched");
     let mode = fs::metadata(to.path().join("run.sh")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
-    assert_eq!(fs::read(to.path().join("sub/other.sh")).expect("there"), b"echo");
+    let other = to.path().join("sub/other.sh");
+    assert_eq!(fs::read(&other).expect("there"), b"echo");
+    assert_eq!(fs::metadata(other).expect("there").permissions().mode() & 0o777, 0o644);
     let log = fs::read_to_string(to.path().join("stderr")).expect("a log");
     assert_eq!(log.lines().count(), 2, "{log}");
 }
 
+// covers: MES-0478
 #[tokio::test]
 async fn archives_are_unpacked_beside_themselves() {
     let (from, to) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
@@ -96,6 +100,7 @@ async fn an_archive_that_leads_out_is_refused() {
         let why = failed.expect_err("leads out");
         assert!(why.starts_with("Failed to fetch all URIs for container 'c1'"), "{why}");
         assert!(!Path::new("/evil").exists());
+        assert!(!to.path().join("../evil").exists());
     }
 }
 
@@ -111,6 +116,7 @@ async fn a_link_in_the_sandbox_is_not_followed() {
     assert!(!outside.path().join("f").exists());
 }
 
+// covers: MES-0465, MES-0474
 #[tokio::test]
 async fn http_downloads_follow_redirects_and_tell_failures() {
     let routes = axum::Router::new()
@@ -126,8 +132,11 @@ async fn http_downloads_follow_redirects_and_tell_failures() {
     let bad = uri(format!("http://{address}/nothing"));
     let why = fetcher().fetch(&launch(to.path(), vec![bad])).await.expect_err("404");
     assert!(why.contains("404"), "{why}");
+    let log = fs::read_to_string(to.path().join("stderr")).expect("a log");
+    assert!(log.contains("Failed to fetch") && log.contains("404"), "{log}");
 }
 
+// covers: MES-0468, MES-0471
 #[test]
 fn names_come_from_the_last_segment() {
     let name = |value: &str| place::name_of(&uri(value)).map(|p| p.display().to_string());
@@ -138,11 +147,26 @@ fn names_come_from_the_last_segment() {
     let mut out = uri("http://h/a");
     out.output_file = Some("../x".into());
     assert!(place::name_of(&out).is_err());
+    out.output_file = Some("/x".into());
+    assert!(place::name_of(&out).is_err());
 }
 
 #[test]
 fn other_schemes_are_refused_with_a_reason() {
     let why = source::read("hdfs://h/x", None).expect_err("not served");
     assert!(why.contains("hdfs"), "{why}");
-    assert!(source::read("relative", None).is_err());
 }
+
+// covers: MES-0473, MES-0475
+#[test]
+fn paths_may_be_relative_to_the_folder_of_frameworks() {
+    assert!(source::read("relative", None).is_err());
+    let home = Some(Path::new("/opt"));
+    assert_eq!(source::read("a/b", home), Ok(source::Source::File("/opt/a/b".into())));
+    assert_eq!(source::read("  /a/b", home), Ok(source::Source::File("/a/b".into())));
+    let blank = source::read("  http://h/x", None);
+    assert_eq!(blank, Ok(source::Source::Http("http://h/x".into())));
+}
+
+mod kinds;
+mod limits;

@@ -212,7 +212,33 @@ impl Cgroup {
             (None, Some(_)) => write(&file, self.unlimited())?,
             _ => {}
         }
+        self.lift(&limits)?;
         self.limit(&limits)
+    }
+
+    /// Takes back the limits that there are none of any more; the memory's is seen to by the caller.
+    fn lift(&self, l: &Limits) -> Result<()> {
+        let (cpu, memory) = (self.dir("cpu"), self.dir("memory"));
+        let (quota, soft) = match self {
+            Cgroup::V1(_) => {
+                let soft = (memory.join("memory.soft_limit_in_bytes"), "-1".to_string());
+                ((cpu.join("cpu.cfs_quota_us"), "-1".to_string()), soft)
+            }
+            Cgroup::V2(_) => {
+                let quota = (cpu.join("cpu.max"), format!("max {CFS_PERIOD_US}"));
+                (quota, (memory.join("memory.low"), "0".to_string()))
+            }
+        };
+        if l.quota_us().is_none() {
+            write(&quota.0, quota.1)?;
+        }
+        if l.mem_soft_bytes.is_none() {
+            write(&soft.0, soft.1)?;
+        }
+        match l.pids_max {
+            None => write(&self.dir("pids").join("pids.max"), "max"),
+            Some(_) => Ok(()),
+        }
     }
 
     fn unlimited(&self) -> &'static str {
