@@ -1,0 +1,17 @@
+//! The Mesos APIs of the real node, over the wire: calls in, events out, and what the endpoints show.
+//! Every test starts a node of its own; as root its tasks run in real containers.
+
+#[path = "api/calls.rs"]
+mod calls;
+#[path = "api/client.rs"]
+mod client;
+#[path = "api/node.rs"]
+mod node;
+#[path = "api/offers.rs"]
+mod offers;
+#[path = "api/reconcile.rs"]
+mod reconcile;
+#[path = "api/validation.rs"]
+mod validation;
+#[path = "api/wire.rs"]
+mod wire;
