@@ -15,3 +15,9 @@ mod reconcile;
 mod validation;
 #[path = "api/wire.rs"]
 mod wire;
+#[path = "api/executors.rs"]
+mod executors;
+#[path = "api/limits.rs"]
+mod limits;
+#[path = "api/tasks.rs"]
+mod tasks;

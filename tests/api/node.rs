@@ -4,7 +4,7 @@ use super::wire::{self, Answer, DEADLINE};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
@@ -50,7 +50,8 @@ impl Node {
         if !contained() {
             all.push("--launcher=posix".to_string());
         }
-        let (child, master, agent) = spawn(&dir.path().join("data"), &all);
+        let any = ["127.0.0.1:0", "127.0.0.1:0"];
+        let (child, master, agent) = spawn(&dir.path().join("data"), &all, any);
         Self { master, agent, child, flags: all, dir }
     }
 
@@ -58,16 +59,20 @@ impl Node {
     pub fn restart(&mut self) {
         self.signal("TERM");
         assert!(self.ended(DEADLINE), "the node did not stop");
-        let (child, master, agent) = spawn(&self.data(), &self.flags);
-        (self.child, self.master, self.agent) = (child, master, agent);
+        self.start_again();
     }
 
     /// Loses it without a word and starts another on its data.
     pub fn crash(&mut self) {
         self.signal("KILL");
         assert!(self.ended(DEADLINE), "the node did not die");
-        let (child, master, agent) = spawn(&self.data(), &self.flags);
-        (self.child, self.master, self.agent) = (child, master, agent);
+        self.start_again();
+    }
+
+    /// On the same ports: an agent that moves is another agent.
+    fn start_again(&mut self) {
+        (self.child, self.master, self.agent) =
+            spawn(&self.data(), &self.flags, [&self.master, &self.agent]);
     }
 
     pub fn data(&self) -> PathBuf {
@@ -139,9 +144,12 @@ async fn until(address: &str, path: &str, what: &str, shows: impl Fn(&Value) -> 
     }
 }
 
-fn spawn(data: &std::path::Path, flags: &[String]) -> (Child, String, String) {
+fn spawn(data: &Path, flags: &[String], addresses: [&str; 2]) -> (Child, String, String) {
+    let [master, agent] = addresses.map(|a| a.rsplit(':').next().unwrap());
     let mut child = Command::new(env!("CARGO_BIN_EXE_mesolith"))
-        .args(["up", "--master-port=0", "--agent-port=0", "--config=/dev/null"])
+        .args(["up", "--config=/dev/null"])
+        .arg(format!("--master-port={master}"))
+        .arg(format!("--agent-port={agent}"))
         .arg(format!("--data-dir={}", data.display()))
         .args(flags)
         .stdin(Stdio::null())

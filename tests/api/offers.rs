@@ -133,7 +133,7 @@ async fn an_unanswered_offer_is_rescinded_and_made_again() {
     scheduler.quiet("RESCIND").await;
 }
 
-// covers: MES-0060, MES-0061
+// covers: MES-0060
 #[tokio::test]
 async fn resources_are_offered_again_before_the_end_is_acknowledged() {
     let node = Node::start(&[]);
@@ -142,12 +142,31 @@ async fn resources_are_offered_again_before_the_end_is_acknowledged() {
     let mut all = task("all", &offer, "exit 0");
     all["resources"] = json!([scalar("cpus", 2.0), scalar("mem", 512.0)]);
     scheduler.launch(&offer, json!([all])).await;
-    // Not even TASK_STARTING is acknowledged.
-    let first = scheduler.heard("all").await;
-    assert_eq!(first["state"], "TASK_STARTING");
+    for state in ["TASK_STARTING", "TASK_RUNNING"] {
+        assert_eq!(scheduler.status("all").await["state"], state);
+    }
+    assert_eq!(scheduler.heard("all").await["state"], "TASK_FINISHED");
     let back = scheduler.offer().await;
     assert_eq!(amount(&back["resources"], "cpus"), 2.0);
-    scheduler.acknowledge(&first).await;
+}
+
+// covers: MES-0061, MES-0174
+#[tokio::test]
+async fn an_update_comes_again_until_acknowledged_and_tells_of_the_end() {
+    let node = Node::start(&[]);
+    let mut scheduler = Scheduler::start(&node, info("silent")).await;
+    let offer = scheduler.offer().await;
+    let mut all = task("all", &offer, "exit 0");
+    all["resources"] = json!([scalar("cpus", 2.0), scalar("mem", 512.0)]);
+    scheduler.launch(&offer, json!([all])).await;
+    let first = scheduler.heard("all").await;
+    assert_eq!(first["state"], "TASK_STARTING");
+    // The end is known when the first update is sent again, and frees the resources.
+    let back = scheduler.offer().await;
+    assert_eq!(amount(&back["resources"], "cpus"), 2.0);
+    let second = scheduler.heard("all").await;
+    assert_eq!(second["uuid"], first["uuid"]);
+    scheduler.acknowledge(&second).await;
     let rest = scheduler.until("all", "TASK_FINISHED").await;
     assert_eq!(states(&rest), ["TASK_RUNNING", "TASK_FINISHED"]);
 }

@@ -32,7 +32,7 @@ async fn each_wrong_task_is_an_error_and_costs_nothing() {
             "'ExecutorInfo.command' must be set",
         ),
         ("no-resources", |t| t["resources"] = json!([]), "Task uses no resources"),
-        ("more", |t| t["resources"][0] = scalar("cpus", 100.0), "more resources"),
+        ("more", |t| t["resources"][0] = scalar("cpus", 100.0), "is more than available"),
         ("negative", |t| t["resources"][0] = scalar("cpus", -1.0), "cpus"),
         (
             "stranger",
