@@ -161,8 +161,7 @@ async fn calls_must_bear_the_id_of_their_stream() {
     let answer = node.post(PATH, &[JSON], &teardown.to_string()).await;
     answer.refused(400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header");
     let wrong = "3f1fdd04-0d4b-4ed2-b2ff-0e0ac0e5a6f4";
-    let answer =
-        node.post(PATH, &[JSON, ("mesos-stream-id", wrong)], &teardown.to_string()).await;
+    let answer = node.post(PATH, &[JSON, ("mesos-stream-id", wrong)], &teardown.to_string()).await;
     answer.refused(
         400,
         &format!(
@@ -173,7 +172,9 @@ async fn calls_must_bear_the_id_of_their_stream() {
     );
     let stranger = json!({"type": "REVIVE", "framework_id": {"value": "nobody"}});
     let headers = [JSON, ("mesos-stream-id", scheduler.stream_id.as_str())];
-    node.post(PATH, &headers, &stranger.to_string()).await.refused(400, "Framework cannot be found");
+    node.post(PATH, &headers, &stranger.to_string())
+        .await
+        .refused(400, "Framework cannot be found");
     let answer = node.post(PATH, &headers, "{\"type\": \"REVIVE\"}").await;
     assert_eq!(answer.status, 400, "{}", answer.text());
     for kind in ["ACCEPT", "DECLINE", "KILL", "SHUTDOWN", "ACKNOWLEDGE", "RECONCILE", "MESSAGE"] {

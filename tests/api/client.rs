@@ -228,9 +228,8 @@ impl Scheduler {
 
     /// The task's next status, not acknowledged.
     pub async fn heard(&mut self, task: &str) -> Value {
-        let is = |e: &Value| {
-            e["type"] == "UPDATE" && e["update"]["status"]["task_id"]["value"] == task
-        };
+        let is =
+            |e: &Value| e["type"] == "UPDATE" && e["update"]["status"]["task_id"]["value"] == task;
         self.event(is).await["update"]["status"].clone()
     }
 

@@ -137,9 +137,7 @@ async fn a_request_that_is_no_call_is_refused() {
     post(vec![JSON], message).await.refused(400, "Framework cannot be found");
     for (kind, field) in [("UPDATE", "update"), ("MESSAGE", "message"), ("SUBSCRIBE", "subscribe")]
     {
-        let text = format!(
-            "Failed to validate Executor::Call: Expecting '{field}' to be present"
-        );
+        let text = format!("Failed to validate Executor::Call: Expecting '{field}' to be present");
         post(vec![JSON], call(kind, "")).await.refused(400, &text);
     }
     let answer = ask(&node.agent, "GET", PATH, &[JSON], "").await;
@@ -218,8 +216,7 @@ async fn messages_go_both_ways_and_shutdown_ends_the_executor() {
     let sent = with_executor("t", &offer, "e", "sleep 1000");
     scheduler.launch(&offer, json!([sent])).await;
     running(&node, "e").await;
-    let (mut executor, _) =
-        Executor::subscribe(&node, &scheduler.id, "e", Codec::Protobuf).await;
+    let (mut executor, _) = Executor::subscribe(&node, &scheduler.id, "e", Codec::Protobuf).await;
     executor.event("LAUNCH").await;
     executor.update("t", "TASK_RUNNING", json!({})).await;
     scheduler.until("t", "TASK_RUNNING").await;

@@ -18,7 +18,7 @@ async fn too_much_memory_fails_the_task_with_its_reason() {
     let last = scheduler.until("hog", "TASK_FAILED").await.pop().unwrap();
     assert_eq!(last["reason"], "REASON_CONTAINER_LIMITATION_MEMORY", "{last}");
     assert!(last["message"].as_str().unwrap().contains("Memory limit exceeded"), "{last}");
-    assert_eq!(last["source"], "SOURCE_EXECUTOR");
+    assert_eq!(last["source"], "SOURCE_AGENT");
 }
 
 #[tokio::test]

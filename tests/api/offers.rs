@@ -91,8 +91,7 @@ async fn an_offer_twice_or_unknown_loses_the_launch() {
     ] {
         let mut scheduler = Scheduler::start(&node, framework).await;
         let offer = scheduler.offer().await;
-        let launch =
-            |id: &str| json!([{"type": "LAUNCH", "launch": {"task_infos": [task(id, &offer, "")]}}]);
+        let launch = |id: &str| json!([{"type": "LAUNCH", "launch": {"task_infos": [task(id, &offer, "")]}}]);
         scheduler.accept(&[&offer, &offer], launch("twice")).await;
         let unknown = json!({"id": {"value": "no-such-offer"}});
         scheduler.accept(&[&unknown], launch("unknown")).await;

@@ -65,8 +65,12 @@ async fn each_wrong_task_is_an_error_and_costs_nothing() {
             },
             "Environment variable 'A' of type 'VALUE' must have a value set",
         ),
-        ("docker", |t| t["container"] = json!({"type": "DOCKER"}), "DockerInfo 'docker' is not set"),
-        ("id/with/slashes", |_| (), "'/'"),
+        (
+            "docker",
+            |t| t["container"] = json!({"type": "DOCKER"}),
+            "DockerInfo 'docker' is not set",
+        ),
+        ("id/with/slashes", |_| (), "contains invalid characters"),
         ("..", |_| (), ""),
         ("agent", |t| t["agent_id"] = json!({"value": "elsewhere"}), "elsewhere"),
     ];
