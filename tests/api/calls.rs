@@ -261,7 +261,8 @@ async fn a_task_lives_and_ends_over_both_codecs() {
         let offer = scheduler.offer().await;
         assert_eq!(offer["framework_id"]["value"], scheduler.id);
         assert_eq!(offer["hostname"], "127.0.0.1");
-        let agent = &node.get_agent("/state").await["id"];
+        let state = node.until_agent("/state", "it has its id", |s| s["id"] != "").await;
+        let agent = &state["id"];
         assert_eq!(&offer["agent_id"]["value"], agent);
         let name = format!("t-{codec:?}");
         scheduler.launch(&offer, json!([task(&name, &offer, "exit 0")])).await;

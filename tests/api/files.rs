@@ -112,11 +112,11 @@ async fn nothing_outside_the_sandbox_can_be_read() {
 
 // covers: MES-0300
 #[tokio::test]
-async fn a_sandbox_can_be_read_after_the_task_and_after_a_restart() {
+async fn a_sandbox_can_be_read_after_a_restart_and_after_the_task() {
     let mut node = Node::start(&[]);
-    let (mut scheduler, paths) = sandbox(&node).await;
-    scheduler.kill("t").await;
-    scheduler.until("t", "TASK_KILLED").await;
+    let (scheduler, paths) = sandbox(&node).await;
+    node.restart();
+    let mut scheduler = scheduler.again(&node, info("files")).await;
     for round in 0..2 {
         for path in &paths {
             let target = format!("/files/read?path={path}/stdout&offset=0");
@@ -125,7 +125,10 @@ async fn a_sandbox_can_be_read_after_the_task_and_after_a_restart() {
             assert_eq!(read.json()["data"], "hello\nworld\n", "{path}");
         }
         if round == 0 {
-            node.restart();
+            let back = |s: &Value| s["slaves"][0]["active"] == true;
+            node.until("/slaves", "the agent is back", back).await;
+            scheduler.kill("t").await;
+            scheduler.until("t", "TASK_KILLED").await;
         }
     }
 }

@@ -129,9 +129,12 @@ async fn tasks_are_listed_counted_and_described() {
     first["labels"] = json!({"labels": labels});
     first["discovery"] = discovery.clone();
     first["resources"].as_array_mut().unwrap().push(scalar("disk", 10.0));
-    scheduler.launch(&offer, json!([first, task("second", &offer, "exit 0")])).await;
-    scheduler.until("second", "TASK_FINISHED").await;
+    scheduler.launch(&offer, json!([first])).await;
     scheduler.until("first", "TASK_RUNNING").await;
+    scheduler.call("REVIVE", json!({})).await;
+    let rest = scheduler.offer().await;
+    scheduler.launch(&rest, json!([task("second", &rest, "exit 0")])).await;
+    scheduler.until("second", "TASK_FINISHED").await;
     let all = node.get("/tasks").await;
     let names = |all: &Value| -> Vec<String> {
         let all = all["tasks"].as_array().unwrap().iter();
@@ -201,7 +204,7 @@ async fn capabilities_labels_and_jsonp() {
         let (n, answer) = asked.await.unwrap();
         assert_eq!(answer.header("content-type"), "text/javascript");
         let text = answer.text();
-        assert!(text.starts_with(&format!("call{n}({{")) && text.ends_with(");"), "{n}: {text}");
+        assert!(text.starts_with(&format!("call{n}({{")) && text.ends_with("})"), "{n}: {text}");
     }
 }
 

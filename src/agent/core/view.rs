@@ -4,7 +4,7 @@
 
 use super::AgentCore;
 use super::io::Limits;
-use super::limits::scalar;
+use super::limits::scalar_revocable;
 use super::tables::{Executor, ExecutorKey, Phase};
 use crate::base::ids::{AgentId, ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
@@ -228,12 +228,12 @@ impl AgentCore {
     }
 
     /// How much of a scalar resource living tasks and executors use, as the master counts it.
-    fn used(&self, name: &str) -> f64 {
+    fn used(&self, name: &str, revocable: bool) -> f64 {
         let tasks = self.tables.tasks.values().filter(|t| !t.is_terminal());
-        let tasks: f64 = tasks.map(|t| scalar(&t.info.resources, name)).sum();
+        let tasks: f64 = tasks.map(|t| scalar_revocable(&t.info.resources, name, revocable)).sum();
         let executors = self.tables.executors.values();
         let executors = executors.filter(|e| !e.command_task && !e.is_over());
-        tasks + executors.map(|e| scalar(&e.info.resources, name)).sum::<f64>()
+        tasks + executors.map(|e| scalar_revocable(&e.info.resources, name, revocable)).sum::<f64>()
     }
 
     fn metrics(&self, executors: &BTreeMap<&ExecutorKey, ExecutorView>) -> BTreeMap<String, f64> {
@@ -269,19 +269,23 @@ impl AgentCore {
         ];
         all.extend(gauges.map(|(name, value)| (name.to_string(), value)));
         for name in ["cpus", "gpus", "mem", "disk"] {
-            let total = scalar(&self.identity.info.resources, name);
-            let used = self.used(name);
-            let percent = if total > 0.0 { used / total } else { 0.0 };
-            all.insert(format!("slave/{name}_total"), total);
-            all.insert(format!("slave/{name}_used"), used);
-            all.insert(format!("slave/{name}_percent"), percent);
+            for (suffix, revocable) in [("", false), ("_revocable", true)] {
+                let total = scalar_revocable(&self.identity.info.resources, name, revocable);
+                let used = self.used(name, revocable);
+                let percent = if total > 0.0 { used / total } else { 0.0 };
+                all.insert(format!("slave/{name}{suffix}_total"), total);
+                all.insert(format!("slave/{name}{suffix}_used"), used);
+                all.insert(format!("slave/{name}{suffix}_percent"), percent);
+            }
         }
         all
     }
 }
 
-/// Counters that are shown from the start.
-const COUNTERS: [&str; 12] = [
+/// Counters that are shown from the start. Recovery is strict, as the original's is by default: an
+/// agent that cannot read what it stored does not start, so that of one that runs the errors are 0.
+const COUNTERS: [&str; 13] = [
+    "recovery_errors",
     "tasks_finished",
     "tasks_failed",
     "tasks_killed",
