@@ -117,3 +117,24 @@ async fn what_the_agent_does_not_know_is_refused() {
     let state: Value = ask("GET", "/state").await.json();
     assert_eq!(state["frameworks"], json!([]));
 }
+
+#[tokio::test]
+async fn the_executor_of_a_command_bears_its_task_and_a_share_of_its_own() {
+    let node = Node::start(&[]);
+    let mut scheduler = Scheduler::start(&node, info("command")).await;
+    let offer = scheduler.offer().await;
+    let mut sleeps = task("t", &offer, "");
+    sleeps["command"] = json!({
+        "shell": false, "value": "/bin/sleep", "arguments": ["sleep", "1234"]
+    });
+    scheduler.launch(&offer, json!([sleeps])).await;
+    scheduler.until("t", "TASK_RUNNING").await;
+    let state = node.get_agent("/state").await;
+    let executor = &state["frameworks"][0]["executors"][0];
+    assert_eq!(executor["id"], "t");
+    let name = executor["name"].as_str().unwrap();
+    assert!(name.starts_with("Command Executor (Task: t) (Command: [/bin/sleep"), "{name}");
+    // It has a share of its own besides its task's.
+    assert_eq!(executor["resources"]["cpus"], 0.2);
+    assert_eq!(executor["resources"]["mem"], 64.0);
+}

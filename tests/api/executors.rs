@@ -252,3 +252,60 @@ async fn an_executor_that_does_not_subscribe_in_time_is_ended() {
     assert_eq!(last["reason"], "REASON_EXECUTOR_REGISTRATION_TIMEOUT", "{last}");
     assert_eq!(scheduler.kind("FAILURE").await["failure"]["executor_id"]["value"], "e");
 }
+
+// covers: MES-0107, MES-0108, MES-0109
+#[tokio::test]
+async fn a_new_scheduler_takes_over_the_executors_of_the_old() {
+    let node = Node::start(&[]);
+    let mut first = Scheduler::start(&node, info("handed over")).await;
+    let offer = first.offer().await;
+    first.launch(&offer, json!([with_executor("t", &offer, "e", "sleep 1000")])).await;
+    running(&node, "e").await;
+    let (mut executor, _) = Executor::subscribe(&node, &first.id, "e", Codec::Json).await;
+    executor.event("LAUNCH").await;
+    executor.update("t", "TASK_RUNNING", json!({})).await;
+    first.until("t", "TASK_RUNNING").await;
+    executor.event("ACKNOWLEDGED").await;
+    let mut second = first.again(&node, info("handed over")).await;
+    let kill = json!({"kill": {"task_id": {"value": "t"}}});
+    first.ask("KILL", kill).await.refused(400, "didn't match the stream ID");
+    let message = json!({
+        "agent_id": offer["agent_id"], "executor_id": {"value": "e"}, "data": "AQID"
+    });
+    second.call("MESSAGE", json!({"message": message})).await;
+    // Had the old one's kill been taken, KILL would come before the message.
+    assert_eq!(executor.event("MESSAGE").await["message"]["data"], "AQID");
+    executor.call("MESSAGE", json!({"message": {"data": "BAUG"}})).await;
+    assert_eq!(second.kind("MESSAGE").await["message"]["data"], "BAUG");
+    assert!(first.rest().await.iter().all(|e| e["type"] != "MESSAGE"));
+}
+
+// covers: MES-0111
+#[tokio::test]
+async fn an_executor_that_ends_while_its_framework_is_away_frees_what_it_held() {
+    let node = Node::start(&[]);
+    let mut scheduler = Scheduler::start(&node, info("away")).await;
+    let offer = scheduler.offer().await;
+    let go = node.dir.path().join("go");
+    let wait = format!("until [ -e {} ]; do sleep 0.02; done; exit 3", go.display());
+    scheduler.launch(&offer, json!([with_executor("t", &offer, "e", &wait)])).await;
+    running(&node, "e").await;
+    let (mut executor, _) = Executor::subscribe(&node, &scheduler.id, "e", Codec::Json).await;
+    executor.event("LAUNCH").await;
+    executor.update("t", "TASK_RUNNING", json!({})).await;
+    scheduler.until("t", "TASK_RUNNING").await;
+    let id = json!({"value": scheduler.id});
+    drop(scheduler);
+    node.until("/frameworks", "it is away", |f| f["frameworks"][0]["active"] == false).await;
+    std::fs::write(go, "").unwrap();
+    node.until("/slaves", "nothing is used", |s| s["slaves"][0]["used_resources"]["cpus"] == 0.0)
+        .await;
+    let mut known = info("away");
+    known["id"] = id;
+    let mut again = Scheduler::start(&node, known).await;
+    let last = again.status("t").await;
+    assert_eq!(last["state"], "TASK_FAILED");
+    assert_eq!(last["reason"], "REASON_EXECUTOR_TERMINATED");
+    let offer = again.offer().await;
+    assert_eq!(super::client::amount(&offer["resources"], "cpus"), 2.0);
+}

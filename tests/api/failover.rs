@@ -173,3 +173,50 @@ async fn tasks_outlive_a_crash_and_their_ends_are_told_later() {
     let ends = again.until("t", "TASK_FAILED").await;
     assert_eq!(ends.last().unwrap()["message"], "Command exited with status 3");
 }
+
+// covers: MES-0101, MES-0135
+#[tokio::test]
+async fn subscribing_again_and_again_is_harmless_and_may_bring_more_roles() {
+    let node = Node::start(&[]);
+    let mut single = info("same");
+    single["capabilities"] = json!([]);
+    single.as_object_mut().unwrap().remove("roles");
+    single["role"] = json!("a");
+    let mut last = Scheduler::start(&node, single.clone()).await;
+    for _ in 0..5 {
+        last = last.again(&node, single.clone()).await;
+    }
+    let mut many = info("same");
+    many["roles"] = json!(["a", "b"]);
+    last = last.again(&node, many).await;
+    let shown = node.get("/frameworks").await;
+    assert_eq!(shown["frameworks"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["frameworks"][0]["roles"], json!(["a", "b"]));
+    assert_eq!(shown["completed_frameworks"], json!([]));
+    let offer = last.offer().await;
+    last.launch(&offer, json!([task("t", &offer, "exit 0")])).await;
+    last.until("t", "TASK_FINISHED").await;
+}
+
+// covers: MES-0128, MES-0129
+#[tokio::test]
+async fn roles_are_added_suppressed_and_removed_in_one_call() {
+    let node = Node::start(&[]);
+    let mut framework = info("roles");
+    framework["roles"] = json!([]);
+    let mut scheduler = Scheduler::start(&node, framework.clone()).await;
+    framework["id"] = json!({"value": scheduler.id});
+    framework["roles"] = json!(["a"]);
+    let added = json!({"framework_info": framework, "suppressed_roles": ["a"]});
+    let answer = scheduler.ask("UPDATE_FRAMEWORK", json!({"update_framework": added})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    scheduler.quiet("OFFERS").await;
+    framework["roles"] = json!(["b"]);
+    let moved = json!({"framework_info": framework, "suppressed_roles": []});
+    let answer = scheduler.ask("UPDATE_FRAMEWORK", json!({"update_framework": moved})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(scheduler.offer().await["allocation_info"]["role"], "b");
+    let stray = json!({"framework_info": framework, "suppressed_roles": ["c"]});
+    let answer = scheduler.ask("UPDATE_FRAMEWORK", json!({"update_framework": stray})).await;
+    answer.refused(400, "uppressed");
+}

@@ -190,15 +190,16 @@ fn spawn(data: &Path, flags: &[String], addresses: [&str; 2]) -> (Child, String,
 
 impl Drop for Node {
     fn drop(&mut self) {
+        let lost = self.child.try_wait().unwrap().is_some();
         self.signal("USR1");
-        if !self.ended(Duration::from_secs(20)) {
-            eprintln!("the node did not end its tasks in time");
+        if lost || !self.ended(Duration::from_secs(20)) {
+            eprintln!("the node was lost or did not end its tasks in time: they are ended now");
             self.signal("KILL");
-            let _ = self.child.wait();
-            let _ = Command::new(env!("CARGO_BIN_EXE_mesolith"))
-                .args(["down", "--kill"])
+            let down = Command::new(env!("CARGO_BIN_EXE_mesolith"))
+                .args(["down", "--kill", "--config=/dev/null"])
                 .arg(format!("--data-dir={}", self.data().display()))
                 .output();
+            eprintln!("{down:?} {:?}", self.child.wait());
         }
     }
 }
