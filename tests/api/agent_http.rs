@@ -77,9 +77,8 @@ async fn state_containers_and_statistics_show_what_runs() {
     assert_eq!(node.get_agent("/containers").await, json!([]));
 }
 
-// covers: MES-0293
 #[tokio::test]
-async fn all_metrics_of_an_agent_are_there() {
+async fn the_metrics_of_an_agent_are_there() {
     let node = Node::start(&[]);
     node.until_agent("/state", "it is registered", |s| s["id"] != "").await;
     let all = node.get_agent("/metrics/snapshot").await;

@@ -11,7 +11,7 @@ fn has(value: &Value, keys: &str) {
     }
 }
 
-// covers: MES-0001, MES-0002, MES-0008, MES-0011, MES-0032
+// covers: MES-0001, MES-0002, MES-0008, MES-0011
 #[tokio::test]
 async fn the_state_shows_all_there_is() {
     let node = Node::start(&["--cluster=test cluster"]);

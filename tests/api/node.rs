@@ -196,7 +196,7 @@ impl Drop for Node {
             eprintln!("the node was lost or did not end its tasks in time: they are ended now");
             self.signal("KILL");
             let down = Command::new(env!("CARGO_BIN_EXE_mesolith"))
-                .args(["down", "--kill", "--config=/dev/null"])
+                .args(["down", "--kill"])
                 .arg(format!("--data-dir={}", self.data().display()))
                 .output();
             eprintln!("{down:?} {:?}", self.child.wait());

@@ -24,7 +24,7 @@ async fn a_declined_offer_comes_back_after_its_time_or_at_revive() {
     assert_eq!(amount(&third["resources"], "cpus"), 2.0);
 }
 
-// covers: MES-0166, MES-0167, MES-0168, MES-0176
+// covers: MES-0166, MES-0167, MES-0168
 #[tokio::test]
 async fn a_suppressed_framework_is_offered_nothing_until_it_revives() {
     let node = Node::start(&[]);

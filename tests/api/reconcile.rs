@@ -65,7 +65,7 @@ async fn unknown_tasks_are_lost_gone_or_unknown() {
     }
 }
 
-// covers: MES-0529, MES-0158
+// covers: MES-0158
 #[tokio::test]
 async fn after_a_restart_a_task_is_told_once_its_agent_is_back() {
     let mut node = Node::start(&[]);

@@ -144,7 +144,6 @@ async fn a_live_executor_may_not_change_and_gets_its_framework_id() {
     assert_eq!(state["frameworks"][0]["id"], id.as_str());
 }
 
-// covers: MES-0172
 #[tokio::test]
 async fn feedback_on_a_launch_is_an_error() {
     let node = Node::start(&[]);
