@@ -31,7 +31,8 @@ fn main() -> Result<()> {
     }
     let rows: Vec<&str> = args.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
     let wanted = |row: &str| rows.is_empty() || rows.contains(&row);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     peers::tell();
     if wanted("cold") {
         runtime.block_on(cold::row())?;
