@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -167,6 +167,13 @@ pub fn signal_to(pid: i32, signal: i32) {
 pub struct Home {
     dir: tempfile::TempDir,
     marker: String,
+    /// An agent keeps its port: it is part of what it is.
+    ports: [u16; 2],
+}
+
+/// Ports that were free a moment ago.
+fn free_ports() -> [u16; 2] {
+    [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|l| l.local_addr().unwrap().port())
 }
 
 /// Whether tasks can be isolated here.
@@ -180,7 +187,7 @@ impl Home {
         // Tasks of other users work in it.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let n = HOMES.fetch_add(1, Ordering::Relaxed);
-        Self { dir, marker: format!("9{:06}{n:03}", std::process::id()) }
+        Self { dir, marker: format!("9{:06}{n:03}", std::process::id()), ports: free_ports() }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -199,7 +206,9 @@ impl Home {
 
     /// `mesolith up` on it, not yet started.
     pub fn command(&self, more: &[&str]) -> Command {
-        let mut command = mesolith(&["up", &self.data_dir(), "--master-port=0", "--agent-port=0"]);
+        let [master, agent] = self.ports;
+        let mut command = mesolith(&["up", &self.data_dir()]);
+        command.arg(format!("--master-port={master}")).arg(format!("--agent-port={agent}"));
         if !isolates() {
             eprintln!("not root: tasks are plain processes in this test");
             command.arg("--launcher=posix");
@@ -355,8 +364,16 @@ impl Node {
 
     /// Waits until the agent is registered.
     #[track_caller]
-    pub fn with_agent(self) -> Self {
-        until("the agent registers", || self.state()["activated_slaves"] == 1);
+    pub fn with_agent(mut self) -> Self {
+        until("the agent registers", || {
+            let ended = self.talk.has_ended();
+            assert!(!ended, "the node has ended: {}", self.talk.stderr());
+            // The master may not lead yet.
+            let asked = request(&self.master, "GET /state", "");
+            asked.is_ok_and(|(status, body)| {
+                status == 200 && body.contains("\"activated_slaves\":1")
+            })
+        });
         self
     }
 
