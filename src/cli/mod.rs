@@ -19,7 +19,7 @@ mod up;
 mod why;
 
 use crate::base::error::{Code, Error, Result};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use client::{Client, DEFAULT_MASTER};
 use output::Format;
 use std::future::Future;
@@ -31,7 +31,6 @@ use std::process::ExitCode;
     name = "mesolith",
     version,
     arg_required_else_help = true,
-    after_help = exit::EXIT_CODES,
     before_help = "  mesolith up                          start a cluster on this machine\n  \
                    mesolith execute --name hi --command 'echo hi'   run a task on it"
 )]
@@ -111,7 +110,10 @@ pub fn main(args: Vec<String>) -> ExitCode {
         }
         _ => {}
     }
-    let cli = match Cli::try_parse_from(&args) {
+    let parsed = with_exit_codes(Cli::command())
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; wrong use has the exit code of wrong use.
@@ -126,10 +128,14 @@ pub fn main(args: Vec<String>) -> ExitCode {
     }
 }
 
+/// The table of exit codes below the help of every verb.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    command.after_help(exit::EXIT_CODES).mut_subcommands(with_exit_codes)
+}
+
 fn run(cli: Cli) -> Result<ExitCode> {
     let Global { master, principal, output } = cli.global.clone();
-    let client =
-        || Client::new(master.as_deref().unwrap_or(DEFAULT_MASTER), principal.as_deref());
+    let client = || Client::new(master.as_deref().unwrap_or(DEFAULT_MASTER), principal.as_deref());
     let outcome = match cli.verb {
         Verb::Up(args) => return up::run(args),
         Verb::Down(args) => down::run(&args),
@@ -152,7 +158,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
 /// nothing.
 fn execute(args: Vec<String>, global: Option<Global>) -> ExitCode {
     let says = |flag: &str| {
-        args.iter().any(|a| a.strip_prefix(flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
+        args.iter()
+            .any(|a| a.strip_prefix(flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
     };
     let mut given = Vec::new();
     let env = |name| std::env::var(name).ok();

@@ -20,7 +20,10 @@ fn framework_and_node_restart_together_and_the_task_goes_on() {
     scheduler.reconcile();
     scheduler.until("it is told how the task is", |s| s.updates.len() > seen);
     let told = &scheduler.updates[seen];
-    assert_eq!((&told["state"], &told["reason"]), (&json!("TASK_RUNNING"), &json!("REASON_RECONCILIATION")));
+    assert_eq!(
+        (&told["state"], &told["reason"]),
+        (&json!("TASK_RUNNING"), &json!("REASON_RECONCILIATION"))
+    );
     assert_eq!(home.sleepers(), before);
 }
 

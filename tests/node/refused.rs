@@ -8,8 +8,8 @@ use std::net::TcpListener;
 fn a_second_node_on_the_same_data_is_refused_with_the_first_ones_pid() {
     let home = Home::new();
     let node = home.up();
-    let said = finish(&mut home.command(&[]));
-    assert_eq!(said.code, Some(4), "{said:#?}");
+    let again = ["up", &home.data_dir(), "--master-port=0", "--agent-port=0"];
+    let said = finish(&mut mesolith(&again)).ended(4);
     let pid = node.talk.child.id().to_string();
     assert!(said.stderr.contains(&pid), "names the holder: {said:#?}");
     assert!(said.stderr.contains(&home.data().display().to_string()), "{said:#?}");
@@ -46,8 +46,18 @@ fn all_faults_of_all_origins_are_told_at_once() {
     let said = finish(&mut command).ended(1);
     let file = file.display().to_string();
     for wanted in [
-        "agent_prt", "did you mean agent_port?", "LOUD", "ip is a", &file, "many", "master_port",
-        "MESOLITH_ON_EXIT", "explode", "keep or kill", "MESOS_AGENT_PORT", "99999",
+        "agent_prt",
+        "did you mean agent_port?",
+        "LOUD",
+        "ip is a",
+        &file,
+        "many",
+        "master_port",
+        "MESOLITH_ON_EXIT",
+        "explode",
+        "keep or kill",
+        "MESOS_AGENT_PORT",
+        "99999",
     ] {
         assert!(said.stderr.contains(wanted), "{wanted} in {said:#?}");
     }

@@ -20,7 +20,7 @@ fn number(name: &str, or: u64) -> u64 {
 
 #[test]
 fn killed_again_and_again_no_task_and_no_update_is_lost() {
-    // covers: MES-0375, MES-0400
+    // covers: MES-0375
     let (rounds, seed) = (number("MESOLITH_KILL_ROUNDS", 8), number("MESOLITH_KILL_SEED", 7));
     eprintln!("MESOLITH_KILL_ROUNDS={rounds} MESOLITH_KILL_SEED={seed}");
     let mut rng = Rng::new(seed);

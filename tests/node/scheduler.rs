@@ -10,7 +10,12 @@ use std::time::{Duration, Instant};
 
 /// States in which a task stays.
 pub const ENDS: &[&str] = &[
-    "TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_DROPPED", "TASK_ERROR",
+    "TASK_FINISHED",
+    "TASK_FAILED",
+    "TASK_KILLED",
+    "TASK_LOST",
+    "TASK_DROPPED",
+    "TASK_ERROR",
     "TASK_GONE",
 ];
 
@@ -208,7 +213,9 @@ impl Scheduler {
         let ids = json!([offer["id"]]);
         if self.wanted.is_empty() {
             let filters = json!({"refuse_seconds": 3600.0});
-            self.call(json!({"type": "DECLINE", "decline": {"offer_ids": ids, "filters": filters}}));
+            self.call(
+                json!({"type": "DECLINE", "decline": {"offer_ids": ids, "filters": filters}}),
+            );
             return;
         }
         let mut tasks = std::mem::take(&mut self.wanted);

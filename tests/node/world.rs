@@ -86,7 +86,10 @@ pub struct Talk {
     readers: Vec<std::thread::JoinHandle<()>>,
 }
 
-fn listen(from: impl Read + Send + 'static, to: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+fn listen(
+    from: impl Read + Send + 'static,
+    to: &Arc<Mutex<String>>,
+) -> std::thread::JoinHandle<()> {
     let to = Arc::clone(to);
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
@@ -173,7 +176,9 @@ pub struct Home {
 
 /// Ports that were free a moment ago.
 fn free_ports() -> [u16; 2] {
-    [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|l| l.local_addr().unwrap().port())
+    [(); 2]
+        .map(|()| TcpListener::bind("127.0.0.1:0").unwrap())
+        .map(|l| l.local_addr().unwrap().port())
 }
 
 /// Whether tasks can be isolated here.
@@ -298,7 +303,6 @@ impl Drop for Home {
 pub struct Node {
     pub talk: Talk,
     pub master: String,
-    pub agent: String,
 }
 
 impl Node {
@@ -313,11 +317,10 @@ impl Node {
             std::thread::sleep(LOOK);
         }
         let said = talk.stderr();
-        let url = |name: &str| {
-            let line = said.lines().find(|l| l.trim_start().starts_with(name)).unwrap();
-            line.split_once("http://").unwrap().1.to_string()
-        };
-        Self { master: url("master "), agent: url("agent "), talk }
+        let line = said.lines().find(|l| l.trim_start().starts_with("master ")).unwrap();
+        let master = line.split_once("http://").unwrap().1.to_string();
+        assert!(said.lines().any(|l| l.trim_start().starts_with("agent ")), "{said}");
+        Self { master, talk }
     }
 
     /// What it dies of is not seen coming.
@@ -391,11 +394,6 @@ impl Node {
             }
         }
         Value::Null
-    }
-
-    #[track_caller]
-    pub fn wait_for(&self, id: &str, state: &str) {
-        until(&format!("{id} is {state}"), || self.task(id)["state"] == state);
     }
 }
 
