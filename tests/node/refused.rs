@@ -114,3 +114,15 @@ fn a_lost_database_of_tasks_that_run_is_not_papered_over() {
     assert!(said.stderr.contains("agent.redb"), "{said:#?}");
     assert!(said.stderr.contains("hint:"), "{said:#?}");
 }
+
+#[test]
+fn an_agent_that_is_not_what_it_was_is_told_what_changed() {
+    let home = Home::new();
+    home.up().with_agent().stop(libc::SIGTERM).ended(0);
+    let said = finish(&mut home.command(&["--hostname=elsewhere"])).ended(4);
+    assert!(said.stderr.contains("host name changed from 127.0.0.1 to elsewhere"), "{said:#?}");
+    assert!(!said.stderr.contains("port changed"), "{said:#?}");
+    assert!(said.stderr.contains("agent.redb"), "the way out: {said:#?}");
+    // Nothing of it was kept.
+    home.up().with_agent();
+}
