@@ -98,7 +98,7 @@ pub fn main(args: Vec<String>) -> ExitCode {
     let name = args.first().map(String::as_str).unwrap_or_default();
     let called = std::path::Path::new(name).file_name().and_then(|n| n.to_str());
     match called {
-        Some("mesos-execute") => return execute::main(args, |with| up::with_local(with)),
+        Some("mesos-execute") => return execute::main(args, up::with_local),
         Some("mesos-resolve") => return resolve::main(args),
         _ => {}
     }
@@ -176,7 +176,7 @@ fn execute(args: Vec<String>, global: Option<Global>) -> ExitCode {
         given.push(format!("--secret={secret}"));
     }
     let args = given.into_iter().chain(args).collect();
-    execute::main(named("mesos-execute", args), |with| up::with_local(with))
+    execute::main(named("mesos-execute", args), up::with_local)
 }
 
 fn named(name: &str, args: Vec<String>) -> Vec<String> {
