@@ -70,7 +70,7 @@ fn together(faults: Vec<Error>) -> Error {
     let hints: Vec<&str> = faults.iter().filter_map(|e| e.hint.as_deref()).collect();
     let code = faults.first().map_or(Code::Internal, |e| e.code);
     let error = Error::new(code, causes.join("\n"));
-    if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
+    if hints.is_empty() { error } else { error.hint(hints.join(" ")) }
 }
 
 fn authentication(options: &Options) -> Result<HttpAuthentication> {
