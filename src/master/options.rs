@@ -58,12 +58,9 @@ const UNREACHABLE_TASKS: Setting = Setting::new(
 const ROLES: Setting = Setting::new("roles", Kind::Text, "The only roles allowed, with commas");
 const WEIGHTS: Setting =
     Setting::new("weights", Kind::Text, "Weights of roles, as role=2,role2=1.5");
-const ROOT: Setting = Setting::new(
-    "root_submissions",
-    Kind::Bool,
-    "Whether frameworks may run tasks as root",
-)
-.or("true");
+const ROOT: Setting =
+    Setting::new("root_submissions", Kind::Bool, "Whether frameworks may run tasks as root")
+        .or("true");
 const AGENT_AGE: Setting = Setting::new(
     "registry_max_agent_age",
     Kind::Duration,
@@ -104,9 +101,25 @@ const FILTER_GPU: Setting = Setting::new(
 
 /// All settings of the master.
 pub const SETTINGS: &[Setting] = &[
-    CLUSTER, HEARTBEAT, PING, PINGS, REREGISTER, OFFER_TIMEOUT, COMPLETED_FRAMEWORKS,
-    COMPLETED_TASKS, UNREACHABLE_TASKS, ROLES, WEIGHTS, ROOT, AGENT_AGE, AGENT_COUNT, REGISTRY_GC,
-    INTERVAL, MIN_ALLOCATABLE, EXCLUDED, FILTER_GPU,
+    CLUSTER,
+    HEARTBEAT,
+    PING,
+    PINGS,
+    REREGISTER,
+    OFFER_TIMEOUT,
+    COMPLETED_FRAMEWORKS,
+    COMPLETED_TASKS,
+    UNREACHABLE_TASKS,
+    ROLES,
+    WEIGHTS,
+    ROOT,
+    AGENT_AGE,
+    AGENT_COUNT,
+    REGISTRY_GC,
+    INTERVAL,
+    MIN_ALLOCATABLE,
+    EXCLUDED,
+    FILTER_GPU,
 ];
 
 /// What the settings come to.
@@ -131,7 +144,8 @@ pub fn read(values: &mut Values) -> Options {
     let completed_tasks = size(&COMPLETED_TASKS, defaults.max_completed_tasks_per_framework);
     let unreachable = size(&UNREACHABLE_TASKS, defaults.max_unreachable_tasks_per_framework);
     let agent_count = size(&AGENT_COUNT, defaults.registry_max_agent_count);
-    let mut time = |setting, min, max, default| values.duration(setting, min, max).unwrap_or(default);
+    let mut time =
+        |setting, min, max, default| values.duration(setting, min, max).unwrap_or(default);
     let tenth = Duration::from_millis(100);
     let core = core::Options {
         heartbeat_interval: time(&HEARTBEAT, tenth, HOUR, defaults.heartbeat_interval),
@@ -142,7 +156,12 @@ pub fn read(values: &mut Values) -> Options {
             WEEK,
             defaults.agent_reregister_timeout,
         ),
-        registry_max_agent_age: time(&AGENT_AGE, SECOND, 520 * WEEK, defaults.registry_max_agent_age),
+        registry_max_agent_age: time(
+            &AGENT_AGE,
+            SECOND,
+            520 * WEEK,
+            defaults.registry_max_agent_age,
+        ),
         registry_gc_interval: time(&REGISTRY_GC, SECOND, WEEK, defaults.registry_gc_interval),
         offer_timeout: values.duration(&OFFER_TIMEOUT, SECOND / 10, WEEK),
         max_agent_ping_timeouts: values

@@ -204,9 +204,7 @@ impl SchedulerServer for Master {
         let this = self.clone();
         Box::pin(async move {
             let call = Box::new(call);
-            outcome(
-                this.request(|request| Input::Call { request, session, call, principal }).await,
-            )
+            outcome(this.request(|request| Input::Call { request, session, call, principal }).await)
         })
     }
 }

@@ -1,11 +1,11 @@
 //! A model of the supervisor and its containers: they outlive the agent's process, take their time, fail now and then,
 //! and end by a script.
 
+use super::Mutation;
 use super::invariants::{Seen, Use};
 use super::node::{CPUS, MEM_MB, Node};
 use super::queue::What;
 use super::world::World;
-use super::Mutation;
 use crate::agent::core::io::{Act, Exit, Found, FoundState, Input, Launch, Oom};
 use crate::agent::core::limits::{COMMAND_EXECUTOR_CPUS, COMMAND_EXECUTOR_MEM};
 use crate::base::ids::ContainerId;
@@ -100,9 +100,8 @@ impl World {
             Act::Destroy { container } => Some(self.destroy(n, container)),
             Act::Forget { container } => {
                 if let Some(node) = self.nodes.get_mut(n) {
-                    node.containers.retain(|id, c| {
-                        *id != container || !matches!(c.state, State::Exited(_))
-                    });
+                    node.containers
+                        .retain(|id, c| *id != container || !matches!(c.state, State::Exited(_)));
                 }
                 None
             }
@@ -117,7 +116,9 @@ impl World {
     fn create(&mut self, n: usize, launch: Arc<Launch>, outcome: Result<(), String>) -> Input {
         let container = launch.container.clone();
         let obedient = self.rng.chance(4, 5);
-        if outcome.is_ok() && let Some(node) = self.nodes.get_mut(n) {
+        if outcome.is_ok()
+            && let Some(node) = self.nodes.get_mut(n)
+        {
             let new = Container { launch, state: State::Created, obedient };
             node.containers.insert(container.clone(), new);
         }
@@ -201,12 +202,15 @@ impl World {
     /// A command has ended: its record stays, and the agent that is there is told.
     pub(super) fn exited(&mut self, n: usize, container: ContainerId, exit: Exit) {
         let pause = self.between(0, 100);
+        let runs_on = self.profile.mutation == Some(Mutation::RunOn);
         let Some(node) = self.nodes.get_mut(n) else { return };
         let Some(found) = node.containers.get_mut(&container) else { return };
         if found.state != State::Running {
             return;
         }
-        found.state = State::Exited(exit.clone());
+        if !runs_on {
+            found.state = State::Exited(exit.clone());
+        }
         if let Some(proc) = node.proc() {
             let input = Box::new(Input::Exited { container, exit });
             self.after(pause, What::AgentInput { node: n, proc, input });
@@ -215,14 +219,14 @@ impl World {
 
     fn destroy(&mut self, n: usize, container: ContainerId) -> Input {
         let tells = self.rng.chance(1, 2);
-        let keeps = self.profile.mutation == Some(Mutation::KeepDestroyed);
+        let runs_on = self.profile.mutation == Some(Mutation::RunOn);
         let time = Wall(1_700_000_000_000_000_000 + self.now.0);
         if let Some(node) = self.nodes.get_mut(n)
             && let Some(proc) = node.proc()
         {
             let running =
                 node.containers.get(&container).is_some_and(|c| c.state == State::Running);
-            if !(keeps && running) {
+            if !(runs_on && running) {
                 node.containers.remove(&container);
             }
             if running && tells {

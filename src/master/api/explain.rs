@@ -38,7 +38,9 @@ async fn task(State(api): State<Api>, query: Query) -> Result<Response, Refusal>
         .iter()
         .chain(&view.completed_frameworks)
         .filter(|f| f.info.id.as_ref().is_some_and(|id| id.value == framework_id))
-        .flat_map(|f| f.tasks.iter().chain(&f.unreachable_tasks).chain(f.completed_tasks.iter().rev()))
+        .flat_map(|f| {
+            f.tasks.iter().chain(&f.unreachable_tasks).chain(f.completed_tasks.iter().rev())
+        })
         .find(|t| t.task_id.value == task_id);
     match found {
         Some(task) => reply::json(&**task, &query),

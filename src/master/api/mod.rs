@@ -1,9 +1,9 @@
 //! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
+mod explain;
 pub mod identity;
 pub mod model;
-mod explain;
 mod read;
 mod scheduler;
 mod write;

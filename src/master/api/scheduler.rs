@@ -79,10 +79,7 @@ fn stream(subscription: Subscription, codec: Codec) -> Response {
     response
 }
 
-async fn next_record(
-    events: &mut EventReceiver<scheduler::Event>,
-    codec: Codec,
-) -> Option<Bytes> {
+async fn next_record(events: &mut EventReceiver<scheduler::Event>, codec: Codec) -> Option<Bytes> {
     // The end of the subscription is the end of the stream, whatever ended it.
     let event = events.next().await.ok()?;
     Some(framed(&codec.encode(&*event)))
