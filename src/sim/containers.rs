@@ -202,12 +202,15 @@ impl World {
     /// A command has ended: its record stays, and the agent that is there is told.
     pub(super) fn exited(&mut self, n: usize, container: ContainerId, exit: Exit) {
         let pause = self.between(0, 100);
+        let runs_on = self.profile.mutation == Some(Mutation::RunOn);
         let Some(node) = self.nodes.get_mut(n) else { return };
         let Some(found) = node.containers.get_mut(&container) else { return };
         if found.state != State::Running {
             return;
         }
-        found.state = State::Exited(exit.clone());
+        if !runs_on {
+            found.state = State::Exited(exit.clone());
+        }
         if let Some(proc) = node.proc() {
             let input = Box::new(Input::Exited { container, exit });
             self.after(pause, What::AgentInput { node: n, proc, input });
@@ -216,14 +219,14 @@ impl World {
 
     fn destroy(&mut self, n: usize, container: ContainerId) -> Input {
         let tells = self.rng.chance(1, 2);
-        let keeps = self.profile.mutation == Some(Mutation::KeepDestroyed);
+        let runs_on = self.profile.mutation == Some(Mutation::RunOn);
         let time = Wall(1_700_000_000_000_000_000 + self.now.0);
         if let Some(node) = self.nodes.get_mut(n)
             && let Some(proc) = node.proc()
         {
             let running =
                 node.containers.get(&container).is_some_and(|c| c.state == State::Running);
-            if !(keeps && running) {
+            if !(runs_on && running) {
                 node.containers.remove(&container);
             }
             if running && tells {

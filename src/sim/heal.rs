@@ -5,7 +5,7 @@ use super::queue::What;
 use super::scheduler::{Belief, Scheduler};
 use super::world::World;
 use crate::base::ids::AgentId;
-use crate::mesos::v1::TaskState;
+use crate::mesos::v1::{self, TaskState};
 use std::time::Duration;
 
 /// Between two looks whether everything has come to rest.
@@ -100,9 +100,10 @@ impl World {
                 return Err(format!("framework {number} holds {task} as {state}"));
             }
         }
+        let is_back = |id: &v1::AgentId| view.agents.iter().any(|a| a.info.id.as_ref() == Some(id));
         for framework in &view.frameworks {
-            let left = framework.tasks.first().or(framework.unreachable_tasks.first());
-            if let Some(task) = left {
+            let unreachable = framework.unreachable_tasks.iter().find(|t| is_back(&t.agent_id));
+            if let Some(task) = framework.tasks.first().or(unreachable) {
                 return Err(format!("the master holds {} as live", task.task_id.value));
             }
         }

@@ -36,6 +36,8 @@ impl World {
 
     pub(super) fn elect(&mut self) {
         let epoch = self.log.begin();
+        // Whoever is subscribed at another master counts as away from now on.
+        self.see(&Seen::Elected);
         for proc in self.masters.keys().copied().collect::<Vec<_>>() {
             // The old ones hear of it some time.
             let notice = if self.calm { self.between(1, 100) } else { self.between(1, 40_000) };
@@ -109,10 +111,27 @@ impl World {
         master.driven.turn_at = None;
         let turn = master.driven.turn(now);
         let audited = master.driven.machine.audit();
-        if let Err(why) = audited {
+        if let Err(why) = audited
+            && !self.is_overcommitted(proc)
+        {
             return self.violated("resources", why);
         }
         self.master_did(proc, turn);
+    }
+
+    /// Whether more of an agent is in use than there is of it, where that may be: a framework that does not checkpoint
+    /// loses its tasks with its agent's connection, as in Mesos; until they have ended there, the next master may find
+    /// them beside those that took their place.
+    fn is_overcommitted(&self, proc: u64) -> bool {
+        let may = self.schedulers.iter().any(|s| !s.info.checkpoint());
+        let view = self.masters.get(&proc).filter(|_| may).map(|m| m.driven.machine.view());
+        view.is_some_and(|view| {
+            view.agents.iter().any(|agent| {
+                let mut held = agent.used.clone();
+                held += &agent.offered;
+                !agent.total.contains(&held.unallocate())
+            })
+        })
     }
 
     fn master_did(&mut self, proc: u64, turn: Turn<MasterCore>) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// A defect put into the world, to see that it is caught. None of them touches a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
-    /// Destroyed containers run on.
-    KeepDestroyed,
+    /// Containers whose end was told run on.
+    RunOn,
     /// The supervisor starts a command twice.
     StartTwice,
     /// The agent's disk loses updates that it said were synced.

@@ -93,6 +93,12 @@ impl World {
         self.sessions.get(session).filter(|s| !s.cut && s.at_scheduler).map(|s| s.scheduler)
     }
 
+    /// Whether the session is with the newest master.
+    pub(super) fn leads(&self, session: &SessionId) -> bool {
+        let master = self.sessions.get(session).and_then(|s| self.masters.get(&s.master));
+        master.is_some_and(|m| m.epoch == self.log.epoch)
+    }
+
     pub(super) fn cut_session(&mut self, session: &SessionId) {
         let (there, here) = (self.notice(), self.notice());
         let Some(link) = self.sessions.get_mut(session).filter(|s| !s.cut) else { return };

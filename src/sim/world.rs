@@ -53,11 +53,13 @@ impl World {
     pub fn run(seed: u64, profile: Profile) -> Result<Report, Box<Violation>> {
         let mut world = Self::new(seed, profile);
         world.begin();
+        let mut handled: u64 = 0;
         while !world.finished {
             let Some((at, what)) = world.queue.pop() else { break };
             world.now = world.now.max(at);
             world.happen(what);
-            if world.trace.events > EVENTS_MAX {
+            handled += 1;
+            if handled > EVENTS_MAX {
                 world.violated("convergence", "it goes on for ever".into());
             }
             if let Some(mut violation) = world.broken.take() {
@@ -115,7 +117,23 @@ impl World {
         self.after(self.profile.chaos, What::Heal);
     }
 
+    /// A turn that was asked for before an earlier one took its place.
+    fn is_stale(&self, what: &What) -> bool {
+        let set = match what {
+            What::MasterTurn(proc) => self.masters.get(proc).map(|m| m.driven.turn_at),
+            What::AgentTurn { node, proc } => {
+                let node = self.nodes.get(*node).filter(|n| n.is(*proc));
+                node.and_then(|n| n.agent.as_ref()).map(|a| a.turn_at)
+            }
+            _ => return false,
+        };
+        set != Some(Some(self.now))
+    }
+
     fn happen(&mut self, what: What) {
+        if self.is_stale(&what) {
+            return;
+        }
         let line = line(&what);
         self.trace.note(self.now, &line);
         match what {

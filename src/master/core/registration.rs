@@ -54,6 +54,7 @@ impl MasterCore {
         let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
         if id.is_empty()
             && let Some(known) = self.agents.links.get(&link).cloned()
+            && self.is_same(&known, &register.agent_info)
         {
             // It asks again because the answer is still on its way: a new process has a new link.
             return self.confirm(&known, link, Vec::new(), out);
@@ -106,10 +107,15 @@ impl MasterCore {
     }
 
     fn is_retry(&self, older: &AgentId, info: &v1::AgentInfo) -> bool {
-        self.agents.registered.get(older).is_some_and(|agent| {
-            let idle = agent.tasks.is_empty() && agent.executors.is_empty();
+        let idle = |agent: &Agent| agent.tasks.is_empty() && agent.executors.is_empty();
+        self.agents.registered.get(older).is_some_and(idle) && self.is_same(older, info)
+    }
+
+    /// Whether the agent is as it was when it registered, but for its id.
+    fn is_same(&self, known: &AgentId, info: &v1::AgentInfo) -> bool {
+        self.agents.registered.get(known).is_some_and(|agent| {
             let was = v1::AgentInfo { id: None, ..(*agent.info).clone() };
-            idle && was == v1::AgentInfo { id: None, ..info.clone() }
+            was == v1::AgentInfo { id: None, ..info.clone() }
         })
     }
 

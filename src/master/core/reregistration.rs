@@ -114,6 +114,9 @@ impl MasterCore {
             self.forget_unreachable(&framework, &task);
             self.add_task(&framework, task);
         }
+        if !was_awaited {
+            self.forget_unlisted(id);
+        }
         for (framework, executor) in account.executors {
             self.add_executor(&framework, id, executor);
         }
@@ -205,6 +208,22 @@ impl MasterCore {
     fn forget_unreachable(&mut self, framework: &FrameworkId, task: &Task) {
         if let Some(framework) = self.frameworks.change(framework) {
             framework.unreachable.remove(&task.record.task_id.value);
+        }
+    }
+
+    /// Tasks that were unreachable with the agent and did not come back with it are nowhere any more: they reconcile as
+    /// gone.
+    fn forget_unlisted(&mut self, id: &AgentId) {
+        let of_agent = |task: &&Arc<v1::Task>| task.agent_id.value == id.as_str();
+        let mut lost: Vec<(FrameworkId, v1::TaskId)> = Vec::new();
+        for (framework_id, framework) in &self.frameworks.registered {
+            let tasks = framework.unreachable.iter().filter(of_agent);
+            lost.extend(tasks.map(|task| (framework_id.clone(), task.task_id.clone())));
+        }
+        for (framework, task) in lost {
+            if let Some(framework) = self.frameworks.change(&framework) {
+                framework.unreachable.remove(&task.value);
+            }
         }
     }
 

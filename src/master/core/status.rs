@@ -7,7 +7,8 @@ use super::{MasterCore, Out, states};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::machine::Cx;
 use crate::mesos::internal::{
-    AcknowledgeStatus, ExecutorMessage, ExitedExecutor, MasterMessage, StatusUpdate,
+    AcknowledgeStatus, ExecutorMessage, ExitedExecutor, MasterMessage, ShutdownFramework,
+    StatusUpdate,
 };
 use crate::mesos::make;
 use crate::mesos::v1;
@@ -26,6 +27,13 @@ impl MasterCore {
         self.metrics.add("messages_status_update");
         let framework_id = FrameworkId::from(&update.framework_id);
         let Some(framework) = self.frameworks.registered.get(&framework_id) else {
+            if self.frameworks.removed.contains_key(framework_id.as_str()) {
+                // Nobody will acknowledge it: the agent is to forget the framework.
+                let shutdown = ShutdownFramework { framework_id: (&framework_id).into() };
+                let message =
+                    MasterMessage { shutdown_framework: Some(shutdown), ..self.message() };
+                self.to_agent(agent, message, out);
+            }
             return self.metrics.add("invalid_status_updates");
         };
         let aware = framework.partition_aware();

@@ -39,8 +39,10 @@ pub(super) enum Seen<'a> {
     Started { node: usize, framework: &'a str, task: &'a str },
     /// What all running containers of a machine may use, and the cpus and bytes that there are.
     Running { node: usize, used: &'a [Use], total: (f64, u64) },
-    /// A framework was told SUBSCRIBED.
-    Subscribed { framework: &'a str, had: Option<&'a FrameworkId> },
+    /// A new epoch has begun.
+    Elected,
+    /// A framework was told SUBSCRIBED, by the leader or by one that was it.
+    Subscribed { framework: &'a str, had: Option<&'a FrameworkId>, leads: bool },
     /// A framework may be held as disconnected from now on.
     Disconnected { framework: &'a str },
     /// A framework was told that it has ended.

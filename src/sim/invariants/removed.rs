@@ -13,6 +13,7 @@ const SKEW: Duration = Duration::from_secs(3);
 pub(super) struct Removed {
     torn: BTreeSet<String>,
     maybe: BTreeSet<String>,
+    known: BTreeSet<String>,
     /// Since when a framework may be held as disconnected.
     away: BTreeMap<String, Mono>,
 }
@@ -30,14 +31,22 @@ impl Invariant for Removed {
             Seen::TornDown { framework } => {
                 self.torn.insert((*framework).to_string());
             }
-            Seen::Subscribed { framework, had } => {
+            Seen::Elected => {
+                for id in &self.known {
+                    self.away.entry(id.clone()).or_insert(at);
+                }
+            }
+            Seen::Subscribed { framework, had, leads } => {
+                self.known.insert((*framework).to_string());
                 if self.torn.contains(*framework) {
                     return Err(format!("{framework} was torn down and subscribed again"));
                 }
                 if had.is_some_and(|had| had.as_str() != *framework) {
                     return Err(format!("a framework had another id than {framework}"));
                 }
-                self.away.remove(*framework);
+                if *leads {
+                    self.away.remove(*framework);
+                }
             }
             Seen::Disconnected { framework } => {
                 self.away.entry((*framework).to_string()).or_insert(at);

@@ -103,7 +103,8 @@ impl World {
     /// An offer: taken for some tasks, turned down, or kept for a while.
     pub(super) fn offered(&mut self, n: usize, offer: &v1::Offer) {
         let Some(scheduler) = self.schedulers.get(n) else { return };
-        let wants = scheduler.wants_more() && !(scheduler.last && !scheduler.tasks.is_empty());
+        let done = scheduler.last && !scheduler.tasks.is_empty();
+        let wants = scheduler.wants_more() && !done;
         if !wants || (!self.calm && self.rng.chance(1, 5)) {
             let seconds = if scheduler.last { 0.1 } else { self.rng.below(10) as f64 };
             return self.decline(n, offer, seconds);

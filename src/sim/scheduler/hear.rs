@@ -24,7 +24,8 @@ impl World {
             let had = scheduler.info.id.replace(id.clone());
             scheduler.subscribed = true;
             let had = had.map(|id| FrameworkId::from(&id));
-            self.see(&Seen::Subscribed { framework: &id.value, had: had.as_ref() });
+            let leads = self.leads(session);
+            self.see(&Seen::Subscribed { framework: &id.value, had: had.as_ref(), leads });
         }
         if let Some(error) = &event.error {
             self.refused(n, &error.message);

@@ -31,6 +31,35 @@ fn a_retried_registration_gets_the_same_id() {
 }
 
 #[test]
+fn a_registration_that_comes_twice_does_not_cost_the_tasks_launched_meanwhile() {
+    let mut w = World::new();
+    let agent = w.agent("node1", "cpus:4;mem:1024");
+    let scheduler = w.scheduler(framework());
+    w.run_task(&agent, &scheduler, "t1");
+    w.inbox(&agent);
+    let agent_info = v1::AgentInfo { id: None, ..agent.info.clone() };
+    let register = RegisterAgent { agent_info, ..registration() };
+    w.agent_says(agent.link, AgentMessage { register: Some(register), ..Default::default() });
+    let again = w.inbox(&agent).into_iter().find_map(|m| m.registered).expect("an answer");
+    assert_eq!(again.agent_id.value, agent.id);
+    assert_eq!(w.view().frameworks[0].tasks.len(), 1);
+    assert_eq!(w.counter("slave_removals"), 0);
+}
+
+#[test]
+fn a_task_that_does_not_come_back_with_its_unreachable_agent_is_not_unreachable() {
+    let mut w = World::new();
+    let mut agent = w.agent("node1", "cpus:4;mem:1024");
+    let scheduler = w.scheduler(aware());
+    w.run_task(&agent, &scheduler, "t1");
+    w.mute.insert(agent.link);
+    w.pass(2 * MINUTE);
+    assert_eq!(w.view().frameworks[0].unreachable_tasks.len(), 1);
+    w.reregister(&mut agent, Vec::new(), &[&scheduler]);
+    assert!(w.view().frameworks[0].unreachable_tasks.is_empty());
+}
+
+#[test]
 fn another_agent_at_the_same_address_replaces_the_older() {
     let mut w = World::new();
     let older = w.agent("node1", "cpus:4;mem:1024");

@@ -1,6 +1,6 @@
 //! Who may call, and the words of refusals.
 
-use super::super::io::{Answer, SessionId};
+use super::super::io::{Act, Answer, Input, RequestId, SessionId};
 use super::world::*;
 use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, call};
@@ -78,4 +78,20 @@ fn calls_without_effect_are_accepted() {
     };
     assert_eq!(w.call(&scheduler, call::Type::DeclineInverseOffers, call), Answer::Accepted);
     assert!(w.events(&scheduler).is_empty());
+}
+
+#[test]
+fn a_teardown_is_answered_when_the_registry_has_it() {
+    let mut w = World::new();
+    let scheduler = w.scheduler(framework());
+    let call = Call {
+        framework_id: Some(make::framework_id(&scheduler.id)),
+        r#type: Some(call::Type::Teardown as i32),
+        ..Call::default()
+    };
+    let session = Some(scheduler.session.clone());
+    let request = RequestId(w.fresh());
+    let out = w.step_only(Input::Call { request, session, call: Box::new(call), principal: None });
+    let answer = out.acts.iter().find(|(_, act)| matches!(act, Act::Answer { .. }));
+    assert_eq!((out.writes.len(), answer.map(|(writes, _)| *writes)), (1, Some(1)));
 }

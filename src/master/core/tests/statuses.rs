@@ -87,6 +87,18 @@ fn updates_of_strangers_are_counted_and_harm_nothing() {
     assert_eq!(w.counter("invalid_status_update_acknowledgements"), 1);
 }
 
+#[test]
+fn an_agent_that_reports_for_an_ended_framework_is_told_to_forget_it() {
+    let mut w = World::new();
+    let agent = w.agent("node1", "cpus:4;mem:1024");
+    let scheduler = w.scheduler(framework());
+    w.teardown(&scheduler.id);
+    assert!(w.inbox(&agent).iter().all(|m| m.shutdown_framework.is_none()), "it had nothing there");
+    w.report(&agent, &scheduler, "t1", S::TaskFailed, 2);
+    let shutdown = w.inbox(&agent).into_iter().find_map(|m| m.shutdown_framework);
+    assert_eq!(shutdown.map(|s| s.framework_id.value), Some(scheduler.id));
+}
+
 // covers: MES-0044, MES-0162
 #[test]
 fn a_kill_goes_to_the_agent_of_the_task() {
