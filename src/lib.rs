@@ -11,6 +11,7 @@
 //! - [`agent`]: runs tasks in containers on one machine.
 //! - [`store`]: the two databases of a node. Owns redb. Imports `base`.
 //! - [`cluster`]: nodes agreeing; the replicated registry. Owns openraft. Imports `base`, `store`.
+//! - [`sim`]: the deterministic world around the cores. Imports `base`, `machine`, `mesos`, the cores of `master` and `agent`.
 
 pub mod agent;
 pub mod base;
@@ -24,5 +25,6 @@ pub mod master;
 pub mod mesos;
 pub mod node;
 pub mod security;
+pub mod sim;
 pub mod store;
 pub mod telemetry;

@@ -70,7 +70,7 @@ fn together(faults: Vec<Error>) -> Error {
     let hints: Vec<&str> = faults.iter().filter_map(|e| e.hint.as_deref()).collect();
     let code = faults.first().map_or(Code::Internal, |e| e.code);
     let error = Error::new(code, causes.join("\n"));
-    if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
+    if hints.is_empty() { error } else { error.hint(hints.join(" ")) }
 }
 
 fn authentication(options: &Options) -> Result<HttpAuthentication> {
@@ -105,9 +105,9 @@ pub fn serve(
         own.attach("/master/log", log)?;
         agent.files.attach("/slave/log", log)?;
     }
-    let master =
-        master_server(&doors, identity.clone(), leading, agent, logging.clone(), own, clock)?;
-    let agent = agent_server(&doors, options, &identity, agent, logging)?;
+    let (asked, ticks) = (logging.clone(), clock.clone());
+    let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
+    let agent = agent_server(&doors, options, &identity, agent, logging, clock)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
     Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
 }
@@ -144,6 +144,7 @@ fn agent_server(
     identity: &Identity,
     role: &Role,
     logging: Option<Logging>,
+    clock: Clock,
 ) -> Result<Server> {
     let metrics = Metrics::new().with_system();
     let asks = &doors.authentication;
@@ -154,7 +155,7 @@ fn agent_server(
         // Executors prove nothing yet: they are this machine's own, started by this agent.
         executor: Realm::open("mesos-agent-executor"),
     };
-    agent_api::metrics::bridge(&metrics, role.agent.clone());
+    agent_api::metrics::bridge(&metrics, role.agent.clone(), clock);
     let about = agent_api::identity::Identity {
         hostname: options.hostname.clone(),
         ip: doors.agent_address.ip(),

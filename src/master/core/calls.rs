@@ -42,8 +42,9 @@ impl MasterCore {
             }
             _ => {}
         }
-        answer(request, Answer::Accepted, out);
+        // Answered after what it writes: a TEARDOWN that was accepted is in the registry.
         self.dispatch(cx, &id, kind, call, out);
+        answer(request, Answer::Accepted, out);
     }
 
     /// Whether this framework may call now, over this session, as this principal.
@@ -178,7 +179,7 @@ fn check_shape(kind: call::Type, call: &Call) -> Result<(), String> {
         && kind == call::Type::Acknowledge
         && acknowledge.uuid.len() != 16
     {
-        return Err("Expecting 'uuid' to be a valid UUID".into());
+        return Err("Not a valid UUID".into());
     }
     if let Some(update) = &call.update_framework
         && kind == call::Type::UpdateFramework

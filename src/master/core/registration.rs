@@ -52,6 +52,10 @@ impl MasterCore {
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
         };
         let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
+        if id.is_empty() && let Some(known) = self.agents.links.get(&link).cloned() {
+            // It asks again because the answer is still on its way: a new process has a new link.
+            return self.confirm(&known, link, Vec::new(), out);
+        }
         if self.agents.links.get(&link).is_some_and(|bound| bound.as_str() != id) {
             // Another agent than before speaks on this link: the one before has lost it.
             self.link_closed(cx, link, out);

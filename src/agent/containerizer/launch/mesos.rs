@@ -212,7 +212,11 @@ pub fn capabilities(spec: &ContainerSpec) -> Value {
 }
 
 fn mounts(spec: &ContainerSpec) -> Vec<Value> {
-    let mount = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
+    let mount = |target: &str, kind: &str, options: &[&str]| {
+        json!({
+            "destination": target, "type": kind, "source": kind, "options": options,
+        })
+    };
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),

@@ -1,0 +1,107 @@
+//! What must hold in every world, one rule a file. They look at what crosses the borders of the cores, never inside.
+
+mod admitted;
+mod fencing;
+mod forward;
+mod isolation;
+mod launched_once;
+mod never_lost;
+mod removed;
+mod resources;
+mod uuids;
+
+use crate::base::ids::FrameworkId;
+use crate::base::kv::Op;
+use crate::base::time::Mono;
+use crate::mesos::internal::StatusUpdate;
+use crate::mesos::v1::TaskStatus;
+
+/// What one running container may use.
+pub(super) struct Use {
+    pub framework: String,
+    pub checkpoint: bool,
+    pub task: String,
+    pub cpus: f64,
+    pub bytes: u64,
+}
+
+/// What can be seen.
+pub(super) enum Seen<'a> {
+    /// A batch was committed to the replicated log.
+    Committed { batch: &'a [Op] },
+    /// An agent's batch was synced, as the disk told it.
+    Synced { node: usize, batch: &'a [Op] },
+    /// An agent took a message of an epoch while it had stored another.
+    Heard { node: usize, epoch: u64, stored: u64, obeyed: bool },
+    /// An agent sends an update.
+    Sent { node: usize, update: &'a StatusUpdate },
+    /// A task's command was started.
+    Started { node: usize, framework: &'a str, task: &'a str },
+    /// What all running containers of a machine may use, and the cpus and bytes that there are.
+    Running { node: usize, used: &'a [Use], total: (f64, u64) },
+    /// A framework was told SUBSCRIBED.
+    Subscribed { framework: &'a str, had: Option<&'a FrameworkId> },
+    /// A framework may be held as disconnected from now on.
+    Disconnected { framework: &'a str },
+    /// A framework was told that it has ended.
+    Refused { framework: &'a str, timeout: f64 },
+    /// A framework sends a TEARDOWN.
+    TeardownAsked { framework: &'a str },
+    /// A framework's TEARDOWN was accepted.
+    TornDown { framework: &'a str },
+    /// A framework was told of a task.
+    Told { framework: &'a str, status: &'a TaskStatus, own: bool },
+    /// A framework acknowledges an update, now or later.
+    Acknowledged { framework: &'a str, status: &'a TaskStatus },
+}
+
+/// One rule.
+trait Invariant {
+    fn name(&self) -> &'static str;
+
+    /// Looks at one thing.
+    fn see(&mut self, at: Mono, seen: &Seen<'_>) -> Result<(), String>;
+
+    /// Whether anything is owed when everything has come to rest.
+    fn end(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// All rules.
+pub(super) struct Invariants(Vec<Box<dyn Invariant>>);
+
+impl Default for Invariants {
+    fn default() -> Self {
+        Self(vec![
+            Box::<resources::Resources>::default(),
+            Box::<launched_once::LaunchedOnce>::default(),
+            Box::<never_lost::NeverLost>::default(),
+            Box::<forward::Forward>::default(),
+            Box::<isolation::Isolation>::default(),
+            Box::<removed::Removed>::default(),
+            Box::<admitted::Admitted>::default(),
+            Box::<fencing::Fencing>::default(),
+            Box::<uuids::Uuids>::default(),
+        ])
+    }
+}
+
+impl Invariants {
+    pub fn see(&mut self, at: Mono, seen: &Seen<'_>) -> Result<(), (&'static str, String)> {
+        for rule in &mut self.0 {
+            rule.see(at, seen).map_err(|what| (rule.name(), what))?;
+        }
+        Ok(())
+    }
+
+    pub fn end(&self) -> Result<(), (&'static str, String)> {
+        self.0.iter().try_for_each(|rule| rule.end().map_err(|what| (rule.name(), what)))
+    }
+}
+
+/// Framework and task of a key `<room>/<framework>/<task>/…`.
+fn task_key<'k>(key: &'k str, room: &str) -> Option<(&'k str, &'k str)> {
+    let mut parts = key.strip_prefix(room)?.split('/');
+    Some((parts.next()?, parts.next()?))
+}

@@ -1,0 +1,204 @@
+//! Masters: elected one after another, each with the registry as its epoch found it. An old one goes on deciding and
+//! acting until it learns that it leads no more.
+
+use super::Mutation;
+use super::driven::{Clocks, Driven, Turn};
+use super::invariants::Seen;
+use super::queue::What;
+use super::world::World;
+use crate::base::kv::Op;
+use crate::base::rng::Rng;
+use crate::base::time::Mono;
+use crate::machine::{Cx, Effects};
+use crate::master::allocator;
+use crate::master::core::io::{Act, Input};
+use crate::master::core::{Identity, MasterCore, Options};
+
+pub(super) struct Master {
+    pub driven: Driven<MasterCore>,
+    pub epoch: u64,
+    /// Nothing of it is taken by the log any more: one of its batches was lost or refused.
+    closed: bool,
+    last_proposal: Mono,
+    last_answer: Mono,
+}
+
+impl World {
+    /// Whom somebody who looks for the leader is told of.
+    pub(super) fn find_master(&mut self) -> Option<u64> {
+        let newest = self.masters.iter().max_by_key(|(_, m)| m.epoch).map(|(proc, _)| *proc)?;
+        if self.calm || self.rng.chance(4, 5) {
+            return Some(newest);
+        }
+        let at = self.rng.below(self.masters.len() as u64) as usize;
+        self.masters.keys().nth(at).copied()
+    }
+
+    pub(super) fn elect(&mut self) {
+        let epoch = self.log.begin();
+        for proc in self.masters.keys().copied().collect::<Vec<_>>() {
+            // The old ones hear of it some time.
+            let notice = if self.calm { self.between(1, 100) } else { self.between(1, 40_000) };
+            self.after(notice, What::Depose(proc));
+        }
+        let pause = self.between(1, 500);
+        self.after(pause, What::Lead { epoch });
+    }
+
+    pub(super) fn lead(&mut self, epoch: u64) {
+        if epoch != self.log.epoch {
+            return;
+        }
+        let proc = self.fresh();
+        let mut rng = Rng::new(self.rng.next_u64());
+        let skew = self.rng.below(1_000_000_000);
+        let clocks = Clocks::new(self.now, skew, &mut self.rng);
+        let identity = Identity {
+            master_id: rng.uuid(),
+            epoch,
+            ip: "127.0.0.1".into(),
+            hostname: "master".into(),
+            port: 5050,
+            version: "1.12.0".into(),
+            domain: None,
+        };
+        let options = Options {
+            agent_reregister_timeout: self.profile.agent_reregister_timeout,
+            ..Options::default()
+        };
+        let mut cx =
+            Cx { now: clocks.mono(self.now), wall: clocks.wall(self.now), rng: &mut rng };
+        let mut out = Effects::default();
+        let allocation = allocator::Options::default();
+        let space = self.log.space.clone();
+        match MasterCore::recover(options, allocation, identity, space, &mut cx, &mut out) {
+            Ok(core) => {
+                let mut driven = Driven::new(core, proc, clocks, rng);
+                let first = driven.carry_out(out);
+                let (last_proposal, last_answer) = (self.now, self.now);
+                let master = Master { driven, epoch, closed: false, last_proposal, last_answer };
+                self.masters.insert(proc, master);
+                self.report.masters += 1;
+                self.master_did(proc, first);
+            }
+            Err(e) => self.violated("recovery", format!("the master cannot be built: {e}")),
+        }
+    }
+
+    pub(super) fn tell_master(&mut self, proc: u64, input: Input) {
+        if let Some(master) = self.masters.get_mut(&proc) {
+            master.driven.mail(None, input);
+            let at = self.now + self.rng.up_to(std::time::Duration::from_millis(1));
+            self.wake_master(proc, at);
+        }
+    }
+
+    fn wake_master(&mut self, proc: u64, at: Mono) {
+        let Some(master) = self.masters.get_mut(&proc) else { return };
+        if master.driven.turn_at.is_none_or(|set| at < set) {
+            master.driven.turn_at = Some(at);
+            self.queue.push(at, What::MasterTurn(proc));
+        }
+    }
+
+    pub(super) fn master_turn(&mut self, proc: u64) {
+        let now = self.now;
+        let Some(master) = self.masters.get_mut(&proc) else { return };
+        if master.driven.turn_at != Some(now) {
+            return;
+        }
+        master.driven.turn_at = None;
+        let turn = master.driven.turn(now);
+        let audited = master.driven.machine.audit();
+        if let Err(why) = audited {
+            return self.violated("resources", why);
+        }
+        self.master_did(proc, turn);
+    }
+
+    fn master_did(&mut self, proc: u64, turn: Turn<MasterCore>) {
+        if let Some(batch) = turn.batch {
+            self.propose(proc, batch);
+        }
+        self.master_acts(proc, turn.acts);
+        let now = self.now;
+        if let Some(at) = self.masters.get(&proc).and_then(|m| m.driven.wake_at()) {
+            self.wake_master(proc, at.max(now));
+        }
+    }
+
+    fn master_acts(&mut self, _proc: u64, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::ToAgent { link, message } => self.send_to_agent(link.0, *message),
+                Act::CloseLink { link } => self.master_closes(link.0),
+                Act::Event { session, event } => self.send_event(session, event),
+                Act::CloseSession { session } => self.master_ends_session(session),
+                Act::Answer { request, answer } => self.send_answer(request, answer),
+            }
+        }
+    }
+
+    fn propose(&mut self, proc: u64, batch: Vec<Op>) {
+        let mut delay = self.rng.up_to(self.profile.sync);
+        if !self.calm && self.rng.chance(1, 50) {
+            delay += self.between(0, 5000);
+        }
+        let Some(master) = self.masters.get_mut(&proc) else { return };
+        let at = (self.now + delay).max(master.last_proposal);
+        master.last_proposal = at;
+        let epoch = master.epoch;
+        self.queue.push(at, What::Propose { proc, epoch, batch });
+    }
+
+    /// A batch reaches the log, perhaps long after its master has ended.
+    pub(super) fn proposed(&mut self, proc: u64, epoch: u64, batch: &[Op]) {
+        let lost = self.chance(self.profile.unknown_outcomes / 2);
+        let unanswered = self.chance(self.profile.unknown_outcomes / 2);
+        if self.masters.get(&proc).is_some_and(|m| m.closed) {
+            return;
+        }
+        let forgets = self.profile.mutation == Some(Mutation::ForgetCommitted);
+        let forgotten = forgets && self.rng.chance(1, 4);
+        let current = epoch == self.log.epoch;
+        let committed = !lost && (current && forgotten || self.log.commit(epoch, batch));
+        if committed && !forgotten {
+            self.see(&Seen::Committed { batch });
+        }
+        let delay = self.rng.up_to(self.profile.sync);
+        let wait = self.between(100, 10_000);
+        let now = self.now;
+        let Some(master) = self.masters.get_mut(&proc) else { return };
+        if committed && !unanswered {
+            let at = (now + delay).max(master.last_answer);
+            master.last_answer = at;
+            return self.queue.push(at, What::Committed(proc));
+        }
+        master.closed = true;
+        self.after(if current { wait } else { delay }, What::Depose(proc));
+    }
+
+    pub(super) fn committed(&mut self, proc: u64) {
+        let Some(master) = self.masters.get_mut(&proc) else { return };
+        let acts = master.driven.synced();
+        self.master_acts(proc, acts);
+    }
+
+    /// The master's core is discarded with all it had pending, but for batches under way.
+    pub(super) fn end_master(&mut self, proc: u64) {
+        let Some(master) = self.masters.remove(&proc) else { return };
+        let links: Vec<u64> =
+            self.links.iter().filter(|(_, l)| l.master == proc).map(|(id, _)| *id).collect();
+        for link in links {
+            self.cut_link(link);
+        }
+        let of = self.sessions.iter().filter(|(_, s)| s.master == proc);
+        for session in of.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.cut_session(&session);
+        }
+        if master.epoch == self.log.epoch {
+            let pause = self.between(50, 4000);
+            self.after(pause, What::Elect);
+        }
+    }
+}

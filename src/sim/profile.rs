@@ -1,0 +1,96 @@
+//! How a world is: how large, how lossy, and what is broken in it on purpose.
+
+use crate::base::rng::Rng;
+use std::time::Duration;
+
+/// A defect put into the world, to see that it is caught. None of them touches a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Destroyed containers run on.
+    KeepDestroyed,
+    /// The supervisor starts a command twice.
+    StartTwice,
+    /// The agent's disk loses updates that it said were synced.
+    ForgetSynced,
+    /// A framework is told an ended task is staging.
+    GoBack,
+    /// An update goes to another framework.
+    Misdeliver,
+    /// The log says that a batch was committed and forgets it.
+    ForgetCommitted,
+    /// One agent finds no master any more.
+    NeverHeal,
+    /// Messages of an old leader carry the newest epoch.
+    OldEpoch,
+    /// An update that is sent again has another uuid.
+    NewUuid,
+}
+
+/// How a world is.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Machines with an agent each.
+    pub agents: usize,
+    /// Scripted frameworks.
+    pub frameworks: usize,
+    /// How long there are faults and new tasks.
+    pub chaos: Duration,
+    /// Mean time between two faults; zero is none at all.
+    pub fault_every: Duration,
+    /// The longest usual delay of a message.
+    pub delay: Duration,
+    /// The longest usual sync of an agent's disk, and the longest commit.
+    pub sync: Duration,
+    /// Of 1000 messages, so many come twice.
+    pub duplicates: u64,
+    /// Of 1000 operations on containers, so many fail.
+    pub container_failures: u64,
+    /// Of 1000 proposals, so many have an outcome nobody is told.
+    pub unknown_outcomes: u64,
+    /// How long an agent may be away before it is unreachable.
+    pub agent_reregister_timeout: Duration,
+    /// Put in on purpose.
+    pub mutation: Option<Mutation>,
+    /// How many of the last events a violation shows.
+    pub trace: usize,
+}
+
+impl Profile {
+    /// No faults, little delay.
+    pub fn calm() -> Self {
+        Self {
+            agents: 2,
+            frameworks: 2,
+            chaos: Duration::from_secs(60),
+            fault_every: Duration::ZERO,
+            delay: Duration::from_millis(5),
+            sync: Duration::from_millis(5),
+            duplicates: 0,
+            container_failures: 0,
+            unknown_outcomes: 0,
+            agent_reregister_timeout: Duration::from_secs(600),
+            mutation: None,
+            trace: 0,
+        }
+    }
+
+    /// What the seed says.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x70_72_6f_66_69_6c_65);
+        let mut pick = |all: &[u64]| all.get(rng.below(all.len() as u64) as usize).map_or(0, |v| *v);
+        Self {
+            agents: pick(&[1, 2, 3, 4]) as usize,
+            frameworks: pick(&[1, 2, 3]) as usize,
+            chaos: Duration::from_secs(pick(&[30, 60, 120, 300])),
+            fault_every: Duration::from_millis(pick(&[700, 2000, 5000, 15_000])),
+            delay: Duration::from_millis(pick(&[2, 20, 200, 2000])),
+            sync: Duration::from_millis(pick(&[1, 20, 200, 1000])),
+            duplicates: pick(&[0, 5, 50]),
+            container_failures: pick(&[0, 20, 200]),
+            unknown_outcomes: pick(&[0, 20, 100]),
+            agent_reregister_timeout: Duration::from_secs(pick(&[15, 60, 600])),
+            mutation: None,
+            trace: 0,
+        }
+    }
+}
