@@ -25,7 +25,7 @@ use output::Format;
 use std::future::Future;
 use std::process::ExitCode;
 
-/// Apache Mesos as one binary: a master and an agent with one command, more machines with one more.
+/// Apache Mesos as one binary: a master and an agent with one command.
 #[derive(Debug, Parser)]
 #[command(
     name = "mesolith",
@@ -139,10 +139,6 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let outcome = match cli.verb {
         Verb::Up(args) => return up::run(args),
         Verb::Down(args) => down::run(&args),
-        Verb::Execute { args } => {
-            let args = named("mesos-execute", args);
-            return Ok(execute::main(args, up::with_local));
-        }
         // Reached with flags before the verb only.
         Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),

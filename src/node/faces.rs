@@ -107,7 +107,7 @@ pub fn serve(
     }
     let (asked, ticks) = (logging.clone(), clock.clone());
     let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
-    let agent = agent_server(&doors, options, &identity, agent, logging, clock)?;
+    let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
     Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
 }
@@ -144,7 +144,6 @@ fn agent_server(
     identity: &Identity,
     role: &Role,
     logging: Option<Logging>,
-    clock: Clock,
 ) -> Result<Server> {
     let metrics = Metrics::new().with_system();
     let asks = &doors.authentication;
@@ -155,7 +154,7 @@ fn agent_server(
         // Executors prove nothing yet: they are this machine's own, started by this agent.
         executor: Realm::open("mesos-agent-executor"),
     };
-    agent_api::metrics::bridge(&metrics, role.agent.clone(), clock);
+    agent_api::metrics::bridge(&metrics, role.agent.clone());
     let about = agent_api::identity::Identity {
         hostname: options.hostname.clone(),
         ip: doors.agent_address.ip(),
