@@ -36,7 +36,8 @@ fn run_all(seeds: std::ops::Range<u64>) {
 #[test]
 fn calm_worlds_hold() {
     for seed in 0..5 {
-        let report = World::run(seed, Profile::calm()).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        let report =
+            World::run(seed, Profile::calm()).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
         assert!(report.starts > 3 && report.acknowledged > 6, "something happens: {report:?}");
     }
 }
@@ -67,7 +68,10 @@ fn the_same_seed_gives_the_same_trace() {
         let once = run(seed).unwrap_or_else(|why| panic!("{why}"));
         let again = run(seed).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(once, again);
-        assert_ne!(once.trace_hash, run(seed + 100).unwrap_or_else(|why| panic!("{why}")).trace_hash);
+        assert_ne!(
+            once.trace_hash,
+            run(seed + 100).unwrap_or_else(|why| panic!("{why}")).trace_hash
+        );
     }
 }
 

@@ -70,7 +70,7 @@ fn together(faults: Vec<Error>) -> Error {
     let hints: Vec<&str> = faults.iter().filter_map(|e| e.hint.as_deref()).collect();
     let code = faults.first().map_or(Code::Internal, |e| e.code);
     let error = Error::new(code, causes.join("\n"));
-    if hints.is_empty() { error } else { error.hint(hints.join("; ")) }
+    if hints.is_empty() { error } else { error.hint(hints.join(" ")) }
 }
 
 fn authentication(options: &Options) -> Result<HttpAuthentication> {
@@ -105,8 +105,8 @@ pub fn serve(
         own.attach("/master/log", log)?;
         agent.files.attach("/slave/log", log)?;
     }
-    let master =
-        master_server(&doors, identity.clone(), leading, agent, logging.clone(), own, clock)?;
+    let (asked, ticks) = (logging.clone(), clock.clone());
+    let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
     Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])

@@ -1,11 +1,11 @@
 //! A model of the supervisor and its containers: they outlive the agent's process, take their time, fail now and then,
 //! and end by a script.
 
+use super::Mutation;
 use super::invariants::{Seen, Use};
 use super::node::{CPUS, MEM_MB, Node};
 use super::queue::What;
 use super::world::World;
-use super::Mutation;
 use crate::agent::core::io::{Act, Exit, Found, FoundState, Input, Launch, Oom};
 use crate::agent::core::limits::{COMMAND_EXECUTOR_CPUS, COMMAND_EXECUTOR_MEM};
 use crate::base::ids::ContainerId;
@@ -100,9 +100,8 @@ impl World {
             Act::Destroy { container } => Some(self.destroy(n, container)),
             Act::Forget { container } => {
                 if let Some(node) = self.nodes.get_mut(n) {
-                    node.containers.retain(|id, c| {
-                        *id != container || !matches!(c.state, State::Exited(_))
-                    });
+                    node.containers
+                        .retain(|id, c| *id != container || !matches!(c.state, State::Exited(_)));
                 }
                 None
             }
@@ -117,7 +116,9 @@ impl World {
     fn create(&mut self, n: usize, launch: Arc<Launch>, outcome: Result<(), String>) -> Input {
         let container = launch.container.clone();
         let obedient = self.rng.chance(4, 5);
-        if outcome.is_ok() && let Some(node) = self.nodes.get_mut(n) {
+        if outcome.is_ok()
+            && let Some(node) = self.nodes.get_mut(n)
+        {
             let new = Container { launch, state: State::Created, obedient };
             node.containers.insert(container.clone(), new);
         }

@@ -69,8 +69,7 @@ impl World {
     /// nobody can say more of the task.
     fn is_beyond(&self, belief: &Belief) -> bool {
         let id = |node: &Node| node.agent.as_ref().and_then(|a| a.machine.view().agent.id.clone());
-        let is_unsure =
-            matches!(belief.state, TaskState::TaskUnreachable | TaskState::TaskUnknown);
+        let is_unsure = matches!(belief.state, TaskState::TaskUnreachable | TaskState::TaskUnknown);
         is_unsure && self.nodes.iter().all(|node| id(node).is_none_or(|id| id != belief.agent))
     }
 
@@ -87,9 +86,10 @@ impl World {
         let leader = self.masters.values().find(|m| m.epoch == epoch);
         let view = leader.ok_or("nobody leads")?.driven.machine.view();
         for scheduler in &self.schedulers {
-            let known = view.frameworks.iter().find(|f| {
-                f.info.id.as_ref().is_some_and(|id| id.value == scheduler.id())
-            });
+            let known = view
+                .frameworks
+                .iter()
+                .find(|f| f.info.id.as_ref().is_some_and(|id| id.value == scheduler.id()));
             let number = scheduler.number;
             if known.is_none_or(|f| !f.connected) || !scheduler.subscribed {
                 return Err(format!("framework {number} is not subscribed"));
@@ -108,9 +108,10 @@ impl World {
         }
         for (n, node) in self.nodes.iter().enumerate() {
             let id = node_at_rest(node).map_err(|why| format!("agent {n}: {why}"))?;
-            let known = view.agents.iter().find(|a| {
-                a.info.id.as_ref().is_some_and(|known| known.value == id.as_str())
-            });
+            let known = view
+                .agents
+                .iter()
+                .find(|a| a.info.id.as_ref().is_some_and(|known| known.value == id.as_str()));
             let Some(agent) = known.filter(|a| a.connected && a.active) else {
                 return Err(format!("agent {n} is not connected at the master"));
             };

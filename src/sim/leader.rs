@@ -66,8 +66,7 @@ impl World {
             agent_reregister_timeout: self.profile.agent_reregister_timeout,
             ..Options::default()
         };
-        let mut cx =
-            Cx { now: clocks.mono(self.now), wall: clocks.wall(self.now), rng: &mut rng };
+        let mut cx = Cx { now: clocks.mono(self.now), wall: clocks.wall(self.now), rng: &mut rng };
         let mut out = Effects::default();
         let allocation = allocator::Options::default();
         let space = self.log.space.clone();

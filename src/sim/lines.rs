@@ -42,7 +42,9 @@ pub(super) fn line(what: &What) -> String {
         }
         What::Tick(n) => format!("framework {n} ticks"),
         What::SchedulerUp(n) => format!("framework {n} starts"),
-        What::Later { scheduler, call } => format!("framework {scheduler}, late: {:?}", call.r#type()),
+        What::Later { scheduler, call } => {
+            format!("framework {scheduler}, late: {:?}", call.r#type())
+        }
         What::Fault => "fault".into(),
         What::Heal => "all faults end".into(),
         What::Look => "look".into(),

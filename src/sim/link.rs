@@ -1,9 +1,9 @@
 //! Links between agents and masters: ordered, delayed, and when they break, what is on its way is lost; each end
 //! learns of it in its own time.
 
+use super::Mutation;
 use super::queue::What;
 use super::world::World;
-use super::Mutation;
 use crate::agent::core::io as agent;
 use crate::base::time::Mono;
 use crate::master::core::io as master;

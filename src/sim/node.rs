@@ -103,14 +103,18 @@ impl World {
 
     pub(super) fn tell_agent(&mut self, n: usize, mark: Option<u64>, input: Input) {
         let at = self.now + self.rng.up_to(Duration::from_millis(1));
-        let Some(agent) = self.nodes.get_mut(n).and_then(|node| node.agent.as_mut()) else { return };
+        let Some(agent) = self.nodes.get_mut(n).and_then(|node| node.agent.as_mut()) else {
+            return;
+        };
         agent.mail(mark, input);
         let proc = agent.proc;
         self.wake_agent(n, proc, at);
     }
 
     fn wake_agent(&mut self, n: usize, proc: u64, at: Mono) {
-        let Some(agent) = self.nodes.get_mut(n).and_then(|node| node.agent.as_mut()) else { return };
+        let Some(agent) = self.nodes.get_mut(n).and_then(|node| node.agent.as_mut()) else {
+            return;
+        };
         if agent.turn_at.is_none_or(|set| at < set) {
             agent.turn_at = Some(at);
             self.queue.push(at, What::AgentTurn { node: n, proc });
@@ -249,7 +253,10 @@ impl World {
 
     /// No agent is told to stop in these worlds but by its own shell.
     fn agent_stopped(&mut self, n: usize) {
-        let asked = self.nodes.get(n).is_some_and(|node| self.stopping.contains(&n) && node.agent.is_some());
+        let asked = self
+            .nodes
+            .get(n)
+            .is_some_and(|node| self.stopping.contains(&n) && node.agent.is_some());
         if !asked {
             return self.violated("registry", format!("agent {n} was sent away by a master"));
         }

@@ -77,7 +77,8 @@ impl Profile {
     /// What the seed says.
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x70_72_6f_66_69_6c_65);
-        let mut pick = |all: &[u64]| all.get(rng.below(all.len() as u64) as usize).map_or(0, |v| *v);
+        let mut pick =
+            |all: &[u64]| all.get(rng.below(all.len() as u64) as usize).map_or(0, |v| *v);
         Self {
             agents: pick(&[1, 2, 3, 4]) as usize,
             frameworks: pick(&[1, 2, 3]) as usize,

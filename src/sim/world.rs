@@ -75,8 +75,7 @@ impl World {
     fn new(seed: u64, profile: Profile) -> Self {
         let mut rng = Rng::new(seed);
         let nodes = (0..profile.agents).map(|n| Node::new(n, rng.below(1_000_000_000))).collect();
-        let schedulers =
-            (0..profile.frameworks).map(|n| Scheduler::new(n, &mut rng)).collect();
+        let schedulers = (0..profile.frameworks).map(|n| Scheduler::new(n, &mut rng)).collect();
         Self {
             trace: Trace::new(profile.trace),
             profile,

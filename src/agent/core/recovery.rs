@@ -293,7 +293,7 @@ fn compatible(
         return Ok(());
     }
     if policy == ReconfigurationPolicy::Equal {
-        return Err("its host name, port, resources, attributes or domain changed".into());
+        return Err(changes(&old, new));
     }
     if old.hostname != new.hostname {
         return Err(format!("its host name changed from {} to {}", old.hostname, new.hostname));
@@ -311,6 +311,27 @@ fn compatible(
         return Err(format!("its resource {} was reduced or removed", lost.name));
     }
     Ok(())
+}
+
+/// What is not as it was, in words; ports with both numbers, for they are the likeliest to be mistyped.
+fn changes(old: &v1::AgentInfo, new: &v1::AgentInfo) -> String {
+    let mut changed = Vec::new();
+    if old.hostname != new.hostname {
+        changed.push(format!("its host name changed from {} to {}", old.hostname, new.hostname));
+    }
+    if old.port() != new.port() {
+        changed.push(format!("its port changed from {} to {}", old.port(), new.port()));
+    }
+    for (what, differs) in [
+        ("resources", old.resources != new.resources),
+        ("attributes", old.attributes != new.attributes),
+        ("domain", old.domain != new.domain),
+    ] {
+        if differs {
+            changed.push(format!("its {what} changed"));
+        }
+    }
+    changed.join(", ")
 }
 
 /// Whether one resource is as much as the other or more, and the same in all else.

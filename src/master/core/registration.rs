@@ -52,7 +52,9 @@ impl MasterCore {
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
         };
         let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
-        if id.is_empty() && let Some(known) = self.agents.links.get(&link).cloned() {
+        if id.is_empty()
+            && let Some(known) = self.agents.links.get(&link).cloned()
+        {
             // It asks again because the answer is still on its way: a new process has a new link.
             return self.confirm(&known, link, Vec::new(), out);
         }

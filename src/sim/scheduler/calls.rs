@@ -5,8 +5,8 @@ use crate::base::rng::Rng;
 use crate::mesos::v1::scheduler::{Call, call};
 use crate::mesos::v1::{self, TaskState, offer};
 use crate::mesos::{convert, make};
-use crate::sim::queue::What;
 use crate::sim::invariants::Seen;
+use crate::sim::queue::What;
 use crate::sim::world::World;
 
 impl World {

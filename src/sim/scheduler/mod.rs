@@ -55,9 +55,8 @@ pub(super) struct Scheduler {
 
 impl Scheduler {
     pub fn new(number: usize, rng: &mut Rng) -> Self {
-        let capability = |t: capability::Type| v1::framework_info::Capability {
-            r#type: Some(t as i32),
-        };
+        let capability =
+            |t: capability::Type| v1::framework_info::Capability { r#type: Some(t as i32) };
         let mut capabilities = Vec::new();
         if rng.chance(2, 3) {
             capabilities.push(capability(capability::Type::PartitionAware));

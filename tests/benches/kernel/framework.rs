@@ -166,7 +166,8 @@ impl Framework {
             left -= &picked;
             let arguments = stamps.command(name, hold)?;
             let value = arguments.first().cloned();
-            let command = CommandInfo { shell: Some(false), value, arguments, ..Default::default() };
+            let command =
+                CommandInfo { shell: Some(false), value, arguments, ..Default::default() };
             tasks.push(TaskInfo {
                 name: name.clone(),
                 task_id: TaskId { value: name.clone() },

@@ -17,14 +17,19 @@ pub async fn row() -> Result<()> {
     let mut all: [Vec<f64>; 4] = Default::default();
     for _ in 0..ROUNDS {
         let times = one().await?;
-        println!("  first {:.0} ms, last {:.0} ms, RUNNING seen {:.0} ms, killed {:.0} ms", times[0],
-            times[1], times[2], times[3]);
+        println!(
+            "  first {:.0} ms, last {:.0} ms, RUNNING seen {:.0} ms, killed {:.0} ms",
+            times[0], times[1], times[2], times[3]
+        );
         all.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
     }
     let [_, last, running, killed] = all.each_mut().map(|times| median(times));
     let rate = |time: f64| TASKS as f64 / time * 1e3;
     println!("  until the last first instruction  {last:>8.0} ms {:>8.0} tasks/s", rate(last));
-    println!("  until all RUNNING are seen        {running:>8.0} ms {:>8.0} tasks/s", rate(running));
+    println!(
+        "  until all RUNNING are seen        {running:>8.0} ms {:>8.0} tasks/s",
+        rate(running)
+    );
     println!("  KILL of all until all KILLED      {killed:>8.0} ms {:>8.0} tasks/s", rate(killed));
     Ok(())
 }

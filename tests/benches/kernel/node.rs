@@ -140,7 +140,8 @@ impl Drop for Node {
 pub fn usage(pid: i32) -> Result<Use> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let bytes = |name: &str| {
-        let of = |line: &str| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok();
+        let of =
+            |line: &str| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok();
         rollup.lines().find_map(of).unwrap_or_default() * 1024
     };
     let ticks = stat(pid).map(|s| s.1).unwrap_or_default();

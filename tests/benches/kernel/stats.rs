@@ -20,8 +20,16 @@ pub fn print(title: &str, rounds: &[Round], peer: Option<&str>) {
     let kept: Vec<Round> = rounds.iter().filter(held).cloned().collect();
     let thrown = rounds.len() - kept.len();
     println!("\n{title} ({} rounds, {thrown} thrown away)", rounds.len());
-    println!("  {:<34} {:>9} {:>9} {:>9} {:>5} {:>9} {:>9}", "", "p50 ms", "p95 ms", "min ms", "n",
-        "/canary", peer.map_or(String::new(), |p| format!("/{p}")));
+    println!(
+        "  {:<34} {:>9} {:>9} {:>9} {:>5} {:>9} {:>9}",
+        "",
+        "p50 ms",
+        "p95 ms",
+        "min ms",
+        "n",
+        "/canary",
+        peer.map_or(String::new(), |p| format!("/{p}"))
+    );
     let mut names: Vec<&str> = Vec::new();
     for name in rounds.iter().flat_map(BTreeMap::keys) {
         if !names.contains(name) {
@@ -39,8 +47,12 @@ pub fn print(title: &str, rounds: &[Round], peer: Option<&str>) {
             true => String::new(),
             false => format!("{:.2}", middle / of),
         };
-        println!("  {name:<34} {middle:>9.2} {late:>9.2} {least:>9.2} {:>5} {:>9} {:>9}", all.len(),
-            ratio(canary), beside.map_or(String::new(), ratio));
+        println!(
+            "  {name:<34} {middle:>9.2} {late:>9.2} {least:>9.2} {:>5} {:>9} {:>9}",
+            all.len(),
+            ratio(canary),
+            beside.map_or(String::new(), ratio)
+        );
     }
 }
 
