@@ -1,8 +1,9 @@
 //! What one node costs: cold start, launch latency, launch rate, memory; beside what the machine and runc cost.
 //! And what its parts do without containers: durable writes, allocation, placements.
 //!
-//! `cargo bench --bench kernel [-- ROW…]`, on an otherwise idle machine; rows: `cold`, `launch`, `many`, `idle`, as
-//! root; `writes`, `allocation`, `placements`, in this process. The node is the real binary on a fresh data folder, the framework speaks the v1 scheduler API over HTTP.
+//! `cargo bench --bench kernel [-- ROW…]`, on an otherwise idle machine. Rows that launch containers, as root: `cold`,
+//! `launch`, `many`, `idle`; there the node is the real binary on a fresh data folder, and the framework speaks the v1
+//! scheduler API over HTTP. Rows about parts, in this process: `writes`, `allocation`, `placements`.
 //! Rows that compare run their variants in turn, and a round in which a bare fork and exec took 30 % more or less than
 //! usual is thrown away. Read the ratios; the times are this machine's.
 
