@@ -15,33 +15,7 @@
 
 pub mod agent;
 pub mod base;
-/// The command line. (The verbs that start a node join, by `pub mod cli;`, when `node` is whole.)
-pub mod cli {
-    pub mod execute;
-    pub mod resolve;
-
-    use crate::base::error::{Code, Error};
-    use std::process::ExitCode;
-
-    /// Runs `mesos-execute` or `mesos-resolve`, by name or by first word.
-    pub fn main(mut args: Vec<String>) -> ExitCode {
-        let called = args.first().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
-        if called == "mesolith" {
-            args.remove(0);
-        }
-        match args.first().and_then(|name| name.rsplit('/').next()) {
-            Some("execute" | "mesos-execute") => execute::main(args, |_| {
-                let cause = "--local cannot be used: this program cannot start a node yet";
-                Err(Error::new(Code::Invalid, cause).hint("name a master with --master=HOST:PORT"))
-            }),
-            Some("resolve" | "mesos-resolve") => resolve::main(args),
-            _ => {
-                eprintln!("mesolith execute … | mesolith resolve …");
-                ExitCode::from(1)
-            }
-        }
-    }
-}
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod framework;
@@ -49,6 +23,7 @@ pub mod http;
 pub mod machine;
 pub mod master;
 pub mod mesos;
+pub mod node;
 pub mod security;
 pub mod sim;
 pub mod store;

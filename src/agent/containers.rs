@@ -2,15 +2,16 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::{
-    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Limits,
-    Network, Rotation, Scope,
+    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
+    Limits, Network, Rotation, Scope, State,
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
-use crate::agent::fetcher::Fetcher;
+use crate::agent::fetcher::{Counts, Fetcher};
 use crate::agent::sandbox;
 use crate::base::error::Error;
 use crate::base::ids::ContainerId;
+use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
 use std::collections::HashMap;
 use std::future::Future;
@@ -51,6 +52,7 @@ pub struct Making {
 struct Shared {
     containerizer: Arc<dyn Containerizer>,
     fetcher: Fetcher,
+    files: FileTable,
     making: Making,
     core: Handle<AgentCore>,
     queues: Mutex<HashMap<ContainerId, Queue>>,
@@ -72,17 +74,23 @@ impl Containers {
     pub fn new(
         containerizer: Arc<dyn Containerizer>,
         fetcher: Fetcher,
+        files: FileTable,
         making: Making,
         core: Handle<AgentCore>,
         io: tokio::runtime::Handle,
     ) -> Self {
         let queues = Mutex::default();
-        Self(Arc::new(Shared { containerizer, fetcher, making, core, queues, io }))
+        Self(Arc::new(Shared { containerizer, fetcher, files, making, core, queues, io }))
     }
 
     /// What makes and ends containers.
     pub fn containerizer(&self) -> Arc<dyn Containerizer> {
         Arc::clone(&self.0.containerizer)
+    }
+
+    /// What the fetcher has done so far.
+    pub fn fetched(&self) -> Arc<Counts> {
+        Arc::clone(self.0.fetcher.counts())
     }
 
     /// Puts an operation behind those that wait for this container.
@@ -109,9 +117,14 @@ impl Containers {
     pub async fn watch(self, mut events: mpsc::Receiver<Event>) {
         while let Some(event) = events.recv().await {
             let input = match event {
-                Event::Exited { id, record } => Input::Exited { container: id, exit: exit(&record) },
+                Event::Exited { id, record } => {
+                    Input::Exited { container: id, exit: exit(&record) }
+                }
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
+                    if self.look_for_lost().await.is_err() {
+                        return;
+                    }
                     continue;
                 }
             };
@@ -120,6 +133,38 @@ impl Containers {
             }
         }
     }
+
+    /// Asks the new supervisor what it has adopted; what it does not know has ended, nobody knows how.
+    async fn look_for_lost(&self) -> Result<(), Error> {
+        let known = loop {
+            match self.0.containerizer.recover().await {
+                Ok(known) => break known,
+                Err(e) => tracing::error!("no supervisor of containers: {e}"),
+            }
+            tokio::time::sleep(DESTROY_PAUSE).await;
+        };
+        let has = |id: &ContainerId| {
+            known.iter().any(|found| found.id == *id && !matches!(found.state, State::Gone))
+        };
+        for container in self.0.core.look(|core| core.containers_started()).await? {
+            if !has(&container) {
+                let exit = Exit::default();
+                self.0.core.send(Input::Exited { container, exit }).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A container found at start in the core's terms; nothing for one of which nothing is left.
+pub fn found(found: &Found) -> Option<io::Found> {
+    let state = match &found.state {
+        State::Created => io::FoundState::Created,
+        State::Running { pid } => io::FoundState::Running(u32::try_from(*pid).unwrap_or(0)),
+        State::Exited(record) => io::FoundState::Exited(exit(record)),
+        State::Gone => return None,
+    };
+    Some(io::Found { id: found.id.clone(), state })
 }
 
 /// An exit record in the core's terms.
@@ -127,11 +172,11 @@ pub fn exit(record: &ExitRecord) -> Exit {
     Exit {
         status: record.status,
         oom: record.oom.as_ref().map(|oom| Oom {
-            limit_bytes: oom.limit_bytes.unwrap_or(0),
-            max_usage_bytes: oom.max_usage_bytes.unwrap_or(0),
+            limit_bytes: oom.limit_bytes,
+            max_usage_bytes: oom.max_usage_bytes,
             statistics: oom.memory_stat.clone(),
         }),
-        time: record.time,
+        time: record.at,
     }
 }
 
@@ -218,6 +263,14 @@ impl Worker {
 
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
+        let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
+        sandbox::attach(
+            &self.shared.files,
+            &framework.into(),
+            &launch.executor.executor_id.value.as_str().into(),
+            &self.id,
+            &launch.sandbox,
+        );
         self.shared.fetcher.fetch(launch).await
     }
 

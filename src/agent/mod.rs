@@ -1,6 +1,18 @@
 //! The Mesos agent: runs tasks in containers on this machine and tells the master what becomes of them.
 //!
-//! Decisions are in [`core`]; containers are made and held by [`containerizer`].
+//! Decisions are in [`core`]; [`service`] gives it its inputs and carries out its acts; containers are made and held by
+//! [`containerizer`]; [`api`] is the HTTP face.
 
+pub mod api;
+pub mod checks;
 pub mod containerizer;
+pub mod containers;
 pub mod core;
+pub mod fetcher;
+pub mod options;
+pub mod probe;
+pub mod sandbox;
+pub mod service;
+
+/// What this agent can do, by the original's names.
+pub const CAPABILITIES: &[&str] = &["MULTI_ROLE", "HIERARCHICAL_ROLE", "TASK_RESOURCE_LIMITS"];

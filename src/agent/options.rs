@@ -19,12 +19,9 @@ const RESOURCES: Setting = Setting::new(
 );
 const ATTRIBUTES: Setting =
     Setting::new("attributes", Kind::Text, "What sets this machine apart, as rack:a;zone:west");
-const DEFAULT_ROLE: Setting = Setting::new(
-    "default_role",
-    Kind::Text,
-    "Role that resources without one are reserved for",
-)
-.or("*");
+const DEFAULT_ROLE: Setting =
+    Setting::new("default_role", Kind::Text, "Role that resources without one are reserved for")
+        .or("*");
 const LAUNCHER: Setting = Setting::new(
     "launcher",
     Kind::Text,
@@ -93,7 +90,8 @@ const HTTP_COMMAND_EXECUTOR: Setting = Setting::new(
 )
 .or("false");
 const GC_DELAY: Setting =
-    Setting::new("gc_delay", Kind::Duration, "How long sandboxes are kept at the most").or("1weeks");
+    Setting::new("gc_delay", Kind::Duration, "How long sandboxes are kept at the most")
+        .or("1weeks");
 const GC_HEADROOM: Setting = Setting::new(
     "gc_disk_headroom",
     Kind::Double,
@@ -101,7 +99,8 @@ const GC_HEADROOM: Setting = Setting::new(
 )
 .or("0.1");
 const DISK_WATCH: Setting =
-    Setting::new("disk_watch_interval", Kind::Duration, "How often the disk is measured").or("1mins");
+    Setting::new("disk_watch_interval", Kind::Duration, "How often the disk is measured")
+        .or("1mins");
 const COMPLETED_EXECUTORS: Setting = Setting::new(
     "max_completed_executors_per_framework",
     Kind::Number,
@@ -141,10 +140,30 @@ const LOG_FILES: Setting = Setting::new(
 
 /// All settings of the agent.
 pub const SETTINGS: &[Setting] = &[
-    RESOURCES, ATTRIBUTES, DEFAULT_ROLE, LAUNCHER, CGROUPS_ROOT, CFS, PIDS, SWITCH_USER,
-    REGISTRATION_BACKOFF, EXECUTOR_REGISTRATION, EXECUTOR_REREGISTRATION, EXECUTOR_GRACE,
-    RECOVERY_TIMEOUT, ENVIRONMENT, HTTP_COMMAND_EXECUTOR, GC_DELAY, GC_HEADROOM, DISK_WATCH,
-    COMPLETED_EXECUTORS, POLICY, FETCHER_TIMEOUT, FETCH_TOTAL, LOG_BYTES, LOG_FILES,
+    RESOURCES,
+    ATTRIBUTES,
+    DEFAULT_ROLE,
+    LAUNCHER,
+    CGROUPS_ROOT,
+    CFS,
+    PIDS,
+    SWITCH_USER,
+    REGISTRATION_BACKOFF,
+    EXECUTOR_REGISTRATION,
+    EXECUTOR_REREGISTRATION,
+    EXECUTOR_GRACE,
+    RECOVERY_TIMEOUT,
+    ENVIRONMENT,
+    HTTP_COMMAND_EXECUTOR,
+    GC_DELAY,
+    GC_HEADROOM,
+    DISK_WATCH,
+    COMPLETED_EXECUTORS,
+    POLICY,
+    FETCHER_TIMEOUT,
+    FETCH_TOTAL,
+    LOG_BYTES,
+    LOG_FILES,
 ];
 
 /// How containers are made.
@@ -294,4 +313,3 @@ fn tuning(values: &mut Values) -> Tuning {
     changes.extend(environment.map(Change::Environment));
     Tuning(changes)
 }
-

@@ -46,7 +46,10 @@ pub async fn make(path: PathBuf, user: Option<String>) -> Result<()> {
 fn give(path: &Path, name: &str) -> Result<()> {
     let found = User::from_name(name).map_err(|e| system("look up the owner of", path, e))?;
     let Some(user) = found else {
-        return Err(Error::new(Code::Invalid, format!("there is no user {name:?} on this machine")));
+        return Err(Error::new(
+            Code::Invalid,
+            format!("there is no user {name:?} on this machine"),
+        ));
     };
     let owner = fs::metadata(path).map_err(|e| system("look at", path, e))?.uid();
     if owner == user.uid.as_raw() {
@@ -155,7 +158,9 @@ pub async fn disk_used(path: PathBuf) -> f64 {
         nix::sys::statvfs::statvfs(&path).map_err(|e| system("measure the disk of", &path, e))
     });
     match asked.await {
-        Ok(disk) if disk.blocks() > 0 => 1.0 - disk.blocks_available() as f64 / disk.blocks() as f64,
+        Ok(disk) if disk.blocks() > 0 => {
+            1.0 - disk.blocks_available() as f64 / disk.blocks() as f64
+        }
         Ok(_) => 0.0,
         Err(e) => {
             tracing::warn!("{e}");

@@ -6,6 +6,7 @@ use super::containers::{Containers, Op as ContainerOp};
 use super::sandbox;
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::agent::fetcher::Counts;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use crate::cluster::link::Sender;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// How many requests of executors may wait for an answer of the core.
 const REQUESTS_MAX: usize = 16 * 1024;
@@ -49,6 +50,7 @@ pub struct Agent {
     handle: Handle<AgentCore>,
     shared: Arc<Shared>,
     queues: Arc<QueueStats>,
+    fetched: Arc<Counts>,
     io: tokio::runtime::Handle,
 }
 
@@ -83,6 +85,7 @@ impl Agent {
         io: tokio::runtime::Handle,
     ) -> (Self, AgentShell) {
         let shared = Arc::new(Shared::default());
+        let fetched = tools.containers.fetched();
         let shell = AgentShell {
             shared: Arc::clone(&shared),
             handle: handle.clone(),
@@ -92,12 +95,17 @@ impl Agent {
             work_dir: tools.work_dir,
             io: io.clone(),
         };
-        (Self { handle, shared, queues: QueueStats::new(), io }, shell)
+        (Self { handle, shared, queues: QueueStats::new(), fetched, io }, shell)
     }
 
     /// The core's mailbox, for reads.
     pub fn handle(&self) -> &Handle<AgentCore> {
         &self.handle
+    }
+
+    /// What was fetched for tasks so far.
+    pub fn fetched(&self) -> &Counts {
+        &self.fetched
     }
 
     /// Tells the core to stop, ending the tasks first or leaving them, and waits until it has; answers how many tasks
@@ -110,6 +118,17 @@ impl Agent {
         self.handle.send(Input::Stop { kill_tasks }).await?;
         let left = stopped.wait_for(Option::is_some).await.map(|n| n.unwrap_or(0));
         left.map_err(|_| ended())
+    }
+
+    /// The core has ended without a word: whoever waits for it to stop need not any longer.
+    pub fn give_up(&self) {
+        self.shared.stopped.send_if_modified(|stopped| {
+            let silent = stopped.is_none();
+            if silent {
+                *stopped = Some(0);
+            }
+            silent
+        });
     }
 
     /// Completes when the core has stopped, for whatever reason; answers how many tasks go on.
@@ -270,7 +289,10 @@ impl AgentShell {
 
     fn sandbox_act(&self, act: Act) {
         match act {
-            Act::AttachSandbox { framework_id, executor_id, container, sandbox } => {
+            // One that is not there yet is shown as soon as it is made.
+            Act::AttachSandbox { framework_id, executor_id, container, sandbox }
+                if sandbox.exists() =>
+            {
                 sandbox::attach(&self.files, &framework_id, &executor_id, &container, &sandbox);
             }
             Act::RemoveSandbox { path } => {
@@ -283,7 +305,9 @@ impl AgentShell {
             }
             Act::MeasureDisk => {
                 let work_dir = self.work_dir.clone();
-                self.spawn(async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } });
+                self.spawn(
+                    async move { Input::DiskUsage { used: sandbox::disk_used(work_dir).await } },
+                );
             }
             _ => {}
         }

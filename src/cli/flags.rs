@@ -29,9 +29,11 @@ fn argument(setting: &Setting, heading: &'static str) -> Arg {
         arg = arg.alias(*alias).alias(alias.replace('_', "-"));
     }
     match setting.kind {
-        Kind::Bool => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL")
-        }
+        Kind::Bool => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL"),
         Kind::Text => arg.value_name("TEXT"),
         Kind::Number | Kind::Double => arg.value_name("NUMBER").allow_negative_numbers(true),
         Kind::Duration => arg.value_name("DURATION"),
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn both_spellings_and_both_forms_are_read() {
-        let flags = parse(&["--data-dir=/d", "--master_port", "1", "--ephemeral", "--no-switch_user"]);
+        let flags =
+            parse(&["--data-dir=/d", "--master_port", "1", "--ephemeral", "--no-switch_user"]);
         let expected = [
             ("data_dir", "/d"),
             ("ephemeral", "true"),

@@ -19,19 +19,18 @@ mod up;
 mod why;
 
 use crate::base::error::{Code, Error, Result};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use client::{Client, DEFAULT_MASTER};
 use output::Format;
 use std::future::Future;
 use std::process::ExitCode;
 
-/// Apache Mesos as one binary: a master and an agent with one command, more machines with one more.
+/// Apache Mesos as one binary: a master and an agent with one command.
 #[derive(Debug, Parser)]
 #[command(
     name = "mesolith",
     version,
     arg_required_else_help = true,
-    after_help = exit::EXIT_CODES,
     before_help = "  mesolith up                          start a cluster on this machine\n  \
                    mesolith execute --name hi --command 'echo hi'   run a task on it"
 )]
@@ -43,11 +42,11 @@ struct Cli {
 }
 
 /// What every verb that asks a cluster understands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Global {
-    /// The master, as HOST:PORT or URL
-    #[arg(long, global = true, env = "MESOLITH_MASTER", default_value = DEFAULT_MASTER, hide_env_values = true)]
-    master: String,
+    /// The master, as HOST:PORT or URL [default: 127.0.0.1:5050]
+    #[arg(long, global = true, env = "MESOLITH_MASTER", hide_env_values = true)]
+    master: Option<String>,
     /// Who you are, as NAME:SECRET
     #[arg(long, global = true, env = "MESOLITH_PRINCIPAL", hide_env_values = true)]
     principal: Option<String>,
@@ -99,11 +98,22 @@ pub fn main(args: Vec<String>) -> ExitCode {
     let name = args.first().map(String::as_str).unwrap_or_default();
     let called = std::path::Path::new(name).file_name().and_then(|n| n.to_str());
     match called {
-        Some("mesos-execute") => return execute::main(args, |with| up::with_local(with)),
+        Some("mesos-execute") => return execute::main(args, up::with_local),
         Some("mesos-resolve") => return resolve::main(args),
         _ => {}
     }
-    let cli = match Cli::try_parse_from(&args) {
+    // Their flags are the originals', also where this program has flags of the same name.
+    match args.get(1).map(String::as_str) {
+        Some("execute") => return execute(args.into_iter().skip(2).collect(), None),
+        Some("resolve") => {
+            return resolve::main(named("mesos-resolve", args.into_iter().skip(2).collect()));
+        }
+        _ => {}
+    }
+    let parsed = with_exit_codes(Cli::command())
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; wrong use has the exit code of wrong use.
@@ -118,16 +128,19 @@ pub fn main(args: Vec<String>) -> ExitCode {
     }
 }
 
+/// The table of exit codes below the help of every verb.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    command.after_help(exit::EXIT_CODES).mut_subcommands(with_exit_codes)
+}
+
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Global { master, principal, output } = cli.global;
-    let client = || Client::new(&master, principal.as_deref());
+    let Global { master, principal, output } = cli.global.clone();
+    let client = || Client::new(master.as_deref().unwrap_or(DEFAULT_MASTER), principal.as_deref());
     let outcome = match cli.verb {
         Verb::Up(args) => return up::run(args),
         Verb::Down(args) => down::run(&args),
-        Verb::Execute { args } => {
-            let args = named("mesos-execute", args);
-            return Ok(execute::main(args, |with| up::with_local(with)));
-        }
+        // Reached with flags before the verb only.
+        Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
         Verb::Completion(args) => completion::run(args, Cli::command()),
         Verb::Status => ask(async { status::run(&client()?, output).await }),
@@ -139,6 +152,31 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Kill(args) => ask(async { kill::run(&client()?, args).await }),
     };
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs `mesos-execute` as a verb. What was said before the verb, or by `MESOLITH_…`, stands where its own flags say
+/// nothing.
+fn execute(args: Vec<String>, global: Option<Global>) -> ExitCode {
+    let says = |flag: &str| {
+        args.iter()
+            .any(|a| a.strip_prefix(flag).is_some_and(|r| r.is_empty() || r.starts_with('=')))
+    };
+    let mut given = Vec::new();
+    let env = |name| std::env::var(name).ok();
+    let (master, principal) = match global {
+        Some(global) => (global.master, global.principal),
+        None => (env("MESOLITH_MASTER"), env("MESOLITH_PRINCIPAL")),
+    };
+    if let Some(master) = master.filter(|_| !says("--master") && !says("--local")) {
+        given.push(format!("--master={master}"));
+    }
+    if let Some(principal) = principal.filter(|_| !says("--principal")) {
+        let (name, secret) = principal.split_once(':').unwrap_or((&principal, ""));
+        given.push(format!("--principal={name}"));
+        given.push(format!("--secret={secret}"));
+    }
+    let args = given.into_iter().chain(args).collect();
+    execute::main(named("mesos-execute", args), up::with_local)
 }
 
 fn named(name: &str, args: Vec<String>) -> Vec<String> {

@@ -87,7 +87,9 @@ fn show(agent: &Value, format: Format) -> Result<()> {
     }
     let attributes: Vec<String> = agent["attributes"]
         .as_object()
-        .map(|a| a.iter().map(|(k, v)| format!("{k}:{}", v.to_string().trim_matches('"'))).collect())
+        .map(|a| {
+            a.iter().map(|(k, v)| format!("{k}:{}", v.to_string().trim_matches('"'))).collect()
+        })
         .unwrap_or_default();
     print_facts(&[
         ("node", text(agent, "hostname")),

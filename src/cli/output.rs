@@ -49,7 +49,7 @@ pub fn print_table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Res
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(headers.iter().copied());
+    table.load_style(presets::NOTHING).set_header(headers.iter().copied());
     if std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }

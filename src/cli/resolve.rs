@@ -21,7 +21,11 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// Prints the leading master's address.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mesos-resolve", disable_version_flag = true)]
+#[command(
+    name = "mesos-resolve",
+    disable_version_flag = true,
+    after_help = "Exit codes: 0 found · 1 wrong use · 255 no leader found in time"
+)]
 pub struct ResolveOptions {
     /// How long to look for it.
     #[arg(long, default_value = "5secs")]

@@ -76,8 +76,19 @@ fn facts(summary: &Value) -> Vec<(&'static str, String)> {
         .collect();
     let leader = &summary["leader"];
     vec![
-        ("master", format!("{} (leader {}:{})", text(summary, "master"), text(leader, "hostname"), text(leader, "port"))),
-        ("version", format!("{} (Mesos {})", text(summary, "version"), text(summary, "compatible_with"))),
+        (
+            "master",
+            format!(
+                "{} (leader {}:{})",
+                text(summary, "master"),
+                text(leader, "hostname"),
+                text(leader, "port")
+            ),
+        ),
+        (
+            "version",
+            format!("{} (Mesos {})", text(summary, "version"), text(summary, "compatible_with")),
+        ),
         ("agents", agent_text),
         ("cpus", used("cpus", short)),
         ("memory", used("mem", megabytes)),

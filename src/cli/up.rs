@@ -62,7 +62,7 @@ fn announce(ready: &Ready) {
         _ => format!(" --master={}", ready.master),
     };
     text.push_str(&format!(
-        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $HOSTNAME'\n\
+        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n\
          Stop: Ctrl-C\n"
     ));
     eprint!("{text}");
@@ -71,7 +71,9 @@ fn announce(ready: &Ready) {
 fn farewell(ended: &Ended) {
     match ended.tasks_left {
         0 => eprintln!("stopped"),
-        1 => eprintln!("stopped; 1 task goes on (`mesolith up` finds it again, `mesolith down --kill` ends it)"),
+        1 => eprintln!(
+            "stopped; 1 task goes on (`mesolith up` finds it again, `mesolith down --kill` ends it)"
+        ),
         n => eprintln!(
             "stopped; {n} tasks go on (`mesolith up` finds them again, `mesolith down --kill` ends them)"
         ),

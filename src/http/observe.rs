@@ -18,10 +18,14 @@ use std::time::Duration;
 /// `/system/stats.json` in none, as in Mesos.
 pub fn routes(metrics: &Metrics, logging: Option<Logging>, read: &Realm, write: &Realm) -> Face {
     let (snapshots, text) = (metrics.clone(), metrics.clone());
-    let snapshot = move |query: Query| async move { snapshot(&snapshots, &query) };
+    let snapshot = move |query: Query| async move {
+        snapshots.refresh().await;
+        snapshot(&snapshots, &query)
+    };
     let prometheus = move |Extension(PathRest(rest)): Extension<PathRest>| async move {
         if rest.is_empty() {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
+            text.refresh().await;
             Ok(([(CONTENT_TYPE, kind)], text.prometheus()).into_response())
         } else {
             Err(Refusal::of(StatusCode::NOT_FOUND))

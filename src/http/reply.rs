@@ -28,6 +28,11 @@ impl Refusal {
         Self::new(status, default_body(status).unwrap_or_default())
     }
 
+    /// The answer itself.
+    pub fn response(self) -> Response {
+        *self.0
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.0.status()

@@ -66,7 +66,9 @@ impl<T> Outcome<T> {
     /// # Errors
     /// [`Code::Internal`] when it panicked.
     pub async fn wait(self) -> Result<T> {
-        self.0.await.map_err(|_| Error::new(Code::Internal, "a core has panicked: this is a defect"))
+        self.0
+            .await
+            .map_err(|_| Error::new(Code::Internal, "a core has panicked: this is a defect"))
     }
 }
 

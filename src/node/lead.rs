@@ -84,10 +84,8 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
     ground.registry.read_index().await?;
     let rows = ground.registry.scan(PREFIX)?;
-    let records: Vec<(String, Vec<u8>)> = rows
-        .into_iter()
-        .map(|row| (row.key[PREFIX.len()..].to_string(), row.value))
-        .collect();
+    let records: Vec<(String, Vec<u8>)> =
+        rows.into_iter().map(|row| (row.key[PREFIX.len()..].to_string(), row.value)).collect();
     let seed = seed()?;
     let identity = core_identity(&ground.identity, epoch);
     let (handle, mailbox) = driver::mailbox();
@@ -149,9 +147,9 @@ fn persist(registry: Registry, epoch: Epoch) -> impl FnOnce() -> Persist + Send 
     move || {
         Box::new(move |ops: Vec<Op>| -> Pin<Box<dyn Future<Output = Result<()>>>> {
             let proposed = registry.propose(epoch, ops.into_iter().map(prefixed).collect());
-            Box::pin(async move {
-                proposed.await.map(|_| ()).map_err(|e: ProposeError| Error::from(e))
-            })
+            Box::pin(
+                async move { proposed.await.map(|_| ()).map_err(|e: ProposeError| Error::from(e)) },
+            )
         })
     }
 }

@@ -13,9 +13,12 @@ const DATA_DIR: Setting = Setting::new(
     "Where everything is kept (default: /var/lib/mesolith as root, else ~/.local/share/mesolith)",
 )
 .also(&["work_dir"]);
-const EPHEMERAL: Setting =
-    Setting::new("ephemeral", Kind::Bool, "Keep nothing: a temporary data folder, tasks end with it")
-        .or("false");
+const EPHEMERAL: Setting = Setting::new(
+    "ephemeral",
+    Kind::Bool,
+    "Keep nothing: a temporary data folder, tasks end with it",
+)
+.or("false");
 const ON_EXIT: Setting = Setting::new(
     "on_exit",
     Kind::Text,
@@ -32,46 +35,47 @@ const MASTER_PORT: Setting =
     Setting::new("master_port", Kind::Number, "Port of the Mesos master").or("5050");
 const AGENT_PORT: Setting =
     Setting::new("agent_port", Kind::Number, "Port of the Mesos agent").or("5051");
-const INSECURE: Setting = Setting::new(
-    "insecure",
-    Kind::Bool,
-    "Listen beyond this machine without asking who is there",
-)
-.or("false");
-const AUTH_READONLY: Setting = Setting::new(
-    "authenticate_http_readonly",
-    Kind::Bool,
-    "Ask who is reading",
-)
-.or("false");
-const AUTH_READWRITE: Setting = Setting::new(
-    "authenticate_http_readwrite",
-    Kind::Bool,
-    "Ask who is changing things",
-)
-.or("false");
-const AUTH_FRAMEWORKS: Setting = Setting::new(
-    "authenticate_http_frameworks",
-    Kind::Bool,
-    "Ask frameworks who they are",
-)
-.or("false")
-.also(&["authenticate_frameworks"]);
-const CREDENTIALS: Setting = Setting::new(
-    "credentials",
+const INSECURE: Setting =
+    Setting::new("insecure", Kind::Bool, "Listen beyond this machine without asking who is there")
+        .or("false");
+const AUTH_READONLY: Setting =
+    Setting::new("authenticate_http_readonly", Kind::Bool, "Ask who is reading").or("false");
+const AUTH_READWRITE: Setting =
+    Setting::new("authenticate_http_readwrite", Kind::Bool, "Ask who is changing things")
+        .or("false");
+const AUTH_FRAMEWORKS: Setting =
+    Setting::new("authenticate_http_frameworks", Kind::Bool, "Ask frameworks who they are")
+        .or("false")
+        .also(&["authenticate_frameworks"]);
+const CREDENTIALS: Setting =
+    Setting::new("credentials", Kind::Text, "JSON file of principals and secrets");
+const LOG_DIR: Setting = Setting::new(
+    "log_dir",
     Kind::Text,
-    "JSON file of principals and secrets",
+    "Write log files here; readable as /master/log and /slave/log",
 );
-const LOG_DIR: Setting =
-    Setting::new("log_dir", Kind::Text, "Write log files here; readable as /master/log and /slave/log");
 const LOGGING_LEVEL: Setting =
     Setting::new("logging_level", Kind::Text, "INFO, WARNING, ERROR or DEBUG").or("WARNING");
-const QUIET: Setting = Setting::new("quiet", Kind::Bool, "Nothing but errors on stderr").or("false");
+const QUIET: Setting =
+    Setting::new("quiet", Kind::Bool, "Nothing but errors on stderr").or("false");
 
 /// The node's own settings.
 pub const SETTINGS: &[Setting] = &[
-    DATA_DIR, EPHEMERAL, ON_EXIT, IP, HOSTNAME, MASTER_PORT, AGENT_PORT, INSECURE, AUTH_READONLY,
-    AUTH_READWRITE, AUTH_FRAMEWORKS, CREDENTIALS, LOG_DIR, LOGGING_LEVEL, QUIET,
+    DATA_DIR,
+    EPHEMERAL,
+    ON_EXIT,
+    IP,
+    HOSTNAME,
+    MASTER_PORT,
+    AGENT_PORT,
+    INSECURE,
+    AUTH_READONLY,
+    AUTH_READWRITE,
+    AUTH_FRAMEWORKS,
+    CREDENTIALS,
+    LOG_DIR,
+    LOGGING_LEVEL,
+    QUIET,
 ];
 
 /// Every setting of `up` under the heading it is helped under.
@@ -91,6 +95,29 @@ pub enum OnExit {
     Keep,
     /// They are ended first.
     Kill,
+}
+
+/// From which severity on things are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggingLevel {
+    /// Everything.
+    Debug,
+    /// What happens.
+    Info,
+    /// What looks wrong.
+    Warning,
+    /// What failed.
+    Error,
+}
+
+fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
+    match text.to_uppercase().as_str() {
+        "DEBUG" => Ok(LoggingLevel::Debug),
+        "INFO" => Ok(LoggingLevel::Info),
+        "WARNING" => Ok(LoggingLevel::Warning),
+        "ERROR" => Ok(LoggingLevel::Error),
+        _ => Err("expected INFO, WARNING, ERROR or DEBUG"),
+    }
 }
 
 /// What the settings come to.
@@ -123,7 +150,7 @@ pub struct Options {
     /// Folder of log files.
     pub log_dir: Option<PathBuf>,
     /// What is logged.
-    pub logging_level: String,
+    pub logging_level: LoggingLevel,
     /// Nothing but errors on stderr.
     pub quiet: bool,
     /// Of the master.
@@ -178,7 +205,7 @@ pub fn read(
         authenticate_frameworks: values.bool(&AUTH_FRAMEWORKS),
         credentials: path(values.text(&CREDENTIALS)),
         log_dir: path(values.text(&LOG_DIR)),
-        logging_level: values.text(&LOGGING_LEVEL).unwrap_or_default(),
+        logging_level: values.parse(&LOGGING_LEVEL, level).unwrap_or(LoggingLevel::Warning),
         quiet: values.bool(&QUIET),
         master: master::options::read(&mut values),
         agent: agent::options::read(&mut values),

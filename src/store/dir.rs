@@ -67,6 +67,32 @@ impl DataDir {
         Ok(Self { path: path.into(), node, identity: Mutex::new(identity), _lock: lock })
     }
 
+    /// The process that holds a data directory now, if one does. Somebody else may take it at any time.
+    ///
+    /// # Errors
+    /// [`Code::System`] for what the file system refuses.
+    pub fn holder(path: &Path) -> Result<Option<u32>> {
+        let file = path.join("LOCK");
+        let lock = match File::open(&file) {
+            Ok(lock) => lock,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(system("open", &file, &e)),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                lock.take(20).read_to_string(&mut pid).map_err(|e| system("read", &file, &e))?;
+                let pid = pid.trim().parse();
+                pid.map(Some).map_err(|_| {
+                    let cause = format!("{} is held, but names no process", file.display());
+                    Error::new(Code::Corrupt, cause)
+                })
+            }
+            Err(TryLockError::Error(e)) => Err(system("lock", &file, &e)),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

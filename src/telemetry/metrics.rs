@@ -4,6 +4,8 @@ use super::timer::Timer;
 use super::{prometheus, system};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,8 +73,13 @@ pub(super) enum Metric {
 #[derive(Clone, Default)]
 pub struct Metrics {
     named: Arc<Mutex<BTreeMap<String, Metric>>>,
+    sources: Arc<Mutex<Vec<Source>>>,
     refused: Counter,
 }
+
+/// Values by name that are asked for when somebody reads: what a core counts.
+type Source =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = BTreeMap<String, f64>> + Send>> + Send + Sync>;
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,6 +125,28 @@ impl Metrics {
         match self.register(&name, || Metric::Timer(Timer::default())) {
             Metric::Timer(timer) => timer,
             _ => Timer::default(),
+        }
+    }
+
+    /// Adds a source whose values are asked for by [`Metrics::refresh`].
+    pub fn source(
+        &self,
+        ask: impl Fn() -> Pin<Box<dyn Future<Output = BTreeMap<String, f64>> + Send>>
+        + Send
+        + Sync
+        + 'static,
+    ) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.push(Arc::new(ask));
+    }
+
+    /// Asks all sources, so that a snapshot after it shows what they say now.
+    pub async fn refresh(&self) {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for ask in sources {
+            for (name, value) in ask().await {
+                self.gauge(&name).set(value);
+            }
         }
     }
 

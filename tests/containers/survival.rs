@@ -34,7 +34,7 @@ fn containers_outlive_the_agent() {
             w.reattach();
             std::fs::write(&go, "").unwrap();
             until("they end", || !alive(pid)).await;
-            assert_eq!(w.agent.recover().await.is_ok(), true);
+            assert!(w.agent.recover().await.is_ok());
             assert_eq!(w.end(&running).await.code(), Some(6));
             assert_eq!(w.end(&ended).await.code(), Some(7));
             w.agent.start(&parked.id).await.unwrap();

@@ -1,7 +1,7 @@
 //! The agent's side of the supervisor: starts one when there is none, asks, and passes on what it tells.
 
 use super::record::{Capabilities, Event, ExecOutcome, Found, Scope, Usage};
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, Limits};
 use super::supervisor::entry::{CGROUP_ROOT, IDLE, SOCKET, home};
 use super::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, VERSION, frame,
@@ -293,6 +293,11 @@ impl Containerizer for Supervised {
 
     fn destroy(&self, id: &ContainerId) -> Answer<'_, ()> {
         let call = Call::Destroy(id.clone());
+        Box::pin(async { self.call(call).await.map(drop) })
+    }
+
+    fn resize(&self, id: &ContainerId, limits: Limits) -> Answer<'_, ()> {
+        let call = Call::Resize { id: id.clone(), limits };
         Box::pin(async { self.call(call).await.map(drop) })
     }
 

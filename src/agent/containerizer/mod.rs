@@ -62,6 +62,8 @@ pub trait Containerizer: Send + Sync {
     fn signal(&self, id: &ContainerId, signal: i32, scope: Scope) -> Answer<'_, ()>;
     /// Kills everything in it and removes all of it but the exit record.
     fn destroy(&self, id: &ContainerId) -> Answer<'_, ()>;
+    /// Sets other limits; a hard memory limit is never lowered. The posix backend enforces none.
+    fn resize(&self, id: &ContainerId, limits: Limits) -> Answer<'_, ()>;
     /// What it uses.
     fn usage(&self, id: &ContainerId) -> Answer<'_, Usage>;
     /// Runs a command in it, to its end or its timeout.

@@ -4,7 +4,7 @@
 //! another version is refused. Within a version changes are additive.
 
 use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, Limits};
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use serde::de::DeserializeOwned;
@@ -51,6 +51,13 @@ pub enum Call {
     },
     /// Kill everything in it and remove all but its exit record.
     Destroy(ContainerId),
+    /// Set other limits.
+    Resize {
+        /// Of which container.
+        id: ContainerId,
+        /// The new ones.
+        limits: Limits,
+    },
     /// What it uses.
     Usage(ContainerId),
     /// Run a command in it.

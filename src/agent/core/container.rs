@@ -1,6 +1,5 @@
 //! An executor's container on its way: prepared, created, started, ended, destroyed. Each step
-//! waits for the answer
-//! to the one before.
+//! waits for the answer to the one before.
 
 use super::io::{Act, Exit, Launch};
 use super::status::Report;
@@ -58,14 +57,13 @@ impl AgentCore {
         &mut self,
         s: &mut Step<'_>,
         container: &ContainerId,
-        result: Result<u32, String>,
+        result: Result<(), String>,
     ) {
         let Some(key) = self.in_phase(container, Phase::Creating) else { return };
         match result {
             Err(why) => self.fail_launch(s, &key, &why),
-            Ok(pid) => {
+            Ok(()) => {
                 let Some(executor) = self.tables.executors.get_mut(&key) else { return };
-                executor.pid = Some(pid);
                 executor.phase = Phase::Starting;
                 s.act(Act::Start { container: container.clone() });
             }
@@ -76,13 +74,15 @@ impl AgentCore {
         &mut self,
         s: &mut Step<'_>,
         container: &ContainerId,
-        result: Result<(), String>,
+        result: Result<u32, String>,
     ) {
         let Some(key) = self.in_phase(container, Phase::Starting) else { return };
-        if let Err(why) = result {
-            return self.fail_launch(s, &key, &why);
-        }
+        let pid = match result {
+            Ok(pid) => pid,
+            Err(why) => return self.fail_launch(s, &key, &why),
+        };
         let Some(executor) = self.tables.executors.get_mut(&key) else { return };
+        executor.pid = Some(pid);
         executor.phase = Phase::Running;
         let ending = executor.ending;
         s.write(records::executor(&key, executor));

@@ -107,15 +107,15 @@ pub enum Input {
     Created {
         /// Which.
         container: ContainerId,
-        /// The pid of its first process, or why not.
-        result: Result<u32, String>,
+        /// Or why not.
+        result: Result<(), String>,
     },
     /// The command was started.
     Started {
         /// Which.
         container: ContainerId,
-        /// Or why not.
-        result: Result<(), String>,
+        /// The pid of the command, or why not.
+        result: Result<u32, String>,
     },
     /// The limits of a container were changed.
     Resized {
@@ -265,9 +265,8 @@ pub enum Act {
         signal: i32,
     },
     /// End what is left of it and remove it (not its sandbox): answered by [`Input::Destroyed`],
-    /// also when there is
-    /// no such container. A `Prepare` or `Create` under way for it is given up first. May be asked
-    /// again.
+    /// also when there is no such container. A `Prepare` or `Create` under way for it is given up
+    /// first. May be asked again.
     Destroy {
         /// Which container.
         container: ContainerId,
@@ -320,8 +319,8 @@ pub enum Act {
         /// Host path.
         sandbox: PathBuf,
     },
-    /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no error when it is
-    /// not there): answered by [`Input::SandboxRemoved`].
+    /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no
+    /// error when it is not there): answered by [`Input::SandboxRemoved`].
     RemoveSandbox {
         /// Host path.
         path: PathBuf,

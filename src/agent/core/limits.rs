@@ -15,8 +15,17 @@ pub const MEM_MIN: f64 = 32.0;
 
 /// How much of a scalar resource there is in a list.
 pub fn scalar(resources: &[v1::Resource], name: &str) -> f64 {
+    sum(resources.iter(), name)
+}
+
+/// How much of it may be taken back at any time, or may not.
+pub fn scalar_revocable(resources: &[v1::Resource], name: &str, revocable: bool) -> f64 {
+    sum(resources.iter().filter(|r| r.revocable.is_some() == revocable), name)
+}
+
+fn sum<'a>(resources: impl Iterator<Item = &'a v1::Resource>, name: &str) -> f64 {
     let mut sum = Scalar::from_f64(0.0);
-    for resource in resources.iter().filter(|r| r.name == name) {
+    for resource in resources.filter(|r| r.name == name) {
         if let Some(scalar) = &resource.scalar {
             sum += Scalar::from_f64(scalar.value);
         }
@@ -37,8 +46,8 @@ pub fn resource(name: &str, value: f64) -> v1::Resource {
 /// The limits of an executor's container with these tasks in it.
 ///
 /// A request is the weight (cpu) or the soft limit (memory). The hard limit is the sum of `limits`
-/// where a task has
-/// one, else of its request; an infinite one lifts it. Cpus are limited hard only on demand.
+/// where a task has one, else of its request; an infinite one lifts it. Cpus are limited hard only
+/// on demand.
 pub fn container<'a>(
     options: &Options,
     executor: &v1::ExecutorInfo,

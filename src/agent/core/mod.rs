@@ -1,10 +1,8 @@
 //! The agent's decisions, as one deterministic machine: tasks, executors, status-update streams,
-//! checkpoints,
-//! recovery, checks, sandbox collection.
+//! checkpoints, recovery, checks, sandbox collection.
 //!
 //! No I/O: containers, executors and the master are known by id; files by path. What is to be
-//! remembered is written
-//! to the agent's own database before anything that depends on it is done.
+//! remembered is written to the agent's own database before anything that depends on it is done.
 
 mod checks;
 mod command;
@@ -42,6 +40,7 @@ use io::{Act, Input, SessionId};
 use options::Options;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tables::{ExecutorKey, Tables, TaskKey};
 
 pub use updates::{RETRY_MAX, RETRY_MIN, STREAM_MAX};
@@ -137,6 +136,8 @@ pub struct AgentCore {
     launches: u64,
     /// Custom executors still have time to come back: no registration before.
     reconnecting: bool,
+    /// When it began to recover, and how long that took once it is done.
+    recovery: (Mono, Option<Duration>),
     stopping: Option<Stopping>,
 }
 

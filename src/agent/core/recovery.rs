@@ -1,7 +1,6 @@
 //! The agent starts: what its records say is compared with the containers there are. Containers are
-//! taken up again,
-//! collected, or destroyed; tasks that cannot go on are reported. Nothing is ever launched a second
-//! time.
+//! taken up again, collected, or destroyed; tasks that cannot go on are reported. Nothing is ever
+//! launched a second time.
 
 use super::io::{Act, Exit, Found, FoundState};
 use super::options::{Options, ReconfigurationPolicy};
@@ -18,6 +17,7 @@ use crate::machine::{Cx, Effects};
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A custom executor that runs and has not come back after a restart of the agent.
 pub(super) fn is_awaited(executor: &Executor) -> bool {
@@ -31,18 +31,15 @@ impl AgentCore {
     /// The agent as it starts, from its records and from the containers that the supervisor has.
     ///
     /// - A running container is taken up again; one that exited is reported with its status; one
-    /// that nobody knows
-    ///   is destroyed.
+    ///   that nobody knows is destroyed.
     /// - A container that was built and not started is destroyed and its task told TASK_DROPPED:
-    /// its command has
-    ///   not run a single instruction, and whatever was left of its preparation is not known to be
-    /// whole.
+    ///   its command has not run a single instruction, and whatever was left of its preparation is
+    ///   not known to be whole.
     /// - Tasks of frameworks that do not checkpoint end here, as their executors would in Mesos.
     ///
     /// # Errors
     /// [`Code::Corrupt`] for records that cannot be read; [`Code::Conflict`] when the agent was
-    /// changed in a way that
-    /// `reconfiguration_policy` does not allow while its tasks may run.
+    /// changed in a way that `reconfiguration_policy` does not allow while its tasks may run.
     pub fn recover(
         options: Options,
         records: Vec<(String, Vec<u8>)>,
@@ -77,6 +74,7 @@ impl AgentCore {
             counters: BTreeMap::new(),
             launches: 0,
             reconnecting: false,
+            recovery: (s.now, None),
             stopping: None,
         };
         if agent.is_some() {
@@ -118,6 +116,8 @@ impl AgentCore {
         if self.reconnecting {
             let wait = self.options.executor_reregistration_timeout;
             self.timers.set(Timer::Reconnect, s.now + wait);
+        } else {
+            self.recovery.1 = Some(Duration::ZERO);
         }
     }
 
@@ -293,7 +293,7 @@ fn compatible(
         return Ok(());
     }
     if policy == ReconfigurationPolicy::Equal {
-        return Err("its host name, port, resources, attributes or domain changed".into());
+        return Err(changes(&old, new));
     }
     if old.hostname != new.hostname {
         return Err(format!("its host name changed from {} to {}", old.hostname, new.hostname));
@@ -311,6 +311,27 @@ fn compatible(
         return Err(format!("its resource {} was reduced or removed", lost.name));
     }
     Ok(())
+}
+
+/// What is not as it was, in words; ports with both numbers, for they are the likeliest to be mistyped.
+fn changes(old: &v1::AgentInfo, new: &v1::AgentInfo) -> String {
+    let mut changed = Vec::new();
+    if old.hostname != new.hostname {
+        changed.push(format!("its host name changed from {} to {}", old.hostname, new.hostname));
+    }
+    if old.port() != new.port() {
+        changed.push(format!("its port changed from {} to {}", old.port(), new.port()));
+    }
+    for (what, differs) in [
+        ("resources", old.resources != new.resources),
+        ("attributes", old.attributes != new.attributes),
+        ("domain", old.domain != new.domain),
+    ] {
+        if differs {
+            changed.push(format!("its {what} changed"));
+        }
+    }
+    changed.join(", ")
 }
 
 /// Whether one resource is as much as the other or more, and the same in all else.

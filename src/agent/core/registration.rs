@@ -55,8 +55,7 @@ impl AgentCore {
     /// Sends the account of this agent, and again until it is answered.
     ///
     /// The first goes at once (connections come back one by one, so there is no herd to spread);
-    /// each further one
-    /// waits for half to all of a pause that doubles.
+    /// each further one waits for half to all of a pause that doubles.
     pub(super) fn register(&mut self, s: &mut Step<'_>) {
         let Some(link) = self.master.link else { return };
         if self.reconnecting || self.master.registered || self.stopping == Some(Stopping::Unwanted)
@@ -255,6 +254,7 @@ impl AgentCore {
     pub(super) fn reconnected(&mut self, s: &mut Step<'_>) {
         if self.reconnecting && !self.tables.executors.values().any(super::recovery::is_awaited) {
             self.reconnecting = false;
+            self.recovery.1 = Some(s.now.since(self.recovery.0));
             self.timers.cancel(&Timer::Reconnect);
             self.register(s);
         }

@@ -1,6 +1,5 @@
 //! Reads the agent's records back into tables. A record that cannot be read stops the agent:
-//! guessing would lose or
-//! repeat tasks.
+//! guessing would lose or repeat tasks.
 
 use super::checks::Checks;
 use super::gc::Sandboxes;

@@ -8,7 +8,7 @@ use crate::mesos::internal::{AcknowledgeStatus, AgentMessage, StatusUpdate};
 use crate::mesos::v1::{self, TaskState, TaskStatus, task_status::Reason, task_status::Source};
 use std::sync::Arc;
 
-/// Tasks that may wait for an acknowledgement of their framework, also those that are not held here.
+/// Tasks that may wait for an acknowledgement, also those that are not held here.
 pub const STREAMS_MAX: usize = 2 * TASKS_MAX;
 /// Statuses remembered for each task: the last of each run of equal states.
 pub const STATUSES_MAX: usize = 32;

@@ -1,12 +1,12 @@
 //! An immutable picture of the agent between two steps, from which `/state` and its kin are written
-//! elsewhere.
-//! Making one costs an `Arc` clone for each framework, executor and task. Also what has ended, kept
-//! in bounds.
+//! elsewhere. Making one costs an `Arc` clone for each framework, executor and task. Also what has
+//! ended, kept in bounds.
 
 use super::AgentCore;
+use super::io::Limits;
 use super::limits::scalar;
 use super::tables::{Executor, ExecutorKey, Phase};
-use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
+use crate::base::ids::{AgentId, ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
 use crate::mesos::v1::{self, TaskState};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,6 +45,8 @@ pub struct ExecutorView {
     pub container: ContainerId,
     /// Pid of the container's first process.
     pub pid: Option<u32>,
+    /// What its container may use.
+    pub limits: Limits,
     /// Absolute path of its sandbox.
     pub directory: PathBuf,
     /// When it was accepted.
@@ -156,6 +158,7 @@ fn picture(executor: &Executor) -> ExecutorView {
         state,
         container: executor.container.clone(),
         pid: executor.pid,
+        limits: executor.limits,
         directory: executor.sandbox.clone(),
         launched: executor.launched,
         tasks: Vec::new(),
@@ -165,6 +168,22 @@ fn picture(executor: &Executor) -> ExecutorView {
 }
 
 impl AgentCore {
+    /// This agent's id, once a master gave it one.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        self.identity.id()
+    }
+
+    /// How many tasks have not ended.
+    pub fn tasks_live(&self) -> usize {
+        self.tables.tasks.values().filter(|task| !task.is_terminal()).count()
+    }
+
+    /// The containers whose command was started and has not been told to have ended.
+    pub fn containers_started(&self) -> Vec<ContainerId> {
+        let running = self.tables.executors.values().filter(|e| e.phase == Phase::Running);
+        running.map(|executor| executor.container.clone()).collect()
+    }
+
     /// The agent as it is between two steps.
     pub fn view(&self) -> View {
         let mut executors: BTreeMap<&ExecutorKey, ExecutorView> =
@@ -249,6 +268,9 @@ impl AgentCore {
             ("gc/path_removals_failed", self.sandboxes.failed as f64),
         ];
         all.extend(gauges.map(|(name, value)| (name.to_string(), value)));
+        if let Some(took) = self.recovery.1 {
+            all.insert("slave/recovery_time_secs".into(), took.as_secs_f64());
+        }
         for name in ["cpus", "gpus", "mem", "disk"] {
             let total = scalar(&self.identity.info.resources, name);
             let used = self.used(name);
@@ -256,13 +278,19 @@ impl AgentCore {
             all.insert(format!("slave/{name}_total"), total);
             all.insert(format!("slave/{name}_used"), used);
             all.insert(format!("slave/{name}_percent"), percent);
+            // This agent offers nothing that can be taken back.
+            for kind in ["total", "used", "percent"] {
+                all.insert(format!("slave/{name}_revocable_{kind}"), 0.0);
+            }
         }
         all
     }
 }
 
 /// Counters that are shown from the start.
-const COUNTERS: [&str; 12] = [
+const COUNTERS: [&str; 13] = [
+    // An agent whose records cannot be read does not start: there is never one.
+    "recovery_errors",
     "tasks_finished",
     "tasks_failed",
     "tasks_killed",

@@ -4,7 +4,12 @@ use clap::Parser;
 
 /// Runs a command on a Mesos cluster and waits for it.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "mesos-execute", disable_version_flag = true)]
+#[command(
+    name = "mesos-execute",
+    disable_version_flag = true,
+    after_help = "Exit codes: the task's own · 128 + N if signal N ended it · 130 after Ctrl-C · 125 failure or wrong \
+                  use of this program"
+)]
 pub struct ExecuteOptions {
     /// The master: host:port, a list of these, zk://…/path or file:///path. Default: 127.0.0.1:5050, if it answers.
     #[arg(long, env = "MESOS_MASTER")]

@@ -64,6 +64,9 @@ pub struct Status {
     pub failure: Option<String>,
 }
 
+/// How many messages may wait in each of openraft's queues.
+const QUEUE_MAX: u64 = 1024;
+
 /// The replicated registry; clones are the same one.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -326,6 +329,10 @@ fn config(options: &Options) -> Result<openraft::Config> {
         enable_pre_vote: Some(true),
         // A restarted leader asks again: whoever was elected meanwhile leads.
         enable_leader_restore: Some(false),
+        // Its queues are allocated whole at start: the defaults cost 25 MiB. What waits beyond these waits in ours.
+        api_channel_size: Some(QUEUE_MAX),
+        notification_channel_size: Some(QUEUE_MAX),
+        state_machine_channel_size: Some(QUEUE_MAX),
         ..openraft::Config::default()
     };
     config.validate().map_err(|e| Error::new(Code::Invalid, e.to_string()))

@@ -109,7 +109,16 @@ async fn serve(
         let request = FileRequest { operation, path, query, principal, headers };
         return elsewhere.serve(request).await.ok_or_else(not_found);
     }
-    let table = files.table;
+    let request = FileRequest { operation, path, query, principal, headers };
+    answer(files.table, request).await
+}
+
+/// Answers from this table alone: how one face serves the files of another part of the program.
+///
+/// # Errors
+/// 404 when the path is not there, 400 for what cannot be done with it.
+pub async fn answer(table: FileTable, request: FileRequest) -> Result<Response, Refusal> {
+    let FileRequest { operation, path, query, headers, .. } = request;
     let done = tokio::task::spawn_blocking(move || match operation {
         FileOperation::Browse => browse::browse(&table, &path, &query),
         FileOperation::Read => read::read(&table, &path, &query),

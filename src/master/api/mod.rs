@@ -2,7 +2,9 @@
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
 mod explain;
+pub mod files;
 pub mod identity;
+pub mod metrics;
 pub mod model;
 mod read;
 mod scheduler;

@@ -179,7 +179,7 @@ fn check_shape(kind: call::Type, call: &Call) -> Result<(), String> {
         && kind == call::Type::Acknowledge
         && acknowledge.uuid.len() != 16
     {
-        return Err("Expecting 'uuid' to be a valid UUID".into());
+        return Err("Not a valid UUID".into());
     }
     if let Some(update) = &call.update_framework
         && kind == call::Type::UpdateFramework

@@ -195,6 +195,59 @@ impl Cgroup {
         })
     }
 
+    /// Sets other limits. A hard memory limit is raised or lifted, never lowered: what runs in it was promised it.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn resize(&self, limits: &Limits) -> Result<()> {
+        let file = match self {
+            Cgroup::V1(_) => self.dir("memory").join("memory.limit_in_bytes"),
+            Cgroup::V2(_) => self.dir("memory").join("memory.max"),
+        };
+        let mut limits = limits.clone();
+        match (limits.mem_bytes, super::numbers::one(&file)) {
+            (Some(wanted), Some(now)) if wanted < now => limits.mem_bytes = Some(now),
+            // v2 says "max", which is no number: there is no limit, and none is set now.
+            (Some(_), None) => limits.mem_bytes = None,
+            (None, Some(_)) => write(&file, self.unlimited())?,
+            _ => {}
+        }
+        self.lift(&limits)?;
+        self.limit(&limits)
+    }
+
+    /// Takes back the limits that there are none of any more; the memory's is seen to by the caller.
+    fn lift(&self, l: &Limits) -> Result<()> {
+        let (cpu, memory) = (self.dir("cpu"), self.dir("memory"));
+        let (quota, soft) = match self {
+            Cgroup::V1(_) => {
+                let soft = (memory.join("memory.soft_limit_in_bytes"), "-1".to_string());
+                ((cpu.join("cpu.cfs_quota_us"), "-1".to_string()), soft)
+            }
+            Cgroup::V2(_) => {
+                let quota = (cpu.join("cpu.max"), format!("max {CFS_PERIOD_US}"));
+                (quota, (memory.join("memory.low"), "0".to_string()))
+            }
+        };
+        if l.quota_us().is_none() {
+            write(&quota.0, quota.1)?;
+        }
+        if l.mem_soft_bytes.is_none() {
+            write(&soft.0, soft.1)?;
+        }
+        match l.pids_max {
+            None => write(&self.dir("pids").join("pids.max"), "max"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn unlimited(&self) -> &'static str {
+        match self {
+            Cgroup::V1(_) => "-1",
+            Cgroup::V2(_) => "max",
+        }
+    }
+
     fn limit(&self, l: &Limits) -> Result<()> {
         let cpu = self.dir("cpu");
         let memory = self.dir("memory");

@@ -83,6 +83,54 @@ fn v2_hands_controllers_down_and_sets_limits() {
 }
 
 #[test]
+fn limits_are_changed_and_lifted_but_memory_never_lowered() {
+    let (_dir, all) = unified();
+    all.make_parent().unwrap();
+    let one = all.of("c1");
+    let first = Limits {
+        cpus: 1.0,
+        cpu_hard: Some(1.0),
+        mem_bytes: Some(64 << 20),
+        mem_soft_bytes: Some(32 << 20),
+        pids_max: Some(10),
+    };
+    one.make(&first).unwrap();
+    let read = |file: &str| fs::read_to_string(one.dir("cpu").join(file)).unwrap();
+    let less = Limits { cpus: 2.0, mem_bytes: Some(16 << 20), ..first.clone() };
+    one.resize(&less).unwrap();
+    assert_eq!(read("cpu.weight"), weight(2048).to_string());
+    assert_eq!(read("memory.max"), (64u64 << 20).to_string(), "what runs was promised it");
+    let more = Limits { mem_bytes: Some(128 << 20), ..first.clone() };
+    one.resize(&more).unwrap();
+    assert_eq!(read("memory.max"), (128u64 << 20).to_string());
+    one.resize(&Limits { cpus: 1.0, ..Limits::default() }).unwrap();
+    assert_eq!((read("memory.max"), read("memory.low")), ("max".into(), "0".into()));
+    assert_eq!((read("cpu.max"), read("pids.max")), ("max 100000".into(), "max".into()));
+    one.resize(&first).unwrap();
+    assert_eq!(read("memory.max"), "max", "no limit is lowered to one");
+    assert_eq!((read("cpu.max"), read("pids.max")), ("100000 100000".into(), "11".into()));
+}
+
+#[test]
+fn v1_limits_are_lifted() {
+    let dir = tempfile::tempdir().unwrap();
+    let map: BTreeMap<String, PathBuf> =
+        ["cpu", "cpuacct", "memory", "pids"].map(|c| (c.into(), dir.path().into())).into();
+    let all = Cgroups::new(Found::V1(map, false), "a");
+    all.make_parent().unwrap();
+    let one = all.of("x");
+    let hard =
+        Limits { cpus: 1.0, cpu_hard: Some(1.0), mem_bytes: Some(1 << 20), ..Limits::default() };
+    one.make(&hard).unwrap();
+    one.resize(&Limits { cpus: 1.0, ..Limits::default() }).unwrap();
+    let read = |file: &str| fs::read_to_string(one.dir("cpu").join(file)).unwrap();
+    for file in ["cpu.cfs_quota_us", "memory.limit_in_bytes", "memory.soft_limit_in_bytes"] {
+        assert_eq!(read(file), "-1", "{file}");
+    }
+    assert_eq!(read("pids.max"), "max");
+}
+
+#[test]
 fn v2_is_measured_in_the_same_units_as_v1() {
     let (_dir, all) = unified();
     all.make_parent().unwrap();

@@ -25,9 +25,10 @@ impl Supervisor {
     }
 
     fn adopt_one(&mut self, id: &ContainerId, dir: Dir) -> Result<()> {
-        let Some(spec) = dir.spec()? else {
-            // Not even asked for in full: there is nothing of it.
-            return dir.remove();
+        let spec = match dir.spec() {
+            Ok(Some(spec)) => spec,
+            // Not even asked for in full: there was nothing of it, or a crash of the machine ended it.
+            Ok(None) | Err(_) => return dir.remove(),
         };
         if spec.id != *id {
             let cause = format!("spec.json is of container {}", spec.id);

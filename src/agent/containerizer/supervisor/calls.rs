@@ -4,7 +4,7 @@ use super::container::{Asker, Container, Phase, send};
 use super::{Supervisor, reap::Role};
 use crate::agent::containerizer::launch::posix;
 use crate::agent::containerizer::record::{Found, Scope, Usage};
-use crate::agent::containerizer::spec::Backend;
+use crate::agent::containerizer::spec::{Backend, ContainerSpec, Limits};
 use crate::agent::containerizer::wire::{Answer, Call, Message, VERSION};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
@@ -31,6 +31,7 @@ impl Supervisor {
                 self.signal(&id, signal, scope).map(|()| Some(Answer::Done))
             }
             Call::Destroy(id) => self.destroy(asker, &id),
+            Call::Resize { id, limits } => self.resize(&id, limits).map(|()| Some(Answer::Done)),
             Call::Usage(id) => self.usage(&id).map(|u| Some(Answer::Usage(u))),
             Call::Exec { id, argv, env, cwd, timeout_ms } => {
                 self.exec(asker, &id, &argv, env, cwd, timeout_ms).map(|()| None)
@@ -130,6 +131,18 @@ impl Supervisor {
             self.clean(id);
         }
         Ok(None)
+    }
+
+    /// What is stored of the container is what it was made with: the agent sets limits again when it comes back.
+    fn resize(&mut self, id: &ContainerId, limits: Limits) -> Result<()> {
+        let c = self.running_one(id)?;
+        let wanted = ContainerSpec { limits, ..c.spec.clone() };
+        wanted.validate()?;
+        if let Some(cgroup) = &c.cgroup {
+            cgroup.resize(&wanted.limits)?;
+        }
+        c.spec.limits = wanted.limits;
+        Ok(())
     }
 
     fn usage(&mut self, id: &ContainerId) -> Result<Usage> {

@@ -106,13 +106,13 @@ fn start(options: &Options) -> Result<()> {
                 // A starter that went away does not matter.
                 let _ = tell.write_all(b"ready");
                 drop(tell);
-                let (cgroups, made) = dir;
+                let (cgroups, mark, made) = dir;
                 let ran = supervisor.run();
                 // Whoever locks next binds anew.
                 let _ = fs::remove_file(options.dir.join(SOCKET));
-                if made.exists() {
+                if made || mark.exists() {
                     cgroups.remove_parent();
-                    let _ = fs::remove_file(made);
+                    let _ = fs::remove_file(mark);
                 }
                 ran
             });
@@ -138,7 +138,7 @@ fn private(path: &Path) -> Result<File> {
         .map_err(system(&path.display().to_string()))
 }
 
-type Ready = (Supervisor, (Cgroups, PathBuf));
+type Ready = (Supervisor, (Cgroups, PathBuf, bool));
 
 /// Leaves everything of the starter behind and gets ready; a failure is told by the pipe.
 fn detach(options: &Options, tell: &mut File, lock: &Flock<File>) -> Result<Ready> {
@@ -219,7 +219,7 @@ fn make(options: &Options) -> Result<Ready> {
         ending: None,
         over: false,
     };
-    Ok((supervisor, (cgroups, mark)))
+    Ok((supervisor, (cgroups, mark, made)))
 }
 
 /// Listens; by a short name, since the run directory's may be longer than a socket's may be.

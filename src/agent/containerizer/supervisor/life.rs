@@ -247,7 +247,9 @@ impl Supervisor {
             return;
         }
         let oom = c.cgroup.as_ref().and_then(|g| g.oom());
-        let record = ExitRecord { status: c.dir.status().or(raw), oom, at: wall() };
+        let told = c.dir.status();
+        let ran = told.and(c.pid());
+        let record = ExitRecord { status: told.or(raw), oom, at: wall() };
         let noted = c.dir.put_exit(&record);
         self.unsynced.push(c.dir.clone());
         c.phase = Phase::Exited(record.clone());
@@ -265,9 +267,10 @@ impl Supervisor {
             self.log(id, &e);
         }
         if let Some(asker) = asker {
-            let e =
-                Error::new(Code::System, format!("container {id} ended before its program ran"));
-            self.answer(asker, Err(e));
+            // A builder slow to end keeps the report open: a quick task is over before that shows.
+            let cause = format!("container {id} ended before its program ran");
+            let result = ran.map(Answer::Started);
+            self.answer(asker, result.ok_or_else(|| Error::new(Code::System, cause)));
         }
         self.peers.tell(&Message::Exited { id: id.clone(), record }, &mut self.poll);
         self.clean(id);

@@ -229,12 +229,12 @@ fn an_end_heard_of_before_the_start_still_ran() {
     w.run(task("t"));
     let container = w.container("t").expect("being prepared");
     w.input(Input::Prepared { container: container.clone(), result: Ok(()) });
-    w.input(Input::Created { container: container.clone(), result: Ok(1) });
+    w.input(Input::Created { container: container.clone(), result: Ok(()) });
     w.input(Input::Exited {
         container: container.clone(),
         exit: Exit { status: Some(0), ..Exit::default() },
     });
-    w.input(Input::Started { container, result: Ok(()) });
+    w.input(Input::Started { container, result: Ok(1) });
     assert_eq!(w.states("t"), [TaskStarting, TaskRunning, TaskFinished]);
 }
 

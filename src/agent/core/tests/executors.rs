@@ -401,3 +401,14 @@ fn a_full_stream_takes_no_more_updates() {
     assert_eq!(w.call(update("e", status("c1", TaskFinished, 255))), Answer::Accepted);
     assert_eq!(w.last("c1").state(), TaskFinished);
 }
+
+#[test]
+fn a_kill_is_remembered_over_a_restart() {
+    let mut w = subscribed();
+    w.call(update("e", status("c1", TaskRunning, 1)));
+    w.kill("c1", Some(7));
+    w.restart();
+    w.connect();
+    assert_eq!(w.subscribe(2, "e", none()), Answer::Accepted);
+    assert_eq!(w.events_of(2), [Type::Subscribed, Type::Kill]);
+}

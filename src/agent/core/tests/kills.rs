@@ -109,10 +109,10 @@ fn a_kill_while_the_command_is_being_started_reaches_it() {
     w.run(task("t"));
     let container = w.container("t").expect("being prepared");
     w.input(Input::Prepared { container: container.clone(), result: Ok(()) });
-    w.input(Input::Created { container: container.clone(), result: Ok(7) });
+    w.input(Input::Created { container: container.clone(), result: Ok(()) });
     w.kill("t", None);
     assert!(w.signals.is_empty());
-    w.input(Input::Started { container, result: Ok(()) });
+    w.input(Input::Started { container, result: Ok(7) });
     assert_eq!(w.signals, [SIGTERM]);
     assert_eq!(w.states("t"), [TaskStarting, TaskKilling, TaskKilled]);
 }

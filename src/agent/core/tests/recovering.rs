@@ -113,7 +113,7 @@ fn a_start_that_was_not_heard_of_is_taken_up() {
     w.run(task("t"));
     let container = w.container("t").expect("being prepared");
     w.input(Input::Prepared { container: container.clone(), result: Ok(()) });
-    w.input(Input::Created { container, result: Ok(1) });
+    w.input(Input::Created { container, result: Ok(()) });
     assert_eq!(w.states("t"), [TaskStarting]);
     w.restart();
     w.connect();

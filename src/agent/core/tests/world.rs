@@ -347,7 +347,7 @@ impl World {
                 let container = launch.container.clone();
                 let new = Container { launch, state: State::Created };
                 self.containers.insert(container.clone(), new);
-                self.contain(Input::Created { container, result: Ok(4242) });
+                self.contain(Input::Created { container, result: Ok(()) });
             }
             Act::Start { container } => {
                 if let Some(c) = self.containers.get_mut(&container) {
@@ -355,7 +355,7 @@ impl World {
                     let name = c.launch.executor.executor_id.value.clone();
                     *self.starts.entry(name).or_default() += 1;
                 }
-                self.contain(Input::Started { container, result: Ok(()) });
+                self.contain(Input::Started { container, result: Ok(4242) });
             }
             Act::Resize { container, .. } => {
                 self.contain(Input::Resized { container, result: Ok(()) });

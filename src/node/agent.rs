@@ -1,0 +1,273 @@
+//! The agent's role: containers found, core recovered and driven, the leading master dialled.
+
+use super::control::{Control, Outcome};
+use super::lead::seed;
+use super::settings::Options;
+use crate::agent::containerizer::client::{self, Supervised};
+use crate::agent::containerizer::{Backend, Capabilities, Containerizer, Rotation};
+use crate::agent::containers::{Containers, Making, found};
+use crate::agent::core::AgentCore;
+use crate::agent::core::options as core;
+use crate::agent::fetcher::{FetchOptions, Fetcher};
+use crate::agent::options::Launcher;
+use crate::agent::service::{Agent, Tools};
+use crate::agent::{CAPABILITIES, probe};
+use crate::base::error::{Code, Error, Result};
+use crate::base::rng::Rng;
+use crate::base::version::MESOS_VERSION;
+use crate::cluster::link::local::Switchboard;
+use crate::http::files::FileTable;
+use crate::machine::driver::{self, Clock};
+use crate::machine::{Cx, Effects};
+use crate::mesos::convert::{Format, attributes_to_v1, resources_to_v1};
+use crate::mesos::v1;
+use crate::store::{AgentStore, DataDir};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Between two looks for a master that leads, when nothing tells of one.
+const DIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// What starting needs.
+pub struct Start<'a> {
+    /// Settings.
+    pub options: &'a Options,
+    /// Where everything is kept.
+    pub dir: &'a DataDir,
+    /// Where cores run.
+    pub control: &'a Control,
+    /// Where the master is dialled.
+    pub switchboard: Switchboard,
+    /// The process's clocks.
+    pub clock: Clock,
+    /// Address of the agent's face.
+    pub address: SocketAddr,
+    /// Fires when the node stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// The running role.
+pub struct Role {
+    /// The door to the core.
+    pub agent: Agent,
+    /// Makes and ends containers.
+    pub containerizer: Arc<dyn Containerizer>,
+    /// Virtual paths of sandboxes.
+    pub files: FileTable,
+    /// Tasks of an earlier run that go on.
+    pub tasks_found: usize,
+    /// What this machine lacks.
+    pub notes: Vec<String>,
+    store: Arc<AgentStore>,
+    supervised: Arc<Supervised>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Role {
+    /// Completes when the core has stopped by itself; answers how many tasks go on.
+    pub async fn stopped(&self) -> usize {
+        self.agent.stopped().await
+    }
+
+    /// Stops the core, its tasks first when they are to end; answers how many go on.
+    ///
+    /// # Errors
+    /// When the core had ended otherwise.
+    pub async fn stop(&self, kill_tasks: bool) -> Result<usize> {
+        let left = self.agent.stop(kill_tasks).await;
+        for worker in &self.workers {
+            worker.abort();
+        }
+        // The core has stopped, and said so after its last write.
+        self.store.close();
+        if matches!(left, Ok(0)) {
+            // With nothing to hold it would go by itself, later.
+            if let Err(e) = self.supervised.down(false).await {
+                tracing::debug!("the supervisor stays: {e}");
+            }
+        }
+        left
+    }
+}
+
+/// Where the agent's files are below the data folder.
+struct Paths {
+    work: PathBuf,
+    run: PathBuf,
+}
+
+impl Paths {
+    fn below(data_dir: &Path) -> Self {
+        Self { work: data_dir.join("agent"), run: data_dir.join("run") }
+    }
+}
+
+/// How the supervisor of a data folder is reached.
+pub fn supervisor(data_dir: &Path, cgroups_root: Option<&str>) -> client::Options {
+    let mut options = client::Options::new(Paths::below(data_dir).run);
+    if let Some(root) = cgroups_root {
+        options.cgroup_root = root.to_string();
+    }
+    options
+}
+
+/// Starts the role.
+///
+/// # Errors
+/// Resources that cannot be, a database that cannot be read, containers that cannot be asked for.
+pub async fn start(start: Start<'_>) -> Result<Role> {
+    let paths = Paths::below(start.dir.path());
+    std::fs::create_dir_all(&paths.work).map_err(|e| {
+        Error::new(Code::System, format!("cannot make {}: {e}", paths.work.display()))
+    })?;
+    let wanted = &start.options.agent;
+    let supervised = Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
+    let supervised = Arc::new(supervised);
+    let containerizer: Arc<dyn Containerizer> = supervised.clone();
+    let capabilities = containerizer.probe().await?;
+    let backend = backend(wanted.launcher, &capabilities)?;
+    let (store, records) = AgentStore::open(start.dir)?;
+    let store = Arc::new(store);
+    let at_hand = containerizer.recover().await?;
+    let options = core_options(&start, &paths)?;
+    let files = FileTable::new();
+    let (handle, mailbox) = driver::mailbox();
+    let io = tokio::runtime::Handle::current();
+    let fetcher = Fetcher::new(FetchOptions {
+        stall_timeout: wanted.fetch_stall_timeout,
+        total_timeout: wanted.fetch_timeout,
+        frameworks_home: None,
+    });
+    let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
+    let making = Making { backend, rotation };
+    let containers = Containers::new(
+        containerizer.clone(),
+        fetcher,
+        files.clone(),
+        making,
+        handle.clone(),
+        io.clone(),
+    );
+    let tools = Tools {
+        store: store.clone(),
+        containers: containers.clone(),
+        files: files.clone(),
+        work_dir: paths.work,
+    };
+    let (agent, shell) = Agent::new(handle, tools, io);
+    let at_hand = at_hand.iter().filter_map(found).collect();
+    let (boot_id, clock, seed) = (probe::boot_id()?, start.clock.clone(), seed()?);
+    let (tell, recovered) = oneshot::channel();
+    let running = start
+        .control
+        .run(move || async move {
+            let mut rng = Rng::new(seed);
+            let mut cx = Cx { now: clock.mono(), wall: clock.wall(), rng: &mut rng };
+            let mut out = Effects::default();
+            let core = AgentCore::recover(options, records, at_hand, &boot_id, &mut cx, &mut out);
+            match core {
+                Ok(core) => {
+                    drop(tell.send(Ok(())));
+                    driver::run(core, shell, clock, rng, mailbox, out).await
+                }
+                Err(e) => {
+                    drop(tell.send(Err(e)));
+                    Ok(())
+                }
+            }
+        })
+        .await?;
+    recovered
+        .await
+        .map_err(|_| Error::new(Code::Internal, "the agent's core ended while it was built"))??;
+    let tasks_found = agent.handle().look(|core| core.tasks_live()).await?;
+    let mut workers = vec![tokio::spawn(mourn(running, agent.clone()))];
+    if let Some(events) = containerizer.events() {
+        workers.push(tokio::spawn(containers.watch(events)));
+    }
+    workers.push(tokio::spawn(dial(agent.clone(), start.switchboard, start.stopping)));
+    Ok(Role {
+        agent,
+        containerizer,
+        files,
+        tasks_found,
+        notes: notes(backend, &capabilities),
+        store,
+        supervised,
+        workers,
+    })
+}
+
+fn backend(launcher: Launcher, capabilities: &Capabilities) -> Result<Backend> {
+    let lacks = || {
+        let missing: Vec<String> =
+            capabilities.missing.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+        missing.join("; ")
+    };
+    match (launcher, capabilities.mesos) {
+        (Launcher::Posix, _) | (Launcher::Auto, false) => Ok(Backend::Posix),
+        (_, true) => Ok(Backend::Mesos),
+        (Launcher::Linux, false) => {
+            let cause = format!("this machine cannot make containers ({})", lacks());
+            Err(Error::new(Code::System, cause)
+                .hint("run as root, or with --launcher=posix for plain processes"))
+        }
+    }
+}
+
+fn notes(backend: Backend, capabilities: &Capabilities) -> Vec<String> {
+    let mut notes = Vec::new();
+    if backend == Backend::Posix {
+        notes.push("tasks are plain processes here: not isolated, limits not enforced".into());
+    }
+    let lacks = |(what, why): &(String, String)| format!("{what} is not there: {why}");
+    notes.extend(capabilities.missing.iter().map(lacks));
+    notes
+}
+
+fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
+    let wanted = &start.options.agent;
+    let resources = probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
+    let info = v1::AgentInfo {
+        hostname: start.options.hostname.clone(),
+        port: Some(i32::from(start.address.port())),
+        resources: resources_to_v1(&resources, Format::Post),
+        attributes: attributes_to_v1(&wanted.attributes),
+        id: None,
+        domain: None,
+    };
+    let mut options = core::Options::new(info, start.address.ip().to_string(), &paths.work);
+    options.version = MESOS_VERSION.into();
+    options.capabilities = CAPABILITIES.iter().map(|c| c.to_string()).collect();
+    wanted.tuning.apply(&mut options);
+    Ok(options)
+}
+
+/// Keeps a connection with the leading master.
+async fn dial(agent: Agent, switchboard: Switchboard, mut stopping: watch::Receiver<bool>) {
+    let mut changed = switchboard.changed();
+    loop {
+        changed.borrow_and_update();
+        if let Ok(connection) = switchboard.dial() {
+            agent.serve(connection).await;
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = changed.changed() => {}
+            () = tokio::time::sleep(DIAL_PAUSE) => {}
+        }
+    }
+}
+
+/// A core that ends by itself, its database failing, takes the node with it: what it knows is ahead of the disk.
+async fn mourn(running: Outcome<Result<()>>, agent: Agent) {
+    let outcome = running.wait().await.and_then(|outcome| outcome);
+    if let Err(e) = outcome {
+        tracing::error!("the agent's core has ended: {e}");
+    }
+    agent.give_up();
+}

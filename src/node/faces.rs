@@ -1,0 +1,172 @@
+//! The user ports: bound before anything else starts, served when everything has.
+
+use super::LocalFiles;
+use super::agent::Role;
+use super::settings::Options;
+use crate::agent::api as agent_api;
+use crate::base::error::{Code, Error, Result};
+use crate::http::auth::Realm;
+use crate::http::files::{self, FileTable};
+use crate::http::{HostPolicy, Running, Server, bind, observe};
+use crate::machine::driver::Clock;
+use crate::master::api as master_api;
+use crate::master::api::identity::Identity;
+use crate::master::service::Master;
+use crate::security::{Credentials, HttpAuthentication, check_exposure};
+use crate::telemetry::{Logging, Metrics};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The bound ports.
+pub struct Doors {
+    master: TcpListener,
+    agent: TcpListener,
+    /// Where the master listens.
+    pub master_address: SocketAddr,
+    /// Where the agent listens.
+    pub agent_address: SocketAddr,
+    authentication: HttpAuthentication,
+}
+
+/// Binds all ports, or none.
+///
+/// # Errors
+/// All that is in the way, a line each: busy ports with who holds them, an open door without authentication.
+pub async fn open(options: &Options) -> Result<Doors> {
+    let authentication = authentication(options)?;
+    let mut faults: Vec<Error> = Vec::new();
+    let complete = authentication.is_complete();
+    let exposed = SocketAddr::new(options.ip, options.master_port);
+    faults.extend(check_exposure(exposed, complete, options.insecure).err());
+    let mut open =
+        async |port: u16, flag: &str| match bind(SocketAddr::new(options.ip, port), flag).await {
+            Ok(listener) => Some(listener),
+            Err(e) => {
+                faults.push(e);
+                None
+            }
+        };
+    let master = open(options.master_port, "--master-port").await;
+    let agent = open(options.agent_port, "--agent-port").await;
+    match (master, agent) {
+        (Some(master), Some(agent)) if faults.is_empty() => {
+            let address = |listener: &TcpListener| {
+                listener.local_addr().map_err(|e| {
+                    Error::new(Code::System, format!("a listener has no address: {e}"))
+                })
+            };
+            let (master_address, agent_address) = (address(&master)?, address(&agent)?);
+            Ok(Doors { master, agent, master_address, agent_address, authentication })
+        }
+        _ => Err(together(faults)),
+    }
+}
+
+/// Several errors as one: the first one's code, all causes and hints.
+fn together(faults: Vec<Error>) -> Error {
+    let causes: Vec<&str> = faults.iter().map(|e| e.cause.as_str()).collect();
+    let hints: Vec<&str> = faults.iter().filter_map(|e| e.hint.as_deref()).collect();
+    let code = faults.first().map_or(Code::Internal, |e| e.code);
+    let error = Error::new(code, causes.join("\n"));
+    if hints.is_empty() { error } else { error.hint(hints.join(" ")) }
+}
+
+fn authentication(options: &Options) -> Result<HttpAuthentication> {
+    let credentials = match &options.credentials {
+        Some(path) => Some(Credentials::load(path)?),
+        None => None,
+    };
+    Ok(HttpAuthentication {
+        readonly: options.authenticate_readonly,
+        readwrite: options.authenticate_readwrite,
+        frameworks: options.authenticate_frameworks,
+        credentials,
+    })
+}
+
+/// Serves both faces.
+///
+/// # Errors
+/// When a realm asks and has no credentials, or a listener cannot be used.
+pub fn serve(
+    doors: Doors,
+    options: &Options,
+    identity: Arc<Identity>,
+    leading: watch::Receiver<Option<Master>>,
+    agent: &Role,
+    logging: Option<Logging>,
+    clock: Clock,
+) -> Result<Vec<Running>> {
+    let log = options.log_dir.as_ref().map(|dir| dir.join("mesolith.log"));
+    let own = FileTable::new();
+    if let Some(log) = &log {
+        own.attach("/master/log", log)?;
+        agent.files.attach("/slave/log", log)?;
+    }
+    let (asked, ticks) = (logging.clone(), clock.clone());
+    let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
+    let agent = agent_server(&doors, options, &identity, agent, logging)?;
+    let hosts = || HostPolicy::new().name(&options.hostname);
+    Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
+}
+
+fn master_server(
+    doors: &Doors,
+    identity: Arc<Identity>,
+    leading: watch::Receiver<Option<Master>>,
+    agent: &Role,
+    logging: Option<Logging>,
+    own: FileTable,
+    clock: Clock,
+) -> Result<Server> {
+    let metrics = Metrics::new().with_system();
+    let asks = &doors.authentication;
+    let realm = |name: &str, on| Realm::configured(name, on, asks, &metrics);
+    let realms = master_api::Realms {
+        readonly: realm("mesos-master-readonly", asks.readonly)?,
+        readwrite: realm("mesos-master-readwrite", asks.readwrite)?,
+        scheduler: realm("mesos-master-scheduler", asks.frameworks)?,
+    };
+    master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
+    let api = master_api::Api::new(leading, identity, clock);
+    let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
+    let face = master_api::face(api.clone(), &realms)
+        .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
+        .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
+    Ok(Server::new("master", face).metrics(&metrics))
+}
+
+fn agent_server(
+    doors: &Doors,
+    options: &Options,
+    identity: &Identity,
+    role: &Role,
+    logging: Option<Logging>,
+) -> Result<Server> {
+    let metrics = Metrics::new().with_system();
+    let asks = &doors.authentication;
+    let realm = |name: &str, on| Realm::configured(name, on, asks, &metrics);
+    let realms = agent_api::Realms {
+        readonly: realm("mesos-agent-readonly", asks.readonly)?,
+        readwrite: realm("mesos-agent-readwrite", asks.readwrite)?,
+        // Executors prove nothing yet: they are this machine's own, started by this agent.
+        executor: Realm::open("mesos-agent-executor"),
+    };
+    agent_api::metrics::bridge(&metrics, role.agent.clone());
+    let about = agent_api::identity::Identity {
+        hostname: options.hostname.clone(),
+        ip: doors.agent_address.ip(),
+        port: doors.agent_address.port(),
+        master_hostname: identity.hostname.clone(),
+        start_time: identity.start_time,
+        log_dir: identity.log_dir.clone(),
+        flags: identity.flags.clone(),
+    };
+    let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
+    let face = agent_api::face(api, &realms)
+        .with(files::routes(role.files.clone(), None, &realms.readonly))
+        .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
+    Ok(Server::new("agent", face).metrics(&metrics))
+}

@@ -1,0 +1,322 @@
+//! The composition root: which roles run in this process, in which order they start and stop. The only room that names
+//! all others; it decides nothing about frameworks, tasks or agents.
+
+mod agent;
+mod control;
+pub mod down;
+mod faces;
+mod lead;
+pub mod settings;
+
+use crate::agent::service::Agent;
+use crate::base::error::{Code, Error, Result};
+use crate::base::ids::AgentId;
+use crate::cluster::consensus::{self, Registry};
+use crate::cluster::link::local::Switchboard;
+use crate::http::files::{self, FileRequest, FileTable, Served};
+use crate::http::{Refusal, Running};
+use crate::machine::driver::Clock;
+use crate::master::api::files::AgentFiles;
+use crate::master::api::identity::Identity;
+use crate::store::DataDir;
+use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
+use control::Control;
+use settings::{LoggingLevel, OnExit, Options};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How many threads do HTTP and files at the most.
+const IO_THREADS_MAX: usize = 4;
+/// How long requests under way may take when the node stops.
+const HTTP_STOP: Duration = Duration::from_millis(500);
+/// How long leading may take to wind up when the node stops.
+const LEAD_STOP: Duration = Duration::from_secs(5);
+
+/// The runtime on which everything but the cores runs.
+///
+/// # Errors
+/// [`Code::System`] when the machine gives no threads.
+pub fn io_runtime() -> Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(IO_THREADS_MAX))
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(Code::System, format!("cannot start the I/O runtime: {e}")))
+}
+
+/// What there is to tell once a node is up.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Address of the master's face.
+    pub master: SocketAddr,
+    /// Address of the agent's face.
+    pub agent: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Tasks of an earlier run that go on.
+    pub tasks_found: usize,
+    /// What this machine lacks, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// How a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Tasks that go on without it.
+    pub tasks_left: usize,
+}
+
+/// A running node.
+pub struct Node {
+    ready: Ready,
+    on_exit: OnExit,
+    faces: Vec<Running>,
+    agent: agent::Role,
+    leading: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    registry: Registry,
+    temporary: Option<PathBuf>,
+    _dir: Arc<DataDir>,
+}
+
+/// Runs a node until it is told to stop: by Ctrl-C, SIGTERM, or `mesolith down`; SIGUSR1 ends its tasks first.
+///
+/// # Errors
+/// What kept it from starting; nothing is left running then.
+pub async fn run(options: Options, ready: impl FnOnce(&Ready)) -> Result<Ended> {
+    let mut signals = Signals::new()?;
+    let node = start(options).await?;
+    ready(node.ready());
+    let kill = tokio::select! {
+        kill = signals.stop() => kill || node.on_exit == OnExit::Kill,
+        left = node.agent.stopped() => {
+            // The master did not want this agent, or its core was lost: the reason was logged.
+            let mut ended = node.stop(false).await?;
+            ended.tasks_left = left;
+            return Ok(ended);
+        }
+    };
+    let stopping = node.stop(kill);
+    tokio::select! {
+        ended = stopping => ended,
+        _ = signals.stop() => {
+            Err(Error::new(Code::System, "stopped at once: tasks may go on")
+                .hint("`mesolith down --kill` ends what is left"))
+        }
+    }
+}
+
+/// The signals that stop a node.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    user: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| {
+            signal(kind).map_err(|e| Error::new(Code::System, format!("cannot take signals: {e}")))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            user: listen(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for one; whether it asks for the tasks to end too.
+    async fn stop(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => false,
+            _ = self.user.recv() => true,
+        }
+    }
+}
+
+/// Starts a node: everything that may be refused comes first, so that a refusal leaves nothing behind.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn start(mut options: Options) -> Result<Node> {
+    let temporary = match options.ephemeral {
+        true => Some(temporary_dir()?),
+        false => None,
+    };
+    if let Some(dir) = &temporary {
+        options.data_dir = dir.clone();
+    }
+    match start_in(options).await {
+        Ok(mut node) => {
+            node.temporary = temporary;
+            Ok(node)
+        }
+        Err(e) => {
+            if let Some(dir) = temporary {
+                remove_dir(&dir);
+            }
+            Err(e)
+        }
+    }
+}
+
+async fn start_in(options: Options) -> Result<Node> {
+    let clock = Clock::default();
+    let doors = faces::open(&options).await?;
+    let dir = Arc::new(DataDir::open(&options.data_dir)?);
+    let logging = start_logging(&options)?;
+    let (control, _thread) = Control::start()?;
+    let registry = Registry::open(&dir, consensus::Options::default()).await?;
+    let identity = Arc::new(Identity {
+        hostname: options.hostname.clone(),
+        ip: doors.master_address.ip(),
+        port: doors.master_address.port(),
+        cluster: options.master.cluster.clone(),
+        log_dir: options.log_dir.as_ref().map(|d| d.display().to_string()),
+        start_time: clock.wall(),
+        flags: options.flags.clone(),
+    });
+    let (stop, stopping) = watch::channel(false);
+    let (leading_tx, leading) = watch::channel(None);
+    let switchboard = Switchboard::default();
+    let ground = lead::Ground {
+        control: control.clone(),
+        registry: registry.clone(),
+        switchboard: switchboard.clone(),
+        identity: Arc::clone(&identity),
+        options: options.master.clone(),
+        clock: clock.clone(),
+    };
+    let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
+    let start = agent::Start {
+        options: &options,
+        dir: &dir,
+        control: &control,
+        switchboard,
+        clock: clock.clone(),
+        address: doors.agent_address,
+        stopping,
+    };
+    let agent = match agent::start(start).await {
+        Ok(agent) => agent,
+        Err(e) => {
+            stop.send_replace(true);
+            // It ends by itself at the first look at `stop`.
+            let _ = lead.await;
+            registry.shutdown().await?;
+            return Err(e);
+        }
+    };
+    let ready = Ready {
+        master: doors.master_address,
+        agent: doors.agent_address,
+        data_dir: options.data_dir.clone(),
+        tasks_found: agent.tasks_found,
+        notes: agent.notes.clone(),
+    };
+    let running = faces::serve(doors, &options, identity, leading, &agent, logging, clock)?;
+    Ok(Node {
+        ready,
+        on_exit: options.on_exit,
+        faces: running,
+        agent,
+        leading: lead,
+        stop,
+        registry,
+        temporary: None,
+        _dir: dir,
+    })
+}
+
+impl Node {
+    /// What there is to tell.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Stops it: its tasks first, if they are to end; then the faces, the master, the log.
+    ///
+    /// # Errors
+    /// When the agent's core or the log could not stop in order.
+    pub async fn stop(self, kill_tasks: bool) -> Result<Ended> {
+        let kill_tasks = kill_tasks || self.temporary.is_some();
+        let agent_stopped = self.agent.stop(kill_tasks).await;
+        for face in &self.faces {
+            face.stop(HTTP_STOP).await;
+        }
+        self.stop.send_replace(true);
+        if tokio::time::timeout(LEAD_STOP, self.leading).await.is_err() {
+            tracing::warn!("the master's core did not stop in time");
+        }
+        self.registry.shutdown().await?;
+        if let Some(dir) = &self.temporary {
+            remove_dir(dir);
+        }
+        Ok(Ended { tasks_left: agent_stopped? })
+    }
+}
+
+fn start_logging(options: &Options) -> Result<Option<Logging>> {
+    let (level, directive) = match options.logging_level {
+        LoggingLevel::Debug => (Level::Debug, "debug"),
+        LoggingLevel::Info => (Level::Info, "info"),
+        LoggingLevel::Warning => (Level::Warning, "warn"),
+        LoggingLevel::Error => (Level::Error, "error"),
+    };
+    let file = match &options.log_dir {
+        Some(dir) => Some(LogFile::open(dir, LogFileOptions::default())?),
+        None => None,
+    };
+    // The log's library warns of things that are ordinary when a node starts alone.
+    let usual = || format!("{directive},openraft=error");
+    let filter = std::env::var("MESOLITH_LOG").ok().or_else(|| Some(usual()));
+    let wanted =
+        LoggingOptions { level, filter, format: LogFormat::Text, quiet: options.quiet, file };
+    match Logging::start(wanted) {
+        Ok(logging) => Ok(Some(logging)),
+        // A second node in one process (tests) shares the first one's logging.
+        Err(e) if e.code == Code::Conflict => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn temporary_dir() -> Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("mesolith-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&path)
+        .map_err(|e| Error::new(Code::System, format!("cannot make {}: {e}", path.display())))?;
+    Ok(path)
+}
+
+fn remove_dir(dir: &Path) {
+    if let Err(e) = std::fs::remove_dir_all(dir) {
+        tracing::warn!("cannot remove the temporary folder {}: {e}", dir.display());
+    }
+}
+
+/// The files of the agent in this process.
+struct LocalFiles {
+    agent: Agent,
+    table: FileTable,
+}
+
+impl AgentFiles for LocalFiles {
+    fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a> {
+        let asked = agent.clone();
+        Box::pin(async move {
+            let here = self.agent.handle().look(|core| core.agent_id()).await.ok()??;
+            if here != asked {
+                return None;
+            }
+            let answer = files::answer(self.table.clone(), request).await;
+            Some(answer.unwrap_or_else(Refusal::response))
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! The Mesos APIs of the real node, over the wire: calls in, events out, and what the endpoints show.
+//! Every test starts a node of its own; as root its tasks run in real containers.
+
+#[path = "api/agent_http.rs"]
+mod agent_http;
+#[path = "api/calls.rs"]
+mod calls;
+#[path = "api/client.rs"]
+mod client;
+#[path = "api/examples.rs"]
+mod examples;
+#[path = "api/executors.rs"]
+mod executors;
+#[path = "api/failover.rs"]
+mod failover;
+#[path = "api/files.rs"]
+mod files;
+#[path = "api/limits.rs"]
+mod limits;
+#[path = "api/master_http.rs"]
+mod master_http;
+#[path = "api/node.rs"]
+mod node;
+#[path = "api/offers.rs"]
+mod offers;
+#[path = "api/reconcile.rs"]
+mod reconcile;
+#[path = "api/roles.rs"]
+mod roles;
+#[path = "api/tasks.rs"]
+mod tasks;
+#[path = "api/validation.rs"]
+mod validation;
+#[path = "api/wire.rs"]
+mod wire;

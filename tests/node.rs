@@ -1,0 +1,19 @@
+//! The real binary as people use it: nodes that start, stop, are killed and come back; tasks that outlive them; the verbs.
+//! With root, tasks are real containers; without, plain processes, and that is said.
+
+#[path = "node/execute.rs"]
+mod execute;
+#[path = "node/life.rs"]
+mod life;
+#[path = "node/recovery.rs"]
+mod recovery;
+#[path = "node/refused.rs"]
+mod refused;
+#[path = "node/rounds.rs"]
+mod rounds;
+#[path = "node/scheduler.rs"]
+mod scheduler;
+#[path = "node/verbs.rs"]
+mod verbs;
+#[path = "node/world.rs"]
+mod world;
