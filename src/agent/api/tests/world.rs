@@ -38,6 +38,7 @@ pub struct World {
     running: Running,
     to_agent: Sender<MasterMessage>,
     updates: mpsc::UnboundedReceiver<v1::TaskStatus>,
+    seen: Vec<v1::TaskStatus>,
     _dir: tempfile::TempDir,
 }
 
@@ -159,7 +160,7 @@ impl World {
         tokio::spawn(async move { serving.serve(agent_end).await });
         let running = serve(&agent, &fake, files).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let world = Self { fake, http, agent, running, to_agent, updates, _dir: dir };
+        let world = Self { fake, http, agent, running, to_agent, updates, seen: vec![], _dir: dir };
         world.registered().await;
         world
     }
@@ -206,13 +207,13 @@ impl World {
 
     /// Waits until the master is told that.
     pub async fn told(&mut self, task: &str, state: TaskState) -> v1::TaskStatus {
+        let is = |status: &v1::TaskStatus| status.task_id.value == task && status.state() == state;
         let wanted = async {
-            loop {
-                let status = self.updates.recv().await.expect("the agent runs");
-                if status.task_id.value == task && status.state() == state {
-                    return status;
-                }
+            // Tasks are told of in any order.
+            while !self.seen.iter().any(is) {
+                self.seen.push(self.updates.recv().await.expect("the agent runs"));
             }
+            self.seen.iter().find(|status| is(status)).cloned().expect("just seen")
         };
         tokio::time::timeout(PATIENCE, wanted).await.expect("told in time")
     }
