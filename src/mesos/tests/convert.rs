@@ -309,6 +309,7 @@ fn bad_command_line_json_is_refused() {
     }
 }
 
+// covers: MES-0032
 #[test]
 fn flat_objects() {
     let mut all = Resources::parse("cpus:1;cpus(eng):2.5;ports:[5-6,1-2];s:{b,a}", "*").unwrap();

@@ -20,6 +20,7 @@ fn ack(id: &str, uuid: Vec<u8>) -> MasterMessage {
     MasterMessage { acknowledge: Some(acknowledge), ..Default::default() }
 }
 
+// covers: MES-0115
 #[test]
 fn registers_until_answered_with_growing_pauses() {
     let mut w = World::new();

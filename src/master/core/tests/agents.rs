@@ -173,7 +173,7 @@ fn tasks_live_on_when_an_unreachable_agent_returns() {
     }
 }
 
-// covers: MES-0501
+// covers: MES-0501, MES-0395
 #[test]
 fn a_framework_that_ended_meanwhile_is_shut_down_on_return() {
     let mut w = World::new();
@@ -279,6 +279,7 @@ fn a_lost_link_rescinds_offers_and_leaves_tasks_alone_for_ten_minutes() {
     assert_eq!(w.view().unreachable_agents.len(), 1);
 }
 
+// covers: MES-0383
 #[test]
 fn tasks_without_checkpoints_end_with_the_link() {
     let mut w = World::new();

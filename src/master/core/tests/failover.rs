@@ -74,7 +74,7 @@ fn an_agent_that_does_not_come_back_is_unreachable() {
     assert_eq!(w.counter("recovery_slave_removals"), 1);
 }
 
-// covers: MES-0077, MES-0500
+// covers: MES-0077, MES-0500, MES-0335
 #[test]
 fn an_unreachable_agent_returns_to_another_master_with_its_tasks() {
     let mut w = World::new();

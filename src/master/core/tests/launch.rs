@@ -181,6 +181,19 @@ fn an_invalid_task_is_an_error_with_its_reason() {
     }
 }
 
+// covers: MES-0761
+#[test]
+fn resources_of_an_invalid_launch_are_offered_again() {
+    let mut w = World::new();
+    w.agent("node1", "cpus:4;mem:1024");
+    let scheduler = w.scheduler(framework());
+    let offer = w.offers(&scheduler).remove(0);
+    w.launch(&scheduler, &[&offer], vec![task_info("t1", &offer, "cpus:99")]);
+    assert_eq!(state(&w.statuses(&scheduler)[0]), S::TaskError);
+    w.pass(MINUTE);
+    assert_eq!(w.offers(&scheduler).remove(0).resources, offer.resources);
+}
+
 // covers: MES-0681
 #[test]
 fn the_second_task_of_an_id_is_an_error_the_first_runs() {

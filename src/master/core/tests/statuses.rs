@@ -130,6 +130,7 @@ fn a_kill_of_an_unknown_task_reconciles_it() {
     }
 }
 
+// covers: MES-0394
 #[test]
 fn a_kill_is_sent_again_when_the_agent_comes_back() {
     let mut w = World::new();
