@@ -7,6 +7,7 @@ use crate::base::roles;
 use crate::base::settings::{Kind, Setting, Values};
 use crate::mesos::convert::parse_resources;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -138,6 +139,9 @@ const LOG_FILES: Setting = Setting::new(
 )
 .or("5");
 
+const FRAMEWORKS_HOME: Setting =
+    Setting::new("frameworks_home", Kind::Text, "Folder at which relative URIs of tasks begin");
+
 /// All settings of the agent.
 pub const SETTINGS: &[Setting] = &[
     RESOURCES,
@@ -164,6 +168,7 @@ pub const SETTINGS: &[Setting] = &[
     FETCH_TOTAL,
     LOG_BYTES,
     LOG_FILES,
+    FRAMEWORKS_HOME,
 ];
 
 /// How containers are made.
@@ -190,6 +195,8 @@ pub struct Options {
     pub launcher: Launcher,
     /// Cgroup below which containers are made; `None` is one of the node's own.
     pub cgroups_root: Option<String>,
+    /// Where relative URIs begin.
+    pub frameworks_home: Option<PathBuf>,
     /// A download that brings nothing for this long has failed.
     pub fetch_stall_timeout: Duration,
     /// All downloads of a task together.
@@ -252,6 +259,7 @@ pub fn read(values: &mut Values) -> Options {
         attributes: values.parse(&ATTRIBUTES, Attributes::parse).unwrap_or_default(),
         launcher: launcher.unwrap_or(Launcher::Auto),
         cgroups_root: values.parse(&CGROUPS_ROOT, cgroup_path),
+        frameworks_home: values.parse(&FRAMEWORKS_HOME, absolute),
         fetch_stall_timeout: values.duration(&FETCHER_TIMEOUT, SECOND, DAY).unwrap_or(60 * SECOND),
         fetch_timeout: values.duration(&FETCH_TOTAL, SECOND, DAY).unwrap_or(600 * SECOND),
         log_bytes_max: values.bytes(&LOG_BYTES).unwrap_or(10 << 20).max(4096),
@@ -261,6 +269,12 @@ pub fn read(values: &mut Values) -> Options {
             .unwrap_or(5),
         tuning: tuning(values),
     }
+}
+
+/// An absolute path.
+fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("expected an absolute path") }
 }
 
 /// A cgroup's path below the hierarchies' mounts.

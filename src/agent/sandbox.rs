@@ -159,7 +159,8 @@ pub async fn disk_used(path: PathBuf) -> f64 {
     });
     match asked.await {
         Ok(disk) if disk.blocks() > 0 => {
-            1.0 - disk.blocks_available() as f64 / disk.blocks() as f64
+            // Of all blocks, as the original counts: what is kept for root is not used.
+            1.0 - disk.blocks_free() as f64 / disk.blocks() as f64
         }
         Ok(_) => 0.0,
         Err(e) => {

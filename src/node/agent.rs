@@ -140,7 +140,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     let fetcher = Fetcher::new(FetchOptions {
         stall_timeout: wanted.fetch_stall_timeout,
         total_timeout: wanted.fetch_timeout,
-        frameworks_home: None,
+        frameworks_home: wanted.frameworks_home.clone(),
     });
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
     let making = Making { backend, rotation };

@@ -182,7 +182,7 @@ impl Framework {
 
     /// ACCEPT; what is left of the offer comes back at once. Answers when it was sent.
     pub async fn launch(&self, offer: Offer, tasks: Vec<TaskInfo>) -> Result<u64> {
-        let filters = Filters { refuse_seconds: Some(0.0), ..Default::default() };
+        let filters = Filters { refuse_seconds: Some(0.0) };
         let sent = now();
         self.port.launch(vec![offer.id], tasks, Some(filters)).await?;
         Ok(sent)

@@ -1,10 +1,14 @@
 //! What one node costs: cold start, launch latency, launch rate, memory; beside what the machine and runc cost.
+//! And what its parts do without containers: durable writes, allocation, placements.
 //!
-//! `cargo bench --bench kernel [-- ROW…]`, as root, on an otherwise idle machine; rows: `cold`, `launch`, `many`,
-//! `idle`. The node is the real binary on a fresh data folder, the framework speaks the v1 scheduler API over HTTP.
+//! `cargo bench --bench kernel [-- ROW…]`, on an otherwise idle machine. Rows that launch containers, as root: `cold`,
+//! `launch`, `many`, `idle`; there the node is the real binary on a fresh data folder, and the framework speaks the v1
+//! scheduler API over HTTP. Rows about parts, in this process: `writes`, `allocation`, `placements`.
 //! Rows that compare run their variants in turn, and a round in which a bare fork and exec took 30 % more or less than
 //! usual is thrown away. Read the ratios; the times are this machine's.
 
+#[path = "../allocation.rs"]
+mod allocation;
 mod cold;
 mod framework;
 mod idle;
@@ -12,10 +16,17 @@ mod launch;
 mod many;
 mod node;
 mod peers;
+mod placements;
 mod stamp;
 mod stats;
+mod writes;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Rows that launch containers.
+const CONTAINERS: [&str; 4] = ["cold", "launch", "many", "idle"];
+/// Rows about parts, in this process.
+const PARTS: [&str; 3] = ["writes", "allocation", "placements"];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -26,14 +37,20 @@ fn main() -> Result<()> {
     if args.iter().any(|arg| arg == "--test") {
         return Ok(());
     }
-    if !nix::unistd::geteuid().is_root() {
-        return Err("containers with namespaces and cgroups need root".into());
-    }
     let rows: Vec<&str> = args.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
+    let known = |row: &&str| CONTAINERS.contains(row) || PARTS.contains(row);
+    if let Some(row) = rows.iter().find(|row| !known(row)) {
+        return Err(format!("no such row: {row}").into());
+    }
     let wanted = |row: &str| rows.is_empty() || rows.contains(&row);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    peers::tell();
+    if CONTAINERS.iter().any(|row| wanted(row)) {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("containers with namespaces and cgroups need root".into());
+        }
+        peers::tell();
+    }
     if wanted("cold") {
         runtime.block_on(cold::row())?;
     }
@@ -42,6 +59,16 @@ fn main() -> Result<()> {
     }
     if wanted("many") {
         runtime.block_on(many::row())?;
+    }
+    if wanted("writes") {
+        runtime.block_on(writes::row())?;
+    }
+    if wanted("allocation") {
+        println!("\n6. the allocator");
+        allocation::row(false);
+    }
+    if wanted("placements") {
+        placements::row()?;
     }
     if wanted("idle") {
         runtime.block_on(idle::row())?;

@@ -38,7 +38,7 @@ pub struct World {
     running: Running,
     to_agent: Sender<MasterMessage>,
     updates: mpsc::UnboundedReceiver<v1::TaskStatus>,
-    core: std::thread::JoinHandle<()>,
+    seen: Vec<v1::TaskStatus>,
     _dir: tempfile::TempDir,
 }
 
@@ -56,12 +56,8 @@ fn options(work_dir: &Path) -> Options {
     options
 }
 
-/// Runs a core on a thread of its own until it is told to stop.
-fn run(
-    options: Options,
-    mailbox: driver::Mailbox<AgentCore>,
-    shell: AgentShell,
-) -> std::thread::JoinHandle<()> {
+/// Runs a core on a thread of its own, which ends with the last door to it.
+fn run(options: Options, mailbox: driver::Mailbox<AgentCore>, shell: AgentShell) {
     std::thread::spawn(move || {
         let (clock, mut rng, mut out) = (Clock::default(), Rng::new(7), Effects::default());
         let mut cx = Cx { now: clock.mono(), wall: clock.wall(), rng: &mut rng };
@@ -70,7 +66,7 @@ fn run(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let running = driver::run(core, shell, clock, rng, mailbox, out);
         runtime.expect("a runtime").block_on(running).expect("no fault");
-    })
+    });
 }
 
 /// Answers registrations, acknowledges and passes on what it is told of tasks.
@@ -155,7 +151,7 @@ impl World {
         let fake = Arc::new(Fake::default());
         let (handle, mailbox) = driver::mailbox();
         let (agent, shell, files) = agent(&dir, handle, &fake);
-        let core = run(options(&dir.path().join("work")), mailbox, shell);
+        run(options(&dir.path().join("work")), mailbox, shell);
         let (agent_end, master_end) = link::pair();
         let to_agent = master_end.sender.clone();
         let (told, updates) = mpsc::unbounded_channel();
@@ -164,7 +160,7 @@ impl World {
         tokio::spawn(async move { serving.serve(agent_end).await });
         let running = serve(&agent, &fake, files).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let world = Self { fake, http, agent, running, to_agent, updates, core, _dir: dir };
+        let world = Self { fake, http, agent, running, to_agent, updates, seen: vec![], _dir: dir };
         world.registered().await;
         world
     }
@@ -211,13 +207,13 @@ impl World {
 
     /// Waits until the master is told that.
     pub async fn told(&mut self, task: &str, state: TaskState) -> v1::TaskStatus {
+        let is = |status: &v1::TaskStatus| status.task_id.value == task && status.state() == state;
         let wanted = async {
-            loop {
-                let status = self.updates.recv().await.expect("the agent runs");
-                if status.task_id.value == task && status.state() == state {
-                    return status;
-                }
+            // Tasks are told of in any order.
+            while !self.seen.iter().any(is) {
+                self.seen.push(self.updates.recv().await.expect("the agent runs"));
             }
+            self.seen.iter().find(|status| is(status)).cloned().expect("just seen")
         };
         tokio::time::timeout(PATIENCE, wanted).await.expect("told in time")
     }
@@ -235,7 +231,6 @@ impl World {
     pub async fn stop(self) {
         self.agent.stop(true).await.expect("it stops");
         self.running.stop(PATIENCE).await;
-        self.core.join().expect("no panic");
     }
 }
 
