@@ -108,6 +108,9 @@ impl World {
             }
         }
         for (n, node) in self.nodes.iter().enumerate() {
+            if node.link.and_then(|id| self.links.get(&id)).is_none_or(|link| link.cut) {
+                return Err(format!("agent {n} has no link, or one that is cut"));
+            }
             let id = node_at_rest(node).map_err(|why| format!("agent {n}: {why}"))?;
             let known = view
                 .agents

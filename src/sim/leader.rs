@@ -119,18 +119,21 @@ impl World {
         self.master_did(proc, turn);
     }
 
-    /// Whether more of an agent is in use than there is of it, where that may be: a framework that does not checkpoint
-    /// loses its tasks with its agent's connection, as in Mesos; until they have ended there, the next master may find
-    /// them beside those that took their place.
+    /// Whether more of an agent is in use than there is of it, where that may be:
+    /// - At a master that leads no more: an agent tells it of tasks that its successor launched in place of others, whose
+    ///   end the old one has not heard of. Nobody obeys what it makes of that.
+    /// - With a framework that does not checkpoint: it loses its tasks with its agent's connection, as in Mesos; until they
+    ///   have ended there, the next master may find them beside those that took their place.
     fn is_overcommitted(&self, proc: u64) -> bool {
-        let may = self.schedulers.iter().any(|s| !s.info.checkpoint());
-        let view = self.masters.get(&proc).filter(|_| may).map(|m| m.driven.machine.view());
-        view.is_some_and(|view| {
-            view.agents.iter().any(|agent| {
-                let mut held = agent.used.clone();
-                held += &agent.offered;
-                !agent.total.contains(&held.unallocate())
-            })
+        let Some(master) = self.masters.get(&proc) else { return false };
+        let checkpointed = self.schedulers.iter().all(|s| s.info.checkpoint());
+        if checkpointed && master.epoch == self.log.epoch {
+            return false;
+        }
+        master.driven.machine.view().agents.iter().any(|agent| {
+            let mut held = agent.used.clone();
+            held += &agent.offered;
+            !agent.total.contains(&held.unallocate())
         })
     }
 

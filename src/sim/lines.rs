@@ -6,6 +6,7 @@ use crate::base::kv::Op;
 use crate::master::core::io::Input as MasterInput;
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::make;
+use crate::mesos::v1::Task;
 use crate::mesos::v1::scheduler::Event;
 
 /// One event in a line, for the trace.
@@ -54,12 +55,14 @@ pub(super) fn line(what: &What) -> String {
 fn up(m: &AgentMessage) -> String {
     if let Some(r) = &m.register {
         let id = r.agent_info.id.as_ref().map_or("new", |id| &id.value);
-        let tasks: Vec<&str> = r.tasks.iter().map(|t| t.task_id.value.as_str()).collect();
-        return format!("register {id} with {}", tasks.join(" "));
+        let task = |t: &Task| format!("{} {}", t.task_id.value, make::state_name(t.state));
+        let tasks: Vec<String> = r.tasks.iter().map(task).collect();
+        return format!("register {id} with {}", tasks.join(", "));
     }
     if let Some(u) = &m.status_update {
         let state = make::state_name(u.status.state);
-        return format!("update {} {state}", u.status.task_id.value);
+        let latest = u.latest_state.map(make::state_name).unwrap_or_default();
+        return format!("update {} {state}, latest {latest}", u.status.task_id.value);
     }
     if m.pong.is_some() { "pong".into() } else { "other".into() }
 }

@@ -34,7 +34,9 @@ impl Invariant for NeverLost {
                 self.told.extend(status.uuid.clone());
                 let key = ((*framework).to_string(), status.task_id.value.clone());
                 let state = status.state();
-                let lives = !make::is_terminal(state) && state != TaskState::TaskUnknown;
+                // What a master says of agents that it cannot ask is no life.
+                let unsure = matches!(state, TaskState::TaskUnknown | TaskState::TaskUnreachable);
+                let lives = !make::is_terminal(state) && !unsure;
                 if let Some(end) = self.ended.get(&key).filter(|_| lives) {
                     let (end, state) = (end.as_str_name(), state.as_str_name());
                     return Err(format!("{} is {state} after {end} was acknowledged", key.1));
