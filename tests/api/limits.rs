@@ -7,7 +7,7 @@ use serde_json::json;
 #[tokio::test]
 async fn too_much_memory_fails_the_task_with_its_reason() {
     if !contained() {
-        return eprintln!("SKIPPED: needs root");
+        return eprintln!("SKIPPED the memory limit: needs root");
     }
     let node = Node::start(&[]);
     let mut scheduler = Scheduler::start(&node, info("memory")).await;
@@ -24,7 +24,7 @@ async fn too_much_memory_fails_the_task_with_its_reason() {
 #[tokio::test]
 async fn a_fork_bomb_is_limited_and_can_be_killed() {
     if !contained() {
-        return eprintln!("SKIPPED: needs root");
+        return eprintln!("SKIPPED the limit of processes: needs root");
     }
     let node = Node::start(&["--pids-limit=40"]);
     let mut scheduler = Scheduler::start(&node, info("forks")).await;
