@@ -36,7 +36,7 @@ struct Shared {
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<executor::Event>>>>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
     next: AtomicU64,
-    stopped: watch::Sender<Option<usize>>,
+    stopped: watch::Sender<Option<Result<usize>>>,
 }
 
 /// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
@@ -116,28 +116,29 @@ impl Agent {
     pub async fn stop(&self, kill_tasks: bool) -> Result<usize> {
         let mut stopped = self.shared.stopped.subscribe();
         self.handle.send(Input::Stop { kill_tasks }).await?;
-        let left = stopped.wait_for(Option::is_some).await.map(|n| n.unwrap_or(0));
-        left.map_err(|_| ended())
+        let left = stopped.wait_for(Option::is_some).await.map_err(|_| ended())?;
+        left.clone().unwrap_or_else(|| Err(ended()))
     }
 
-    /// The core has ended without a word: whoever waits for it to stop need not any longer.
-    pub fn give_up(&self) {
+    /// The core has ended without a word: whoever waits for it to stop is told why.
+    pub fn give_up(&self, why: Error) {
         self.shared.stopped.send_if_modified(|stopped| {
             let silent = stopped.is_none();
             if silent {
-                *stopped = Some(0);
+                *stopped = Some(Err(why));
             }
             silent
         });
     }
 
-    /// Completes when the core has stopped, for whatever reason; answers how many tasks go on.
-    pub async fn stopped(&self) -> usize {
+    /// Completes when the core has stopped; answers how many tasks go on.
+    ///
+    /// # Errors
+    /// Why the core ended without having stopped.
+    pub async fn stopped(&self) -> Result<usize> {
         let mut stopped = self.shared.stopped.subscribe();
-        match stopped.wait_for(Option::is_some).await {
-            Ok(left) => left.unwrap_or(0),
-            Err(_) => 0,
-        }
+        let left = stopped.wait_for(Option::is_some).await.map_err(|_| ended())?;
+        left.clone().unwrap_or_else(|| Err(ended()))
     }
 
     /// Takes over a connection with a master until it ends.
@@ -348,7 +349,7 @@ impl Shell<AgentCore> for AgentShell {
                 });
             }
             Act::Stopped { tasks_left } => {
-                self.shared.stopped.send_replace(Some(tasks_left));
+                self.shared.stopped.send_replace(Some(Ok(tasks_left)));
             }
             act @ (Act::ExecutorEvent { .. } | Act::CloseExecutor { .. } | Act::Answer { .. }) => {
                 self.executor_act(act);

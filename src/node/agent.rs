@@ -69,7 +69,10 @@ pub struct Role {
 
 impl Role {
     /// Completes when the core has stopped by itself; answers how many tasks go on.
-    pub async fn stopped(&self) -> usize {
+    ///
+    /// # Errors
+    /// Why it ended without having stopped.
+    pub async fn stopped(&self) -> Result<usize> {
         self.agent.stopped().await
     }
 
@@ -266,8 +269,9 @@ async fn dial(agent: Agent, switchboard: Switchboard, mut stopping: watch::Recei
 /// A core that ends by itself, its database failing, takes the node with it: what it knows is ahead of the disk.
 async fn mourn(running: Outcome<Result<()>>, agent: Agent) {
     let outcome = running.wait().await.and_then(|outcome| outcome);
-    if let Err(e) = outcome {
-        tracing::error!("the agent's core has ended: {e}");
-    }
-    agent.give_up();
+    let why = match outcome {
+        Ok(()) => Error::new(Code::Unavailable, "the agent's core has ended"),
+        Err(e) => e.context("the agent's core has ended"),
+    };
+    agent.give_up(why);
 }

@@ -96,10 +96,10 @@ pub async fn run(options: Options, ready: impl FnOnce(&Ready)) -> Result<Ended> 
     let kill = tokio::select! {
         kill = signals.stop() => kill || node.on_exit == OnExit::Kill,
         left = node.agent.stopped() => {
-            // The master did not want this agent, or its core was lost: the reason was logged.
-            let mut ended = node.stop(false).await?;
-            ended.tasks_left = left;
-            return Ok(ended);
+            // The master did not want this agent; or its core was lost, which is what to tell then.
+            let ended = node.stop(false).await;
+            let tasks_left = left?;
+            return ended.map(|_| Ended { tasks_left });
         }
     };
     let stopping = node.stop(kill);
