@@ -11,16 +11,21 @@
 //! - [`agent`]: runs tasks in containers on one machine.
 //! - [`store`]: the two databases of a node. Owns redb. Imports `base`.
 //! - [`cluster`]: nodes agreeing; the replicated registry. Owns openraft. Imports `base`, `store`.
-//! - [`sim`]: the deterministic world around the cores. Imports `base`, `machine`, `mesos`, the cores of `master` and `agent`.
+//! - [`marathon`], [`chronos`]: ordinary frameworks: services that are kept running, jobs that run on time.
+//! - [`console`]: the pages on the three ports: assets, and how they are served. Imports `base`, `http`.
+//! - [`sim`]: the deterministic world around the cores. Imports `base`, `machine`, `mesos`, and every room with a core.
 
 pub mod agent;
 pub mod base;
+pub mod chronos;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod console;
 pub mod framework;
 pub mod http;
 pub mod machine;
+pub mod marathon;
 pub mod master;
 pub mod mesos;
 pub mod node;
