@@ -3,3 +3,4 @@
 //! Decisions are in `core`, what clients send and see in `model` and `validate`, HTTP in `api`, the shell in `service`.
 
 pub mod core;
+pub mod model;
