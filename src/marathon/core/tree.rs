@@ -354,5 +354,4 @@ impl Tree {
             self.versions.remove(id);
         }
     }
-
 }
