@@ -134,7 +134,8 @@ impl World {
 
     /// The core calls the master; now and then the call does not get out.
     pub(super) fn marathon_calls(&mut self, call: Call) {
-        let session = self.marathon.as_ref().filter(|m| m.subscribed).and_then(|m| m.session.clone());
+        let session =
+            self.marathon.as_ref().filter(|m| m.subscribed).and_then(|m| m.session.clone());
         let lost = self.chance(10);
         let Some(session) = session.filter(|_| !lost) else {
             return self.tell_marathon(Input::Undelivered(Box::new(call)));
@@ -145,8 +146,8 @@ impl World {
         let operations = call.accept.iter().flat_map(|a| &a.operations);
         let tasks = operations.flat_map(|o| o.launch.iter().flat_map(|l| &l.task_infos));
         for task in tasks.cloned().collect::<Vec<_>>() {
-            let name = task.task_id.value.clone();
-            self.see(&Seen::Launched { task: &name });
+            let checked = task.health_check.is_some();
+            self.see(&Seen::Launched { task: &task.task_id.value, checked });
         }
         self.send_call(MARATHON, &session, call);
     }
