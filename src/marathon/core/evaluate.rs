@@ -103,10 +103,9 @@ impl MarathonCore {
         let active: Vec<&Instance> =
             self.instances.of(&spec.id).filter(|i| i.is_active()).collect();
         let there = active.len();
-        if there > count && self.is_known(&spec.id) {
-            for id in victims::for_scaling(active, there - count, spec) {
-                self.decommission(cx, &id, out);
-            }
+        if there > count {
+            let victims = victims::for_scaling(active, there - count, spec);
+            self.end_known(cx, &spec.id, &victims, out);
         }
         self.refresh(spec);
         // Those that are on their way out count as capacity until they have ended: a single instance stays single.
@@ -117,10 +116,15 @@ impl MarathonCore {
         self.schedule(cx, spec, count.saturating_sub(there).min(room));
     }
 
-    /// Whether the master has told of every task of an app. Before that, what is remembered of them may be long over:
-    /// nothing is ended on the ground of it.
-    fn is_known(&self, app: &PathId) -> bool {
-        self.session.subscribed && self.instances.all_heard(app)
+    /// Ends instances of an app. Before the master has told of every task of it, what is remembered of them may be long
+    /// over: then only those that have no task are ended.
+    fn end_known(&mut self, cx: &Cx<'_>, app: &PathId, victims: &[InstanceId], out: &mut Out) {
+        let known = self.session.subscribed && self.instances.all_heard(app);
+        for id in victims {
+            if known || self.instances.get(id).is_some_and(|i| !i.is_launched()) {
+                self.decommission(cx, id, out);
+            }
+        }
     }
 
     fn is_scaled(&self, spec: &App, since: Timestamp) -> bool {
@@ -170,15 +174,10 @@ impl MarathonCore {
                 new.push(instance);
             }
         }
-        let mut moves = rollout::next(now, &spec.upgrade_strategy);
-        if !self.is_known(&spec.id) {
-            (moves.kill_old, moves.kill_new) = (0, 0);
-        }
+        let moves = rollout::next(now, &spec.upgrade_strategy);
         let mut victims = victims::for_replacing(old, moves.kill_old, spec);
         victims.extend(victims::for_replacing(new, moves.kill_new, spec));
-        for id in &victims {
-            self.decommission(cx, id, out);
-        }
+        self.end_known(cx, &spec.id, &victims, out);
         self.schedule(cx, spec, moves.start);
         moves.done
     }
