@@ -1,6 +1,5 @@
 //! The agent's role: containers found, core recovered and driven, the leading master dialled.
 
-use super::control::{Control, Outcome};
 use super::lead::seed;
 use super::settings::Options;
 use crate::agent::containerizer::client::{self, Supervised};
@@ -17,6 +16,7 @@ use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::link::local::Switchboard;
 use crate::http::files::FileTable;
+use crate::machine::control::{Control, Outcome};
 use crate::machine::driver::{self, Clock};
 use crate::machine::{Cx, Effects};
 use crate::mesos::convert::{Format, attributes_to_v1, resources_to_v1};

@@ -2,7 +2,6 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
-mod control;
 pub mod down;
 mod faces;
 mod lead;
@@ -15,12 +14,12 @@ use crate::cluster::consensus::{self, Registry};
 use crate::cluster::link::local::Switchboard;
 use crate::http::files::{self, FileRequest, FileTable, Served};
 use crate::http::{Refusal, Running};
+use crate::machine::control::Control;
 use crate::machine::driver::Clock;
 use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use control::Control;
 use settings::{LoggingLevel, OnExit, Options};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -8,8 +8,10 @@ pub mod metrics;
 pub mod model;
 mod read;
 mod scheduler;
+pub mod state;
 mod write;
 
+use crate::framework::state::StateServer;
 use crate::http::auth::Realm;
 use crate::http::{Face, Refusal, about};
 use crate::machine::driver::Clock;
@@ -71,6 +73,12 @@ impl Api {
     }
 }
 
+impl state::Door for Api {
+    fn state(&self) -> Result<Arc<dyn StateServer>, Refusal> {
+        Ok(Arc::new(self.master()?.state().clone()))
+    }
+}
+
 /// All endpoints of a master but `/files` and `/metrics`, which the node adds.
 pub fn face(api: Api, realms: &Realms) -> Face {
     let flags = Arc::new(api.identity.flags.clone());
@@ -80,5 +88,6 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(read::face(api.clone(), &realms.readonly))
         .with(write::face(api.clone(), &realms.readwrite))
         .with(explain::face(api.clone(), &realms.readonly))
+        .with(state::face(api.clone(), &realms.scheduler))
         .with(scheduler::face(api, &realms.scheduler))
 }
