@@ -24,8 +24,6 @@ pub const CALLS_WAITING_MAX: usize = 16 * 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a core may take to end once nobody holds its mailbox.
-const END: Duration = Duration::from_secs(5);
 
 /// A framework that can be hosted.
 pub trait Framework: Send + Sync + 'static {
@@ -162,7 +160,8 @@ pub async fn run<F: Framework>(
 }
 
 fn is_final(e: &Error) -> bool {
-    let refused = matches!(e.code, Code::Conflict | Code::Forbidden | Code::Invalid | Code::Corrupt);
+    let refused =
+        matches!(e.code, Code::Conflict | Code::Forbidden | Code::Invalid | Code::Corrupt);
     refused && e.retry == Retry::Never
 }
 
@@ -183,6 +182,8 @@ async fn live<F: Framework>(
         .map_err(|e| Error::new(Code::System, format!("the system gives no randomness: {e}")))?;
     let (clock, builder) = (ground.clock.clone(), framework.clone());
     let (tell, built) = oneshot::channel();
+    // Dropped with this life, whoever ends it: the core is discarded then, also where a shell holds its own mailbox.
+    let (life, over) = oneshot::channel::<()>();
     let driven = ground.control.run(move || async move {
         let mut rng = Rng::new(seed);
         let mut cx = Cx { now: clock.mono(), wall: clock.wall(), rng: &mut rng };
@@ -196,7 +197,10 @@ async fn live<F: Framework>(
         };
         let (door, shell) = builder.open(tools);
         drop(tell.send(Ok((door, builder.subscriber(&core)))));
-        driver::run(core, shell, clock, rng, mailbox, out).await
+        tokio::select! {
+            ended = driver::run(core, shell, clock, rng, mailbox, out) => ended,
+            _ = over => Ok(()),
+        }
     });
     let driven = driven.await?;
     let built = built.await;
@@ -214,17 +218,16 @@ async fn live<F: Framework>(
     };
     running.send_replace(None);
     helpers.shutdown().await;
-    drop(handle);
-    if let Some(e) = &failed
-        && is_removed(e)
-    {
+    drop(life);
+    let ended = driven.wait().await;
+    let Some(failed) = failed else {
+        ended??;
+        return Err(Error::new(Code::Internal, "a core ended without a reason"));
+    };
+    if is_removed(&failed) {
         journal.write(framework.forget_id()).await?;
     }
-    let ended = tokio::time::timeout(END, driven.wait()).await;
-    match (failed, ended) {
-        (Some(e), _) | (None, Ok(Err(e) | Ok(Err(e)))) => Err(e),
-        (None, _) => Err(Error::new(Code::Internal, "a core ended without a reason")),
-    }
+    Err(failed)
 }
 
 /// Whether the master will never take this framework's id again.
