@@ -3,8 +3,10 @@
 //! What a framework decides is in its core, what its users see in its own room. Whatever fails here (the state, the
 //! subscription, a write) discards the core with all it had pending, and a new one is built from the rows.
 
+use super::http::{Http, HttpOptions};
 use super::scheduler::{Endpoint, Port, PortEvent, PortEvents, Subscriber};
-use super::state::{Journal, StatePort};
+use super::server::SchedulerServer;
+use super::state::{Journal, Scope, StatePort, StateServer};
 use crate::base::error::{Code, Error, Result, Retry};
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
@@ -119,6 +121,51 @@ pub struct Ground {
     pub ends: Ends,
 }
 
+impl Ground {
+    /// Where a master lives in the same process.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for a bad namespace.
+    pub fn in_process(
+        master: Arc<dyn SchedulerServer>,
+        state: Arc<dyn StateServer>,
+        namespace: &str,
+        control: Control,
+        clock: Clock,
+    ) -> Result<Self> {
+        let scope = Scope { namespace: namespace.to_string(), principal: None };
+        Ok(Self {
+            scheduler: Endpoint::in_process(master, None),
+            state: StatePort::in_process(state, scope)?,
+            control,
+            clock,
+            holder: format!("{namespace}, process {}", std::process::id()),
+            ends: Ends::Never,
+        })
+    }
+
+    /// Where the masters are asked over HTTP.
+    ///
+    /// # Errors
+    /// As `Http::new`; [`Code::Invalid`] for a bad namespace.
+    pub fn over_http(
+        options: HttpOptions,
+        namespace: &str,
+        control: Control,
+        clock: Clock,
+    ) -> Result<Self> {
+        let http = Http::new(options)?;
+        Ok(Self {
+            scheduler: Endpoint::with_client(http.clone()),
+            state: StatePort::http(http, namespace)?,
+            control,
+            clock,
+            holder: format!("{namespace}, process {}", std::process::id()),
+            ends: Ends::WhenRefused,
+        })
+    }
+}
+
 /// Hosts the framework until `stop` fires. `running` holds its door while there is a core.
 ///
 /// # Errors
@@ -126,7 +173,7 @@ pub struct Ground {
 pub async fn run<F: Framework>(
     framework: Arc<F>,
     ground: Ground,
-    running: watch::Sender<Option<F::Door>>,
+    running: &watch::Sender<Option<F::Door>>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let mut pause = PAUSE_MIN;
@@ -136,7 +183,7 @@ pub async fn run<F: Framework>(
         let outcome = tokio::select! {
             // The sender outlives this, or there is nobody to host for.
             _ = stop.wait_for(|stop| *stop) => Ok(()),
-            outcome = live(&framework, &ground, &running) => outcome,
+            outcome = live(&framework, &ground, running) => outcome,
         };
         running.send_replace(None);
         let Err(e) = outcome else { return Ok(()) };
