@@ -103,10 +103,7 @@ mod tests {
     fn a_task_names_its_instance_and_app() {
         let app = PathId::parse("/product/my-app.v1").expect("an id");
         let id = InstanceId::new(&app, "2f6bc1d8-7e39-4a8e-bb43-2d1a57b7ab12");
-        assert_eq!(
-            id.as_str(),
-            "product_my-app.v1.instance-2f6bc1d8-7e39-4a8e-bb43-2d1a57b7ab12"
-        );
+        assert_eq!(id.as_str(), "product_my-app.v1.instance-2f6bc1d8-7e39-4a8e-bb43-2d1a57b7ab12");
         let task = id.task(3);
         assert!(task.as_str().ends_with("ab12._app.3"));
         assert_eq!(InstanceId::of_task(task.as_str()), Some(id.clone()));
