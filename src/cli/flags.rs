@@ -4,11 +4,20 @@
 use crate::base::settings::{Kind, Setting};
 use crate::config::Flags;
 use crate::node::settings::{self, Table};
+use crate::node::standalone::{self, ChronosProcess, MarathonProcess};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-/// The settings given as flags.
+/// The settings of `up` given as flags.
 #[derive(Clone, Debug, Default)]
 pub struct SettingFlags(pub Flags);
+
+/// Those of `marathon`.
+#[derive(Clone, Debug, Default)]
+pub struct MarathonFlags(pub Flags);
+
+/// Those of `chronos`.
+#[derive(Clone, Debug, Default)]
+pub struct ChronosFlags(pub Flags);
 
 /// `data_dir` is typed `--data-dir`; Mesos's own spelling with `_` is read too. What belongs to a framework begins with
 /// its name.
@@ -64,47 +73,66 @@ fn negation(table: &Table, setting: &Setting) -> Arg {
         .hide(true)
 }
 
-impl Args for SettingFlags {
-    fn augment_args(mut command: Command) -> Command {
-        for table in settings::tables() {
-            for setting in table.settings {
-                command = command.arg(argument(&table, setting));
-                if setting.kind == Kind::Bool {
-                    command = command.arg(negation(&table, setting));
-                }
+/// Adds the flags of those tables to a command.
+fn augment(mut command: Command, tables: &[Table]) -> Command {
+    for table in tables {
+        for setting in table.settings {
+            command = command.arg(argument(table, setting));
+            if setting.kind == Kind::Bool {
+                command = command.arg(negation(table, setting));
             }
         }
-        command
     }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+    command
 }
 
-impl FromArgMatches for SettingFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut flags = Flags::new();
-        for table in settings::tables() {
-            for setting in table.settings {
-                let id = id(table.prefix, setting);
-                if let Some(text) = matches.get_one::<String>(&id) {
-                    flags.insert(id.clone(), text.clone());
-                }
-                let no = format!("no-{id}");
-                if setting.kind == Kind::Bool && matches.get_flag(&no) {
-                    flags.insert(id, "false".into());
-                }
+/// The texts of those tables that were given as flags.
+fn given(matches: &ArgMatches, tables: &[Table]) -> Flags {
+    let mut flags = Flags::new();
+    for table in tables {
+        for setting in table.settings {
+            let id = id(table.prefix, setting);
+            if let Some(text) = matches.get_one::<String>(&id) {
+                flags.insert(id.clone(), text.clone());
+            }
+            let no = format!("no-{id}");
+            if setting.kind == Kind::Bool && matches.get_flag(&no) {
+                flags.insert(id, "false".into());
             }
         }
-        Ok(Self(flags))
     }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
+    flags
 }
+
+/// The flags of a command as its arguments.
+macro_rules! flags_of {
+    ($name:ident, $tables:expr) => {
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                augment(command, &$tables)
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self(given(matches, &$tables)))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+flags_of!(SettingFlags, settings::tables());
+flags_of!(MarathonFlags, standalone::tables::<MarathonProcess>());
+flags_of!(ChronosFlags, standalone::tables::<ChronosProcess>());
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::machine::{Cx, Effects, Machine};
 use crate::mesos::v1::scheduler::{Call, Event, event};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How many calls of a core may wait to be sent; beyond that the subscription is given up, and the core reconciles.
@@ -77,6 +77,8 @@ pub struct Tools<M: Machine> {
     pub journal: Arc<Journal>,
     /// Takes the core's calls.
     pub caller: Caller,
+    /// Notified, it ends this life of the core; another begins, here or elsewhere.
+    pub leave: Arc<Notify>,
 }
 
 /// Takes calls, in order, from a shell that must not wait.
@@ -224,7 +226,13 @@ async fn live<F: Framework>(
     let (calls, waiting) = mpsc::channel(CALLS_WAITING_MAX);
     let (lost, overflow) = watch::channel(0);
     let caller = Caller { calls, lost: Arc::new(lost) };
-    let tools = Tools { handle: handle.clone(), journal: journal.clone(), caller };
+    let leave = Arc::new(Notify::new());
+    let tools = Tools {
+        handle: handle.clone(),
+        journal: journal.clone(),
+        caller,
+        leave: leave.clone(),
+    };
     let seed = getrandom::u64()
         .map_err(|e| Error::new(Code::System, format!("the system gives no randomness: {e}")))?;
     let (clock, builder) = (ground.clock.clone(), framework.clone());
@@ -260,6 +268,9 @@ async fn live<F: Framework>(
     running.send_replace(Some(door));
     let failed = tokio::select! {
         failed = hear(framework, events, &handle) => Some(failed),
+        () = leave.notified() => {
+            Some(Error::new(Code::Unavailable, "it was asked to give up leading"))
+        }
         // Only a failure ends the core while its mailbox is held.
         () = handle.ended() => None,
     };

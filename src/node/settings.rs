@@ -198,7 +198,11 @@ pub enum LoggingLevel {
     Error,
 }
 
-fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
+/// Reads a level by its name.
+///
+/// # Errors
+/// What was expected.
+pub fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
     match text.to_uppercase().as_str() {
         "DEBUG" => Ok(LoggingLevel::Debug),
         "INFO" => Ok(LoggingLevel::Info),
