@@ -71,11 +71,8 @@ fn health_check(check: &HealthCheck, ports: &[Port]) -> v1::HealthCheck {
             Type::Tcp
         }
     };
-    let first = if by_mesos {
-        check.delay_seconds
-    } else {
-        check.interval_seconds.min(FIRST_CHECK_MAX)
-    };
+    let first =
+        if by_mesos { check.delay_seconds } else { check.interval_seconds.min(FIRST_CHECK_MAX) };
     let failures = match check.max_consecutive_failures {
         0 => u32::MAX,
         borne if by_mesos => borne,
@@ -145,10 +142,7 @@ fn readiness(app: &App, check: &ReadinessCheck, ports: &[Port]) -> v1::CheckInfo
     let index = named.and_then(|at| u16::try_from(at).ok());
     v1::CheckInfo {
         r#type: Some(Type::Http as i32),
-        http: Some(Http {
-            port: port(None, index, ports),
-            path: Some(check.path.clone()),
-        }),
+        http: Some(Http { port: port(None, index, ports), path: Some(check.path.clone()) }),
         delay_seconds: Some(0.0),
         interval_seconds: Some(check.interval_seconds.into()),
         timeout_seconds: Some(check.timeout_seconds.into()),

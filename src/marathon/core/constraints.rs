@@ -209,10 +209,8 @@ mod tests {
     // covers: MAR-0370, MAR-0371
     #[test]
     fn all_have_to_hold() {
-        let rules = [
-            rule("hostname", Operator::Unique, None),
-            rule("rack", Operator::Cluster, Some("1")),
-        ];
+        let rules =
+            [rule("hostname", Operator::Unique, None), rule("rack", Operator::Cluster, Some("1"))];
         assert!(allows(&rules, &[("a", "rack:1")], ("b", "rack:1")));
         assert!(!allows(&rules, &[("a", "rack:1")], ("a", "rack:1")));
         assert!(!allows(&rules, &[("a", "rack:1")], ("b", "rack:2")));

@@ -35,9 +35,8 @@ pub(super) fn build(
         }
         Engine::Mesos => {
             info.r#type = container_info::Type::Mesos as i32;
-            info.mesos = Some(container_info::MesosInfo {
-                image: container.docker.as_ref().map(image),
-            });
+            info.mesos =
+                Some(container_info::MesosInfo { image: container.docker.as_ref().map(image) });
             info.network_infos = networks(app, ports, options);
             info.linux_info = container.linux_info.as_ref().map(linux);
         }

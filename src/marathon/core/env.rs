@@ -184,8 +184,11 @@ mod tests {
             name: name.map(str::to_string),
             ..PortMapping::default()
         };
-        let mappings =
-            vec![mapping(80, None, Some("web")), mapping(0, None, None), mapping(90, Some(0), None)];
+        let mappings = vec![
+            mapping(80, None, Some("web")),
+            mapping(0, None, None),
+            mapping(90, Some(0), None),
+        ];
         app.container = Some(Container { port_mappings: Some(mappings), ..Container::default() });
         let ports = [
             Port { host: None, container: 80 },

@@ -124,8 +124,7 @@ mod tests {
     };
 
     fn app(ports: &[u16]) -> App {
-        let mut app =
-            App::new(PathId::parse("/a").expect("an id"), "*", Timestamp::from_millis(1));
+        let mut app = App::new(PathId::parse("/a").expect("an id"), "*", Timestamp::from_millis(1));
         let definition = |port: &u16| PortDefinition { port: *port, ..PortDefinition::default() };
         app.port_definitions = ports.iter().map(definition).collect();
         app

@@ -208,12 +208,8 @@ fn executor_needs(app: &App, options: &Options) -> Resources {
 }
 
 fn task_needs(app: &App, ports: &[Port]) -> Resources {
-    let scalars = [
-        ("cpus", app.cpus),
-        ("mem", app.mem),
-        ("disk", app.disk),
-        ("gpus", f64::from(app.gpus)),
-    ];
+    let scalars =
+        [("cpus", app.cpus), ("mem", app.mem), ("disk", app.disk), ("gpus", f64::from(app.gpus))];
     let mut needs: Resources =
         scalars.into_iter().map(|(name, amount)| Resource::scalar(name, amount)).collect();
     let numbers = ports.iter().filter_map(|p| p.host).map(u64::from);

@@ -30,9 +30,7 @@ fn fate(before: Option<&Arc<App>>, after: Option<&Arc<App>>) -> Option<Fate> {
         (Some(before), Some(after)) if is_replaced(before, after) => {
             Some(if after.instances == 0 { Fate::Scale } else { Fate::Restart })
         }
-        (Some(before), Some(after)) => {
-            (before.instances != after.instances).then_some(Fate::Scale)
-        }
+        (Some(before), Some(after)) => (before.instances != after.instances).then_some(Fate::Scale),
     }
 }
 
@@ -52,8 +50,10 @@ pub(super) fn plan<'a>(
             .map(|(id, _)| Action { action, app: (*id).clone() })
             .collect(),
     };
-    let mut steps =
-        vec![of(Fate::Stop, ActionKind::StopApplication), of(Fate::Start, ActionKind::StartApplication)];
+    let mut steps = vec![
+        of(Fate::Stop, ActionKind::StopApplication),
+        of(Fate::Start, ActionKind::StartApplication),
+    ];
     let placed: BTreeSet<&PathId> =
         fates.iter().filter(|(_, fate)| **fate != Fate::Stop).map(|(id, _)| *id).collect();
     let levels = levels(&placed, all, root);
@@ -186,7 +186,8 @@ mod tests {
     // covers: MAR-0307, MAR-0506
     #[test]
     fn what_is_needed_comes_first() {
-        let apps = [app("/app", 1, 1, &["/db"]), app("/db", 1, 1, &[]), app("/web", 1, 1, &["/app"])];
+        let apps =
+            [app("/app", 1, 1, &["/db"]), app("/db", 1, 1, &[]), app("/web", 1, 1, &["/app"])];
         assert_eq!(
             steps(&[], &apps, &[]),
             ["Start /app, Start /db, Start /web", "Scale /db", "Scale /app", "Scale /web"]

@@ -66,11 +66,7 @@ pub(super) fn build(app: &App, parts: &Parts<'_>) -> v1::TaskInfo {
     task
 }
 
-fn command(
-    app: &App,
-    variables: BTreeMap<String, String>,
-    options: &Options,
-) -> v1::CommandInfo {
+fn command(app: &App, variables: BTreeMap<String, String>, options: &Options) -> v1::CommandInfo {
     let variable = |(name, value)| v1::environment::Variable {
         name,
         value: Some(value),
@@ -127,8 +123,10 @@ fn executor(
 }
 
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> Option<v1::Labels> {
-    let label =
-        |(key, value): (&String, &String)| v1::Label { key: key.clone(), value: Some(value.clone()) };
+    let label = |(key, value): (&String, &String)| v1::Label {
+        key: key.clone(),
+        value: Some(value.clone()),
+    };
     (!labels.is_empty()).then(|| v1::Labels { labels: labels.iter().map(label).collect() })
 }
 

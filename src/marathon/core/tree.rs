@@ -351,5 +351,4 @@ impl Tree {
             self.versions.remove(id);
         }
     }
-
 }
