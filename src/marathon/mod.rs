@@ -3,6 +3,7 @@
 //! Decisions are in `core`, what clients send and see in `model` and `validate`, what a request makes of the tree
 //! of groups in `change`, HTTP in `api`, the shell in `service`.
 
+pub mod api;
 pub mod change;
 pub mod core;
 pub mod model;

@@ -324,8 +324,12 @@ mod tests {
 
     #[test]
     fn a_key_is_written_once_in_a_commit() {
-        let writes =
-            vec![put("instances/a"), put("instances/b"), Op::delete("instances/a"), put("framework")];
+        let writes = vec![
+            put("instances/a"),
+            put("instances/b"),
+            Op::delete("instances/a"),
+            put("framework"),
+        ];
         let commits = commits(writes);
         assert_eq!(keys(&commits), [["instances/b", "instances/a", "framework"]]);
         assert_eq!(commits[0][1], Op::delete("instances/a"));
