@@ -51,6 +51,7 @@ impl Node {
         command
             .args(["up", "--quiet", "--on-exit", "kill", "--resources", RESOURCES])
             .args(["--master-port", &master.to_string(), "--agent-port", &agent.to_string()])
+            .args(["--roles", "master,agent"])
             .arg("--data-dir")
             .arg(&data_dir)
             .stdin(Stdio::null())
