@@ -153,9 +153,8 @@ impl World {
         let ground = Ground { ends: Ends::WhenRefused, ..ground };
         let (tx, running) = watch::channel(None);
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            host::run(Arc::new(Counting), ground, &tx, stopping).await
-        });
+        let task =
+            tokio::spawn(async move { host::run(Arc::new(Counting), ground, &tx, stopping).await });
         Hosted { running, stop, task }
     }
 }

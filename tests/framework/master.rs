@@ -26,8 +26,8 @@ use mesolith::mesos::internal::{
 };
 use mesolith::mesos::v1::scheduler::{Event, event};
 use mesolith::mesos::v1::{
-    AgentInfo, CommandInfo, ExecutorId, Filters, FrameworkId, FrameworkInfo, Offer, TaskId, TaskInfo, TaskState,
-    TaskStatus, Value, value,
+    AgentInfo, CommandInfo, ExecutorId, Filters, FrameworkId, FrameworkInfo, Offer, TaskId,
+    TaskInfo, TaskState, TaskStatus, value,
 };
 use mesolith::mesos::v1::{Resource, task_status::Source};
 use mesolith::store::DataDir;
