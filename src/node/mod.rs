@@ -6,6 +6,7 @@ mod control;
 pub mod down;
 mod faces;
 mod lead;
+pub mod memory;
 pub mod settings;
 
 use crate::agent::service::Agent;
