@@ -28,7 +28,9 @@ pub fn run(args: UpArgs) -> Result<ExitCode> {
     let sources = config::standard_sources(args.config.as_deref());
     let options = settings::read(&sources, &env, &args.settings.0)?;
     let quiet = options.quiet;
+    node::memory::bound();
     let runtime = node::io_runtime()?;
+    runtime.spawn(node::memory::give_back());
     let ended = runtime.block_on(node::run(options, |ready| {
         if !quiet {
             announce(ready);

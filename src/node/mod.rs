@@ -7,6 +7,7 @@ mod faces;
 mod frameworks;
 mod hosting;
 mod lead;
+pub mod memory;
 pub mod settings;
 pub mod standalone;
 
