@@ -1,8 +1,11 @@
 //! The rules of health checks, informational checks and readiness checks.
 
 use crate::marathon::model::{
-    App, CheckKind, Engine, Failures, HealthCheck, HealthProtocol, IpProtocol,
+    App, CheckKind, Engine, Failures, HealthCheck, HealthProtocol, HttpScheme, IpProtocol,
 };
+
+/// Mesos's checks know no TLS.
+const PLAIN_ONLY: &str = "is not supported: the agent's checks use HTTP only";
 
 pub(super) fn check(app: &App, failures: &mut Failures) {
     let docker = app.container.as_ref().is_some_and(|c| c.engine == Engine::Docker);
@@ -10,16 +13,21 @@ pub(super) fn check(app: &App, failures: &mut Failures) {
     for (n, check) in app.health_checks.iter().enumerate() {
         health_check(&format!("/healthChecks({n})"), check, docker, ports, failures);
     }
-    let of_mesos = |c: &&HealthCheck| c.protocol.by_mesos();
-    let all: Vec<_> = app.health_checks.iter().filter(of_mesos).collect();
-    let commands = all.iter().all(|c| c.protocol == HealthProtocol::Command);
-    if all.len() > 1 && !commands {
+    // All checks are made by the agent, which makes one for a task.
+    if app.health_checks.len() > 1 {
         let message = "AppDefinition can contain at most one Mesos health check";
         failures.add("/healthChecks", message);
     }
     if let Some(check) = &app.check {
         if docker {
             failures.add("/check", "AppDefinition must not use 'checks' if using docker");
+        }
+        if !app.readiness_checks.is_empty() {
+            let message = "cannot be combined with readinessChecks: a task can have one check";
+            failures.add("/check", message);
+        }
+        if matches!(&check.kind, CheckKind::Http { scheme: HttpScheme::Https, .. }) {
+            failures.add("/check/http/scheme", PLAIN_ONLY);
         }
         let (field, port, index) = match &check.kind {
             CheckKind::Http { port, port_index, .. } => ("/check/http", *port, *port_index),
@@ -106,6 +114,13 @@ fn readiness(app: &App, failures: &mut Failures) {
     let names: Vec<_> = definitions.chain(mappings).collect();
     for (n, check) in app.readiness_checks.iter().enumerate() {
         let path = format!("/readinessChecks({n})");
+        if check.protocol == HttpScheme::Https {
+            failures.add(&format!("{path}/protocol"), PLAIN_ONLY);
+        }
+        if check.preserve_last_response {
+            let message = "is not supported: the agent that asks does not keep the answer";
+            failures.add(&format!("{path}/preserveLastResponse"), message);
+        }
         if check.timeout_seconds >= check.interval_seconds {
             failures.add(
                 &format!("{path}/timeoutSeconds"),
