@@ -9,6 +9,7 @@ use crate::framework::queue::{self, EventSender, QueueStats};
 use crate::framework::server::{BoxFuture, Refusal, Reply, SchedulerServer, Subscription};
 use crate::machine::driver::{Handle, Shell};
 use crate::master::core::MasterCore;
+use crate::master::core::changes::Changes;
 use crate::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
 use crate::mesos::internal::MasterMessage;
 use crate::mesos::v1::scheduler;
@@ -17,22 +18,38 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many requests may wait for an answer of the core.
 const REQUESTS_MAX: usize = 64 * 1024;
+
+/// How many batches of changes may wait for one who watches; a slower one loads everything anew.
+const WATCHED_BATCHES_MAX: usize = 256;
 
 /// Makes a batch of registry writes durable under the master's epoch.
 pub type Persist = Box<dyn FnMut(Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>>>;
 
 /// What the control thread and the I/O side share.
-#[derive(Default)]
 struct Shared {
     links: Mutex<HashMap<LinkId, Sender<MasterMessage>>>,
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<scheduler::Event>>>>,
     requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
     next_link: AtomicU64,
     next_request: AtomicU64,
+    changes: broadcast::Sender<Arc<Changes>>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            links: Mutex::default(),
+            sessions: Mutex::default(),
+            requests: Mutex::default(),
+            next_link: AtomicU64::default(),
+            next_request: AtomicU64::default(),
+            changes: broadcast::Sender::new(WATCHED_BATCHES_MAX),
+        }
+    }
 }
 
 /// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
@@ -81,6 +98,11 @@ impl Master {
     /// The core's mailbox, for reads.
     pub fn handle(&self) -> &Handle<MasterCore> {
         &self.handle
+    }
+
+    /// What changes from now on, a message a batch.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Changes>> {
+        self.shared.changes.subscribe()
     }
 
     /// How many subscriptions ended because their reader was too slow.
@@ -249,6 +271,10 @@ impl Shell<MasterCore> for MasterShell {
                     // A client that has gone needs no answer.
                     let _ = waiting.send(answer);
                 }
+            }
+            Act::Changed(changes) => {
+                // Fails only when nobody watches.
+                let _ = self.shared.changes.send(changes);
             }
         }
     }

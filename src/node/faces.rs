@@ -5,6 +5,7 @@ use super::agent::Role;
 use super::settings::Options;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
+use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
 use crate::http::{HostPolicy, Running, Server, bind, observe};
@@ -28,6 +29,13 @@ pub struct Doors {
     /// Where the agent listens.
     pub agent_address: SocketAddr,
     authentication: HttpAuthentication,
+}
+
+impl Doors {
+    /// Where the pages find each other.
+    fn links(&self) -> Links {
+        Links { mesos: Some(Place::Port(self.master_address.port())), ..Links::default() }
+    }
 }
 
 /// Binds all ports, or none.
@@ -133,6 +141,7 @@ fn master_server(
     let api = master_api::Api::new(leading, identity, clock);
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
     let face = master_api::face(api.clone(), &realms)
+        .with(console::face(Section::Mesos, &doors.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
@@ -166,6 +175,7 @@ fn agent_server(
     };
     let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
     let face = agent_api::face(api, &realms)
+        .with(console::face(Section::Agent, &doors.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("agent", face).metrics(&metrics))
