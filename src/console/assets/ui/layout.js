@@ -79,7 +79,8 @@ function Theme() {
 
 /** `views`: `[first part of the address, name, badge]`. */
 export function Layout({ section, views, children }) {
-  const here = route.value.parts[0] || views[0]?.[0];
+  const at = route.value.parts[0];
+  const here = views.some(([id]) => id === at) ? at : views[0]?.[0];
   useEffect(() => {
     window.scrollTo(0, 0);
   }, [route.value.parts.join('/')]);
@@ -94,8 +95,8 @@ export function Layout({ section, views, children }) {
       <nav class="sections" aria-label="Sections">
         ${SECTIONS.map(([id, name]) => {
           if (id === section) return html`<a key=${id} href="#/" aria-current="true">${name}</a>`;
-          const at = faceOf(id);
-          return at && html`<a key=${id} href=${at}>${name}</a>`;
+          const place = faceOf(id);
+          return place && html`<a key=${id} href=${place}>${name}</a>`;
         })}
       </nav>
       <nav class="views" aria-label="Views">
