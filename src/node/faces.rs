@@ -6,6 +6,7 @@ use super::frameworks::{Frameworks, marathon_server};
 use super::settings::Options;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
+use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
 use crate::http::{HostPolicy, Running, Server, bind, observe};
@@ -42,6 +43,18 @@ pub struct Addresses {
     pub marathon: Option<SocketAddr>,
     /// Chronos', where it runs.
     pub chronos: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Where the pages find each other.
+    pub fn links(&self) -> Links {
+        let place = |address: SocketAddr| Place::Port(address.port());
+        Links {
+            mesos: Some(place(self.master)),
+            marathon: self.marathon.map(place),
+            chronos: self.chronos.map(place),
+        }
+    }
 }
 
 /// Binds all ports, or none.
@@ -137,7 +150,10 @@ pub fn serve(
         let address = doors.addresses.marathon.unwrap_or(doors.addresses.master);
         let (door, hub) = (hosted.door.clone(), hub.clone());
         let options = &options.marathon;
-        let server = marathon_server(options, hostname, address, door, hub, asks, clock.clone())?;
+        let links = doors.addresses.links();
+        let clock = clock.clone();
+        let server =
+            marathon_server(options, hostname, address, door, hub, &links, asks, clock)?;
         running.push(server.hosts(hosts()).start(listener)?);
     }
     running.push(master.hosts(hosts()).start(doors.master)?);
@@ -166,6 +182,7 @@ fn master_server(
     let api = master_api::Api::new(leading, identity, clock);
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
     let face = master_api::face(api.clone(), &realms)
+        .with(console::face(Section::Mesos, &doors.addresses.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
@@ -199,6 +216,7 @@ fn agent_server(
     };
     let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
     let face = agent_api::face(api, &realms)
+        .with(console::face(Section::Agent, &doors.addresses.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("agent", face).metrics(&metrics))

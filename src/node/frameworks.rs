@@ -4,6 +4,7 @@ use super::faces::Addresses;
 use super::hosting::{self, Hosted};
 use super::settings::Options;
 use crate::base::error::Result;
+use crate::console::{self, Links, Section};
 use crate::http::Server;
 use crate::http::auth::Realm;
 use crate::machine::control::Control;
@@ -82,6 +83,7 @@ pub fn marathon_server(
     address: SocketAddr,
     door: watch::Receiver<Option<MarathonDoor>>,
     hub: Hub,
+    links: &Links,
     asks: &HttpAuthentication,
     clock: Clock,
 ) -> Result<Server> {
@@ -94,7 +96,8 @@ pub fn marathon_server(
         config: marathon::options::told(options),
     };
     let api = marathon::api::Api::new(door, identity, options.rules.clone(), hub, clock);
-    let face = marathon::api::face(api, &realm);
+    let face =
+        marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
     Ok(Server::new("marathon", face).metrics(&metrics))
 }
 

@@ -6,6 +6,7 @@ use super::{Signals, start_logging};
 use crate::base::error::{Code, Error, Result};
 use crate::base::settings::{Kind, Setting, Values};
 use crate::config::{self, Flags, Sources};
+use crate::console::{self, Links};
 use crate::framework::host::{self, Framework, Ground};
 use crate::framework::http::HttpOptions;
 use crate::framework::masters::{self, Named};
@@ -118,8 +119,8 @@ pub struct Place {
     pub address: SocketAddr,
     /// What it tells others.
     pub hostname: String,
-    /// Its masters, as they were given.
-    pub masters: String,
+    /// Where the pages of its masters are.
+    pub links: Links,
     /// Who asks its users.
     pub authentication: HttpAuthentication,
     /// The process's clocks.
@@ -214,16 +215,21 @@ pub async fn run<P: Process>(options: Options<P>, ready: impl FnOnce(SocketAddr)
     start_logging(options.level, None, options.quiet)?;
     let clock = Clock::default();
     let (control, _thread) = Control::start()?;
-    let mut http = HttpOptions::new(hosts(&options.masters)?);
+    let hosts = hosts(&options.masters)?;
+    let mut http = HttpOptions::new(hosts.clone());
     if let Some(principal) = P::principal(&options.framework) {
         http = http.credential(principal, options.secret.as_deref().unwrap_or_default());
     }
     let ground = Ground::over_http(http, &options.namespace, control, clock.clone())?;
     let (running, door) = watch::channel(None);
+    let links = Links {
+        mesos: hosts.first().map(|host| console::Place::Url(format!("http://{host}"))),
+        ..Links::default()
+    };
     let place = Place {
         address,
         hostname: options.hostname.clone(),
-        masters: options.masters.clone(),
+        links,
         authentication,
         clock,
     };

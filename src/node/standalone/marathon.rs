@@ -38,8 +38,8 @@ impl Process for MarathonProcess {
         let hub = Hub::default();
         let framework = marathon_at(options.clone(), &at.hostname, at.address, hub.clone());
         let (asks, clock) = (&at.authentication, at.clock.clone());
-        let server =
-            marathon_server(options, &at.hostname, at.address, door, hub, asks, clock)?;
+        let (host, address, links) = (&at.hostname, at.address, &at.links);
+        let server = marathon_server(options, host, address, door, hub, links, asks, clock)?;
         Ok((framework, server))
     }
 }
