@@ -108,13 +108,13 @@ pub trait Process {
     /// As `faces::…_server`.
     fn open(
         options: &Self::Options,
-        at: &Place,
+        at: &Standing,
         door: watch::Receiver<Option<<Self::Framework as Framework>::Door>>,
     ) -> Result<(Self::Framework, Server)>;
 }
 
 /// Where a process stands.
-pub struct Place {
+pub struct Standing {
     /// Where it listens.
     pub address: SocketAddr,
     /// What it tells others.
@@ -226,14 +226,14 @@ pub async fn run<P: Process>(options: Options<P>, ready: impl FnOnce(SocketAddr)
         mesos: hosts.first().map(|host| console::Place::Url(format!("http://{host}"))),
         ..Links::default()
     };
-    let place = Place {
+    let standing = Standing {
         address,
         hostname: options.hostname.clone(),
         links,
         authentication,
         clock,
     };
-    let (framework, server) = P::open(&options.framework, &place, door)?;
+    let (framework, server) = P::open(&options.framework, &standing, door)?;
     let server = server.hosts(HostPolicy::new().name(&options.hostname)).start(listener)?;
     let (stop, stopping) = watch::channel(false);
     let framework = Arc::new(framework);

@@ -1,8 +1,9 @@
 //! Marathon as a process of its own.
 
-use super::{Place, Process};
+use super::{Process, Standing};
 use crate::base::error::Result;
 use crate::base::settings::{Setting, Values};
+use crate::console::{Links, Place};
 use crate::framework::host::Framework;
 use crate::http::Server;
 use crate::marathon::api::events::Hub;
@@ -32,14 +33,16 @@ impl Process for MarathonProcess {
 
     fn open(
         options: &Options,
-        at: &Place,
+        at: &Standing,
         door: watch::Receiver<Option<<Marathon as Framework>::Door>>,
     ) -> Result<(Marathon, Server)> {
         let hub = Hub::default();
         let framework = marathon_at(options.clone(), &at.hostname, at.address, hub.clone());
         let (asks, clock) = (&at.authentication, at.clock.clone());
-        let (host, address, links) = (&at.hostname, at.address, &at.links);
-        let server = marathon_server(options, host, address, door, hub, links, asks, clock)?;
+        let own = Some(Place::Port(at.address.port()));
+        let links = Links { marathon: own, ..at.links.clone() };
+        let (host, address) = (&at.hostname, at.address);
+        let server = marathon_server(options, host, address, door, hub, &links, asks, clock)?;
         Ok((framework, server))
     }
 }
