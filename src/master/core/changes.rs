@@ -126,9 +126,8 @@ impl MasterCore {
     }
 
     fn task_state(&self, framework_id: &FrameworkId, task: &TaskId) -> &'static str {
-        let is_it = |f: &&Framework| {
-            f.info.id.as_ref().is_some_and(|id| id.value == framework_id.as_str())
-        };
+        let is_it =
+            |f: &&Framework| f.info.id.as_ref().is_some_and(|id| id.value == framework_id.as_str());
         let ended = || self.frameworks.completed.iter().rev().map(|c| &c.framework).find(is_it);
         let framework = self.frameworks.registered.get(framework_id).or_else(ended);
         let record = framework.and_then(|f| {
