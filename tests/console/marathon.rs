@@ -43,7 +43,7 @@ fn an_app_is_created_by_the_form_and_what_json_adds_is_kept() {
     page.shows("A deployment of this app is running");
     let sent = asked(&fake).pop().unwrap();
     assert!(sent.contains("\"unheardOf\":{\"a\":[1]}") && sent.contains("sleep 200"), "{sent}");
-    page.press("Deployments1");
+    page.click(".views a[href='#/deployments']");
     page.shows("/shop/web");
     page.shot("deployments");
     fake.world.lock().unwrap().settle();

@@ -44,7 +44,7 @@ impl Page {
     #[track_caller]
     pub fn go(&self, path: &str) {
         self.call("Page.navigate", json!({"url": format!("{}{path}", self.origin)}));
-        self.until("document.querySelector('main h1, main .empty') !== null");
+        self.until("document.querySelector('main h1, main .empty, main .notice')");
     }
 
     /// Sets how large the window is.
@@ -74,7 +74,11 @@ impl Page {
     #[track_caller]
     pub fn until(&self, expression: &str) {
         let since = Instant::now();
-        while self.eval(&format!("Boolean({expression})")) != true {
+        // What is not there yet may be asked for: that is no answer, and no error.
+        let asked = format!(
+            "(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        );
+        while self.eval(&asked) != true {
             if since.elapsed() > DEADLINE {
                 self.shot("failed");
                 let text = self.eval("document.body.innerText");
@@ -89,7 +93,6 @@ impl Page {
     pub fn shows(&self, text: &str) {
         self.until(&format!("document.body.innerText.includes({})", json!(text)));
     }
-
 
     /// Clicks the first thing that the selector finds.
     #[track_caller]

@@ -54,6 +54,7 @@ function Files({ root, dir, live }) {
     {
       key: 'get',
       title: '',
+      style: 'act',
       cell: (e) => !isDir(e) && html`<a class="button small" download href=${url('files/download', { path: e.path }).href}>Download</a>`,
     },
   ];
