@@ -580,11 +580,11 @@ fn trees_that_cannot_be() {
     let own = refused(json!({ "apps": [{ "id": "a", "cmd": "sleep 9", "dependencies": ["a"] }] }));
     assert_eq!(errors(&own, "/"), cycle);
     let groups = refused(json!({ "groups": [
-        { "id": "x", "dependencies": ["y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
+        { "id": "x", "dependencies": ["../y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
         { "id": "y", "apps": [{ "id": "b", "cmd": "sleep 9", "dependencies": ["/g/x/a"] }] }] }));
     assert_eq!(errors(&groups, "/"), cycle);
     let fine = json!({ "groups": [
-        { "id": "x", "dependencies": ["y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
+        { "id": "x", "dependencies": ["../y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
         { "id": "y", "apps": [{ "id": "b", "cmd": "sleep 9", "dependencies": ["../z"] }] }] });
     group(&empty(), "/g", fine).expect("valid");
 }
