@@ -21,6 +21,9 @@ use super::watch::{Interrupt, WatchArgs};
 use crate::base::error::Result;
 use clap::{Args, Subcommand};
 
+/// So many of the next planned times Chronos tells.
+const NEXT_MAX: i64 = 10;
+
 /// What to do with jobs.
 #[derive(Debug, Args)]
 pub struct JobArgs {
@@ -46,8 +49,8 @@ enum JobVerb {
     Next {
         /// Job name
         name: String,
-        /// How many
-        #[arg(default_value_t = 5)]
+        /// How many, up to 10
+        #[arg(default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=NEXT_MAX))]
         count: u32,
     },
     /// The runs of a job with their outcomes, newest first
@@ -103,7 +106,7 @@ pub async fn run(ask: &Ask<'_>, args: JobArgs) -> Result<End> {
         Some(JobVerb::Ls(args)) => list::ls(ask, args).await,
         Some(JobVerb::Run(args)) => run::run(ask, *args).await,
         Some(JobVerb::Show { name }) => show::show(ask, &name).await,
-        Some(JobVerb::Next { name, count }) => runs::next(ask, &name, count).await,
+        Some(JobVerb::Next { name, count }) => runs::next(ask, &name, count as usize).await,
         Some(JobVerb::Runs { name, limit }) => runs::ls(ask, &name, limit).await,
         Some(JobVerb::Force { name, arguments, watch }) => {
             change::force(ask, &name, arguments.as_deref(), &watch).await

@@ -3,22 +3,29 @@
 
 use super::Ask;
 use crate::base::error::{Code, Error, Result};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, encode};
 use crate::cli::exit::End;
 use crate::cli::output::{Format, list, number, print, print_json, print_table, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// Asks for something that only Mesolith's Chronos answers.
+/// All that is known of a job; only Mesolith's Chronos answers it.
 ///
 /// # Errors
 /// As [`Client::get`]; not found, for the job or for the question.
-pub async fn extension(chronos: &Client, what: &str, query: &[(&str, &str)]) -> Result<Value> {
-    let answer = chronos.get(&format!("/mesolith/v1/{what}"), query).await;
+pub async fn known(chronos: &Client, name: &str) -> Result<Value> {
+    extension(chronos, "jobs", name).await
+}
+
+/// Asks `/mesolith/v1/WHAT/NAME`.
+///
+/// # Errors
+/// As [`known`].
+pub async fn extension(chronos: &Client, what: &str, name: &str) -> Result<Value> {
+    let answer = chronos.get(&format!("/mesolith/v1/{what}/{}", encode(name)), &[]).await;
     answer.map_err(|e| match e.code {
-        Code::NotFound if !e.cause.contains("ob '") => {
-            let cause = format!("the Chronos at {} does not tell {what}", chronos.base());
-            Error::new(Code::NotFound, cause)
-                .hint("it is not Mesolith's; its history is its own page's")
+        Code::NotFound if !e.cause.starts_with("Job '") => {
+            let cause = format!("the Chronos at {} tells no history of jobs", chronos.base());
+            Error::new(Code::NotFound, cause).hint("it is not Mesolith's; look at its own page")
         }
         _ => e,
     })
@@ -27,11 +34,12 @@ pub async fn extension(chronos: &Client, what: &str, query: &[(&str, &str)]) -> 
 /// Lists runs, newest first.
 ///
 /// # Errors
-/// As [`extension`].
+/// As [`known`].
 pub async fn ls(ask: &Ask<'_>, name: &str, limit: Option<usize>) -> Result<End> {
-    let answer = extension(ask.chronos, "runs", &[("job", name)]).await?;
+    let mut answer = known(ask.chronos, name).await?;
     if ask.format == Format::Json {
-        print_json(&answer)?;
+        let parts = ["runs", "history", "earlier"].map(|key| (key.to_string(), answer[key].take()));
+        print_json(&Value::Object(parts.into_iter().collect()))?;
         return Ok(End::Done);
     }
     let mut rows = rows(&answer);
@@ -48,12 +56,32 @@ pub const HEADERS: &[&str] = &["DUE", "WHY", "OUTCOME", "TRIES", "TOOK", "NODE",
 
 /// The runs of an answer, newest first: those that are not over, then the rest.
 pub fn rows(answer: &Value) -> Vec<Vec<String>> {
-    let mut all: Vec<&Value> = list(answer, "active").iter().chain(list(answer, "runs")).collect();
+    let mut all: Vec<&Value> = list(answer, "runs").iter().chain(list(answer, "history")).collect();
     all.sort_by_key(|run| std::cmp::Reverse(number(run, "due") as i64));
     all.into_iter().map(row).collect()
 }
 
+/// The task of a run that is not over; null while it has none.
+pub fn task_of(run: &Value) -> &Value {
+    let phase = &run["phase"];
+    if phase["launched"].is_object() {
+        &phase["launched"]
+    } else {
+        &phase["awaiting_report"]["task"]
+    }
+}
+
 fn row(run: &Value) -> Vec<String> {
+    let task = task_of(run);
+    let either = |row: &str, task_key: &str| match text(run, row) {
+        own if own.is_empty() => text(task, task_key),
+        own => own,
+    };
+    let tries = match run["attempts"].as_u64() {
+        Some(attempts) => attempts,
+        // Of a run that is not over they are counted from 0, and one that waits makes none.
+        None => number(run, "attempt") as u64 + u64::from(task.is_object()),
+    };
     let outcome = match text(run, "outcome") {
         outcome if outcome.is_empty() => text(run, "state").replace('_', " "),
         outcome => outcome,
@@ -67,10 +95,10 @@ fn row(run: &Value) -> Vec<String> {
         time(run["due"].as_i64().unwrap_or(0)),
         text(run, "cause"),
         outcome,
-        text(run, "attempts"),
+        tries.to_string(),
         took,
-        or_dash(text(run, "host")),
-        or_dash(text(run, "taskId")),
+        or_dash(either("host", "host")),
+        or_dash(either("taskId", "id")),
         text(run, "message").lines().next().unwrap_or_default().to_string(),
     ]
 }
@@ -97,27 +125,24 @@ fn earlier(summary: &Value) -> Option<String> {
 /// Prints the next planned times.
 ///
 /// # Errors
-/// As [`extension`].
-pub async fn next(ask: &Ask<'_>, name: &str, count: u32) -> Result<End> {
-    let count = count.to_string();
-    let query = [("job", name), ("count", count.as_str())];
-    let answer = extension(ask.chronos, "next", &query).await?;
-    if ask.format == Format::Json {
-        print_json(&answer)?;
-        return Ok(End::Done);
+/// As [`known`].
+pub async fn next(ask: &Ask<'_>, name: &str, count: usize) -> Result<End> {
+    let answer = known(ask.chronos, name).await?;
+    let mut times = times(&answer);
+    times.truncate(count);
+    match ask.format {
+        Format::Json => print_json(&json!({ "next": times }))?,
+        Format::Table if times.is_empty() => {
+            eprintln!("no run is planned (see `mesolith why {name}`)");
+        }
+        Format::Table => print(&times.iter().map(|t| format!("{t}\n")).collect::<String>())?,
     }
-    let times = times(&answer);
-    if times.is_empty() {
-        eprintln!("no run is planned (see `mesolith why {name}`)");
-    }
-    print(&times.iter().map(|t| format!("{t}\n")).collect::<String>())?;
     Ok(End::Done)
 }
 
 /// The planned times of an answer.
 pub fn times(answer: &Value) -> Vec<String> {
-    let one = |t: &Value| t.as_i64().map(time).or_else(|| t.as_str().map(Into::into));
-    list(answer, "next").iter().filter_map(one).collect()
+    list(answer, "next").iter().filter_map(|t| t.as_str().map(Into::into)).collect()
 }
 
 /// Milliseconds since 1970 in UTC, as `2026-01-01T00:00:00Z`; a fraction only where there is one.
@@ -134,13 +159,16 @@ fn seconds(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn runs_come_newest_first_and_those_that_go_on_say_where_they_stand() {
         let answer = json!({
-            "active": [{"due": 3000, "cause": "forced", "state": "awaiting_report", "attempts": 1}],
             "runs": [
+                {"due": 3000, "cause": "forced", "state": "awaiting_report", "attempt": 1,
+                 "phase": {"awaiting_report": {"task": {"id": "ct:3000:1:a:", "host": "n2"}, "until": 0}}},
+                {"due": 4000, "cause": "planned", "state": "waiting", "attempt": 0, "phase": "waiting"},
+            ],
+            "history": [
                 {"due": 1000, "cause": "planned", "outcome": "failure", "attempts": 3, "started": 1500,
                  "ended": 3000, "host": "n1", "taskId": "ct:1000:2:a:", "message": "exit 1\nmore"},
                 {"due": 2000, "cause": "planned", "outcome": "missed", "attempts": 0, "ended": 9000, "message": ""},
@@ -149,7 +177,17 @@ mod tests {
         assert_eq!(
             rows(&answer),
             [
-                ["1970-01-01T00:00:03Z", "forced", "awaiting report", "1", "-", "-", "-", ""],
+                ["1970-01-01T00:00:04Z", "planned", "waiting", "0", "-", "-", "-", ""],
+                [
+                    "1970-01-01T00:00:03Z",
+                    "forced",
+                    "awaiting report",
+                    "2",
+                    "-",
+                    "n2",
+                    "ct:3000:1:a:",
+                    ""
+                ],
                 ["1970-01-01T00:00:02Z", "planned", "missed", "0", "-", "-", "-", ""],
                 [
                     "1970-01-01T00:00:01Z",
@@ -177,14 +215,5 @@ mod tests {
             )
         );
         assert_eq!(earlier(&json!({"notPlanned": 0, "outcomes": {}})), None);
-    }
-
-    #[test]
-    fn planned_times_are_read_as_numbers_and_as_texts() {
-        assert_eq!(
-            times(&json!({"next": [0, "2026-01-01T00:00:00Z"]})),
-            ["1970-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]
-        );
-        assert!(times(&json!({})).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! `mesolith job show`: one job on one screen.
 
 use super::list::when;
-use super::runs::{HEADERS, extension, rows, times};
+use super::runs::{HEADERS, extension, known, rows, times};
 use super::{Ask, api_path};
 use crate::base::error::Result;
 use crate::cli::client::Client;
@@ -14,6 +14,8 @@ use serde_json::Value;
 
 /// How many of the last runs are shown.
 const RUNS_SHOWN: usize = 5;
+/// How many of the next planned times are shown.
+const NEXT_SHOWN: usize = 3;
 
 /// The job of this name.
 ///
@@ -28,7 +30,7 @@ pub async fn find(chronos: &Client, name: &str) -> Result<Value> {
 /// # Errors
 /// As [`extension`].
 pub async fn explain(chronos: &Client, name: &str) -> Result<Value> {
-    extension(chronos, "explain", &[("job", name)]).await
+    extension(chronos, "why", name).await
 }
 
 /// Shows it.
@@ -42,14 +44,13 @@ pub async fn show(ask: &Ask<'_>, name: &str) -> Result<End> {
         return Ok(End::Done);
     }
     print_facts(&facts(&job))?;
-    let next = extension(ask.chronos, "next", &[("job", name), ("count", "3")]).await?;
-    let next = times(&next);
+    let known = known(ask.chronos, name).await?;
+    let next: Vec<String> = times(&known).into_iter().take(NEXT_SHOWN).collect();
     if !next.is_empty() {
         print(&format!("\nnext: {}\n", next.join("  ")))?;
     }
     print("\n")?;
-    let runs = extension(ask.chronos, "runs", &[("job", name)]).await?;
-    let rows = rows(&runs).into_iter().take(RUNS_SHOWN).collect();
+    let rows = rows(&known).into_iter().take(RUNS_SHOWN).collect();
     print_table(HEADERS, rows, "it has not run yet")?;
     let why = explain(ask.chronos, name).await?;
     if !list(&why, "refusals").is_empty() {

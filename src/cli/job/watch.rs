@@ -1,7 +1,7 @@
 //! Watching one run of a job to its end: found among the job's runs as the one that was not there before it was asked
 //! for. Told by Chronos's event stream where there is one; its answers are what counts.
 
-use super::runs::{extension, time};
+use super::runs::{known, task_of, time};
 use super::show::explain;
 use crate::base::error::{Code, Result};
 use crate::cli::client::Client;
@@ -52,9 +52,9 @@ impl<'a> Watch<'a> {
     /// Begins to listen; to be done before the run is asked for.
     ///
     /// # Errors
-    /// As [`extension`], but for a job that is not there yet.
+    /// As [`known`], but for a job that is not there yet.
     pub async fn begin(chronos: &'a Client, job: &str) -> Result<Self> {
-        let runs = match extension(chronos, "runs", &[("job", job)]).await {
+        let runs = match known(chronos, job).await {
             Ok(runs) => runs,
             Err(e) if e.code == Code::NotFound => json!({}),
             Err(e) => return Err(e),
@@ -73,7 +73,7 @@ impl<'a> Watch<'a> {
     /// Watches until the run is over, or the time is up.
     ///
     /// # Errors
-    /// As [`extension`].
+    /// As [`known`].
     pub async fn run(&mut self, interrupt: &Interrupt, timeout: Option<Duration>) -> Result<End> {
         let started = Instant::now();
         let job = self.job.clone();
@@ -99,7 +99,7 @@ impl<'a> Watch<'a> {
                 () = sleep_until(deadline) => return self.time_is_up(&last).await,
             }
             look = Instant::now() + LOOK_INTERVAL;
-            match extension(self.chronos, "runs", &[("job", &job)]).await {
+            match known(self.chronos, &job).await {
                 Ok(runs) => {
                     answered = Instant::now();
                     last = self.standing(&runs);
@@ -154,7 +154,7 @@ impl<'a> Watch<'a> {
         let Some(due) = self.due else { return Standing::Unknown };
         match all(runs).find(|r| due_of(r) == due) {
             Some(run) if !text(run, "outcome").is_empty() => Standing::Over(Box::new(run.clone())),
-            Some(run) => Standing::Under(text(run, "state"), text(run, "taskId")),
+            Some(run) => Standing::Under(text(run, "state"), text(task_of(run), "id")),
             None => Standing::Unknown,
         }
     }
@@ -179,7 +179,7 @@ impl<'a> Watch<'a> {
 }
 
 fn all(runs: &Value) -> impl Iterator<Item = &Value> {
-    list(runs, "active").iter().chain(list(runs, "runs"))
+    list(runs, "runs").iter().chain(list(runs, "history"))
 }
 
 fn due_of(run: &Value) -> i64 {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::cli::client::Service;
 
-    fn watch(chronos: &Client, before: &[i64]) -> Watch<'_> {
+    fn watch<'a>(chronos: &'a Client, before: &[i64]) -> Watch<'a> {
         Watch {
             chronos,
             events: None,
@@ -237,15 +237,15 @@ mod tests {
         let chronos = Client::new(Service::Chronos, "127.0.0.1:1", None).unwrap();
         let mut watch = watch(&chronos, &[1000]);
         let old = json!({"due": 1000, "cause": "forced", "outcome": "failure"});
-        assert_eq!(watch.standing(&json!({"runs": [old]})), Standing::Unknown);
+        assert_eq!(watch.standing(&json!({"history": [old]})), Standing::Unknown);
         let planned = json!({"due": 2000, "cause": "planned", "state": "running"});
         let ours =
             json!({"due": 3000, "cause": "forced", "state": "running", "taskId": "ct:3000:0:a:"});
-        let runs = json!({"active": [planned, ours], "runs": [old]});
+        let runs = json!({"runs": [planned, ours], "history": [old]});
         assert_eq!(watch.standing(&runs), Standing::Under("running".into(), "ct:3000:0:a:".into()));
         let over = json!({"due": 3000, "cause": "forced", "outcome": "success"});
         let later = json!({"due": 4000, "cause": "forced", "state": "waiting"});
-        let runs = json!({"active": [later], "runs": [old, over]});
+        let runs = json!({"runs": [later], "history": [over, old]});
         assert_eq!(watch.standing(&runs), Standing::Over(Box::new(over)));
     }
 
@@ -253,7 +253,7 @@ mod tests {
     fn a_run_that_begins_with_its_job_need_not_be_forced() {
         let chronos = Client::new(Service::Chronos, "127.0.0.1:1", None).unwrap();
         let mut watch = watch(&chronos, &[]);
-        let runs = json!({"active": [{"due": 5, "cause": "planned", "state": "waiting"}]});
+        let runs = json!({"runs": [{"due": 5, "cause": "planned", "state": "waiting"}]});
         assert_eq!(watch.standing(&runs), Standing::Under("waiting".into(), String::new()));
     }
 
