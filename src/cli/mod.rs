@@ -201,6 +201,7 @@ async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt)
         Verb::Why(args) => why::run(reach, format, args).await.map(End::from),
         Verb::Kill(args) => kill::run(master, args).await.map(End::from),
         Verb::Up(_)
+        | Verb::Marathon(_)
         | Verb::Down(_)
         | Verb::Execute { .. }
         | Verb::Resolve { .. }
