@@ -21,8 +21,12 @@ mod output;
 mod reach;
 mod refused;
 pub mod resolve;
+#[cfg(test)]
+mod scripted;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 mod up;
 mod watch;
 mod why;
@@ -250,14 +254,4 @@ fn ask(interrupt: &Interrupt, verb: impl Future<Output = Result<End>>) -> Result
         }
         Ok(End::Interrupted)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
-    }
 }
