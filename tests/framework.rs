@@ -8,6 +8,8 @@ mod executor;
 mod faults;
 #[path = "framework/host.rs"]
 mod host;
+#[path = "framework/master.rs"]
+mod master;
 #[path = "framework/scripted.rs"]
 mod scripted;
 #[path = "framework/serve.rs"]

@@ -18,6 +18,7 @@ mod kill;
 mod logs;
 mod node;
 mod output;
+mod process;
 mod reach;
 mod refused;
 pub mod resolve;
@@ -32,6 +33,7 @@ mod watch;
 mod why;
 
 use crate::base::error::{Code, Error, Result};
+use crate::node::standalone::MarathonProcess;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::End;
 use output::Format;
@@ -82,6 +84,8 @@ struct Global {
 enum Verb {
     /// Start a cluster on this machine: master and agent
     Up(up::UpArgs),
+    /// Run Marathon as a process of its own, with masters elsewhere
+    Marathon(process::ProcessArgs<flags::MarathonFlags>),
     /// Stop the node that runs on a data folder, or what is left of it
     Down(down::DownArgs),
     /// Run one command as a task, show its output, exit with its code
@@ -171,6 +175,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     };
     let end = match cli.verb {
         Verb::Up(args) => return up::run(args),
+        Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
         Verb::Down(args) => End::from(down::run(&args)?),
         // Reached with flags before the verb only.
         Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),

@@ -3,8 +3,10 @@
 //! What a framework decides is in its core, what its users see in its own room. Whatever fails here (the state, the
 //! subscription, a write) discards the core with all it had pending, and a new one is built from the rows.
 
+use super::http::{Http, HttpOptions};
 use super::scheduler::{Endpoint, Port, PortEvent, PortEvents, Subscriber};
-use super::state::{Journal, StatePort};
+use super::server::SchedulerServer;
+use super::state::{Journal, Scope, StatePort, StateServer};
 use crate::base::error::{Code, Error, Result, Retry};
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
@@ -14,7 +16,7 @@ use crate::machine::{Cx, Effects, Machine};
 use crate::mesos::v1::scheduler::{Call, Event, event};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How many calls of a core may wait to be sent; beyond that the subscription is given up, and the core reconciles.
@@ -75,6 +77,8 @@ pub struct Tools<M: Machine> {
     pub journal: Arc<Journal>,
     /// Takes the core's calls.
     pub caller: Caller,
+    /// Notified, it ends this life of the core; another begins, here or elsewhere.
+    pub leave: Arc<Notify>,
 }
 
 /// Takes calls, in order, from a shell that must not wait.
@@ -119,6 +123,51 @@ pub struct Ground {
     pub ends: Ends,
 }
 
+impl Ground {
+    /// Where a master lives in the same process.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for a bad namespace.
+    pub fn in_process(
+        master: Arc<dyn SchedulerServer>,
+        state: Arc<dyn StateServer>,
+        namespace: &str,
+        control: Control,
+        clock: Clock,
+    ) -> Result<Self> {
+        let scope = Scope { namespace: namespace.to_string(), principal: None };
+        Ok(Self {
+            scheduler: Endpoint::in_process(master, None),
+            state: StatePort::in_process(state, scope)?,
+            control,
+            clock,
+            holder: format!("{namespace}, process {}", std::process::id()),
+            ends: Ends::Never,
+        })
+    }
+
+    /// Where the masters are asked over HTTP.
+    ///
+    /// # Errors
+    /// As `Http::new`; [`Code::Invalid`] for a bad namespace.
+    pub fn over_http(
+        options: HttpOptions,
+        namespace: &str,
+        control: Control,
+        clock: Clock,
+    ) -> Result<Self> {
+        let http = Http::new(options)?;
+        Ok(Self {
+            scheduler: Endpoint::with_client(http.clone()),
+            state: StatePort::http(http, namespace)?,
+            control,
+            clock,
+            holder: format!("{namespace}, process {}", std::process::id()),
+            ends: Ends::WhenRefused,
+        })
+    }
+}
+
 /// Hosts the framework until `stop` fires. `running` holds its door while there is a core.
 ///
 /// # Errors
@@ -126,7 +175,7 @@ pub struct Ground {
 pub async fn run<F: Framework>(
     framework: Arc<F>,
     ground: Ground,
-    running: watch::Sender<Option<F::Door>>,
+    running: &watch::Sender<Option<F::Door>>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let mut pause = PAUSE_MIN;
@@ -136,7 +185,7 @@ pub async fn run<F: Framework>(
         let outcome = tokio::select! {
             // The sender outlives this, or there is nobody to host for.
             _ = stop.wait_for(|stop| *stop) => Ok(()),
-            outcome = live(&framework, &ground, &running) => outcome,
+            outcome = live(&framework, &ground, running) => outcome,
         };
         running.send_replace(None);
         let Err(e) = outcome else { return Ok(()) };
@@ -177,7 +226,13 @@ async fn live<F: Framework>(
     let (calls, waiting) = mpsc::channel(CALLS_WAITING_MAX);
     let (lost, overflow) = watch::channel(0);
     let caller = Caller { calls, lost: Arc::new(lost) };
-    let tools = Tools { handle: handle.clone(), journal: journal.clone(), caller };
+    let leave = Arc::new(Notify::new());
+    let tools = Tools {
+        handle: handle.clone(),
+        journal: journal.clone(),
+        caller,
+        leave: leave.clone(),
+    };
     let seed = getrandom::u64()
         .map_err(|e| Error::new(Code::System, format!("the system gives no randomness: {e}")))?;
     let (clock, builder) = (ground.clock.clone(), framework.clone());
@@ -213,6 +268,9 @@ async fn live<F: Framework>(
     running.send_replace(Some(door));
     let failed = tokio::select! {
         failed = hear(framework, events, &handle) => Some(failed),
+        () = leave.notified() => {
+            Some(Error::new(Code::Unavailable, "it was asked to give up leading"))
+        }
         // Only a failure ends the core while its mailbox is held.
         () = handle.ended() => None,
     };

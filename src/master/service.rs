@@ -10,6 +10,7 @@ use crate::framework::server::{BoxFuture, Refusal, Reply, SchedulerServer, Subsc
 use crate::machine::driver::{Handle, Shell};
 use crate::machine::requests::Requests;
 use crate::master::core::MasterCore;
+use crate::master::core::changes::Changes;
 use crate::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
 use crate::master::state::State;
 use crate::mesos::internal::MasterMessage;
@@ -19,10 +20,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 /// How many requests may wait for an answer of the core.
 const REQUESTS_MAX: usize = 64 * 1024;
+
+/// How many batches of changes may wait for one who watches; a slower one loads everything anew.
+const WATCHED_BATCHES_MAX: usize = 256;
 
 /// Makes a batch of registry writes durable under the master's epoch.
 pub type Persist = Box<dyn FnMut(Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>>>;
@@ -33,6 +37,7 @@ struct Shared {
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<scheduler::Event>>>>,
     requests: Requests<Answer>,
     next_link: AtomicU64,
+    changes: broadcast::Sender<Arc<Changes>>,
 }
 
 /// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
@@ -70,6 +75,7 @@ impl Master {
             sessions: Mutex::default(),
             requests: Requests::new(REQUESTS_MAX),
             next_link: AtomicU64::new(0),
+            changes: broadcast::Sender::new(WATCHED_BATCHES_MAX),
         });
         // One message a lost link or session, each of which was bounded when it was made.
         let (closed, mut closings) = mpsc::unbounded_channel();
@@ -93,6 +99,11 @@ impl Master {
     /// Frameworks' own state, as of this incarnation.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What changes from now on, a message a batch.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Changes>> {
+        self.shared.changes.subscribe()
     }
 
     /// How many subscriptions ended because their reader was too slow.
@@ -237,6 +248,10 @@ impl Shell<MasterCore> for MasterShell {
                 }
             }
             Act::Answer { request, answer } => self.shared.requests.answer(request.0, answer),
+            Act::Changed(changes) => {
+                // Fails only when nobody watches.
+                let _ = self.shared.changes.send(changes);
+            }
         }
     }
 }

@@ -6,9 +6,9 @@ use mesolith::base::error::{Code, Result};
 use mesolith::base::kv::Op;
 use mesolith::base::time::Mono;
 use mesolith::framework::host::{self, Ends, Framework, Ground, Tools};
-use mesolith::framework::scheduler::{Endpoint, Subscriber};
+use mesolith::framework::scheduler::Subscriber;
 use mesolith::framework::server::Refusal;
-use mesolith::framework::state::{MemoryState, Scope, StatePort};
+use mesolith::framework::state::MemoryState;
 use mesolith::machine::control::Control;
 use mesolith::machine::driver::{Clock, Handle, Shell};
 use mesolith::machine::{Cx, Effects, Machine};
@@ -147,18 +147,14 @@ impl World {
     }
 
     fn host(&self) -> Hosted {
-        let scope = Scope { namespace: "counting".into(), principal: None };
-        let ground = Ground {
-            scheduler: Endpoint::in_process(self.server.clone(), None),
-            state: StatePort::in_process(self.state.clone(), scope).unwrap(),
-            control: self.control.clone(),
-            clock: Clock::default(),
-            holder: "test".into(),
-            ends: Ends::WhenRefused,
-        };
+        let (server, state) = (self.server.clone(), self.state.clone());
+        let (control, clock) = (self.control.clone(), Clock::default());
+        let ground = Ground::in_process(server, state, "counting", control, clock).unwrap();
+        let ground = Ground { ends: Ends::WhenRefused, ..ground };
         let (tx, running) = watch::channel(None);
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(host::run(Arc::new(Counting), ground, tx, stopping));
+        let task =
+            tokio::spawn(async move { host::run(Arc::new(Counting), ground, &tx, stopping).await });
         Hosted { running, stop, task }
     }
 }
