@@ -215,7 +215,8 @@ impl MarathonCore {
     }
 
     fn addressed(&self, kind: call::Type, call: Call) -> Call {
-        let framework_id = self.session.framework_id.as_deref().map(crate::mesos::make::framework_id);
+        let framework_id =
+            self.session.framework_id.as_deref().map(crate::mesos::make::framework_id);
         Call { r#type: Some(kind as i32), framework_id, ..call }
     }
 

@@ -86,7 +86,8 @@ impl MarathonCore {
 
     /// The time-outs of all instances begin anew; kills that were under way are repeated.
     fn wait_for_all(&mut self, cx: &Cx<'_>) {
-        let all: Vec<_> = self.instances.iter().map(|i| (i.id.clone(), i.condition, i.kill)).collect();
+        let all: Vec<_> =
+            self.instances.iter().map(|i| (i.id.clone(), i.condition, i.kill)).collect();
         for (id, condition, kill) in all {
             match condition {
                 Condition::Provisioned | Condition::Staging | Condition::Starting => {

@@ -119,8 +119,7 @@ impl MarathonCore {
                 self.forget_heard_of(call);
             }
             call::Type::Reconcile => {
-                self.session.ask_all |=
-                    call.reconcile.as_ref().is_none_or(|r| r.tasks.is_empty());
+                self.session.ask_all |= call.reconcile.as_ref().is_none_or(|r| r.tasks.is_empty());
                 self.timers.set(Timer::Reconcile, cx.now + REPEAT_AFTER);
             }
             // Offers come back when their time is over; updates are sent again; kills have a timer.

@@ -19,7 +19,9 @@ fn a_new_app_runs_after_one_write_of_each_kind() {
     assert_eq!(world.calls_of(call::Type::Accept), 1);
     assert_eq!(world.app("/a").counts.running, 2);
     let told = world.told();
-    for event in ["GroupChangeSuccess", "DeploymentInfo", "DeploymentStepSuccess", "DeploymentSuccess"] {
+    for event in
+        ["GroupChangeSuccess", "DeploymentInfo", "DeploymentStepSuccess", "DeploymentSuccess"]
+    {
         assert!(told.iter().any(|t| t == event), "{event} in {told:?}");
     }
     // Nothing is wanted any more.
@@ -144,7 +146,10 @@ fn versions_are_kept_up_to_the_limit_and_can_be_read() {
     let old = world.core.app_version(&id("/a"), made[2]).expect("kept");
     assert_eq!(old.cmd.as_deref(), Some("sleep 300"));
     assert!(world.core.app_version(&id("/a"), made[5]).is_none());
-    assert_eq!(world.core.root_at(made[1]).expect("kept").app(&id("/a")).expect("app").version, made[1]);
+    assert_eq!(
+        world.core.root_at(made[1]).expect("kept").app(&id("/a")).expect("app").version,
+        made[1]
+    );
     assert!(world.core.root_at(made[5]).is_none());
     assert!(world.rows.keys().filter(|k| k.starts_with("roots/")).count() <= 3);
     assert!(world.rows.keys().filter(|k| k.starts_with("apps/")).count() <= 4);
@@ -178,9 +183,8 @@ fn groups_come_go_and_are_remembered() {
 #[test]
 fn service_ports_are_assigned_and_freed() {
     let mut world = World::new(1);
-    let with_port = |name: &str| {
-        App::new(id(name), "*", Timestamp::default()).port_definitions.clone()
-    };
+    let with_port =
+        |name: &str| App::new(id(name), "*", Timestamp::default()).port_definitions.clone();
     let ported = |name: &str| App { port_definitions: with_port(name), ..app(name, 1) };
     let first = world.deploy(&[ported("/a"), ported("/b")]);
     let ports: Vec<_> = first.apps.iter().flat_map(|a| a.service_ports()).collect();

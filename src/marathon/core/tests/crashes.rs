@@ -65,8 +65,7 @@ fn fail_kill_lose(world: &mut World) {
 }
 
 fn ends_well(world: &World, apps: &[(&str, usize)]) {
-    let mut running: Vec<String> =
-        apps.iter().flat_map(|(name, _)| world.running(name)).collect();
+    let mut running: Vec<String> = apps.iter().flat_map(|(name, _)| world.running(name)).collect();
     running.sort();
     for (name, count) in apps {
         assert_eq!(world.running(name).len(), *count, "{name}");
@@ -144,8 +143,7 @@ fn damaged_rows_are_refused_by_name() {
             None => drop(rows.remove(&key)),
         }
         let mut cx = Cx { now: world.now, wall: world.wall, rng: &mut world.rng };
-        let built =
-            MarathonCore::recover(Default::default(), rows, &mut cx, &mut Out::default());
+        let built = MarathonCore::recover(Default::default(), rows, &mut cx, &mut Out::default());
         let error = built.err().expect("an error");
         assert_eq!(error.code, crate::base::error::Code::Corrupt);
         assert!(error.cause.contains("/a"), "{}", error.cause);

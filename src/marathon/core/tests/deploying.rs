@@ -4,7 +4,9 @@ use super::super::ids::DeploymentId;
 use super::super::io::{Answer, Command, Deploying};
 use super::super::view::Condition;
 use super::world::{SECOND, World, app, id};
-use crate::marathon::model::{App, HealthCheck, HealthProtocol, ReadinessCheck, Timestamp, UpgradeStrategy};
+use crate::marathon::model::{
+    App, HealthCheck, HealthProtocol, ReadinessCheck, Timestamp, UpgradeStrategy,
+};
 use crate::mesos::v1::{self, TaskState};
 
 fn version_of(n: u32, app: App) -> App {
@@ -63,7 +65,8 @@ fn a_replacement_keeps_both_bounds_all_the_way() {
                 break;
             }
         }
-        let ceiling = (5.0 * (1.0 + over)).floor() as usize + usize::from(least == 1.0 && over == 0.0);
+        let ceiling =
+            (5.0 * (1.0 + over)).floor() as usize + usize::from(least == 1.0 && over == 0.0);
         assert!(most <= ceiling, "{least} {over}: {most}");
         let last = world.running("/a");
         assert_eq!((last.len(), world.tasks.len(), world.deployments()), (5, 5, 0));

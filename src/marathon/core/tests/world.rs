@@ -2,9 +2,7 @@
 //! before acts that wait for them are done.
 
 use super::super::event::{Event, Kind};
-use super::super::io::{
-    Act, Answer, Change, Command, Deploying, Input, Kill, KillWhat, RequestId,
-};
+use super::super::io::{Act, Answer, Change, Command, Deploying, Input, Kill, KillWhat, RequestId};
 use super::super::view::{AppView, Condition, View};
 use super::super::{MarathonCore, Options, Out};
 use crate::base::kv::Op;
@@ -14,9 +12,9 @@ use crate::base::time::{Mono, Wall};
 use crate::machine::{Cx, Machine};
 use crate::marathon::model::{App, Group, PathId, Timestamp};
 use crate::mesos::convert::{self, Format};
+use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, call, event};
 use crate::mesos::v1::{self, TaskInfo, TaskState};
-use crate::mesos::make;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +151,8 @@ impl World {
     }
 
     pub fn add_agent(&mut self, n: usize, resources: &str, attributes: &str) {
-        let attributes = crate::base::attributes::Attributes::parse(attributes).expect("attributes");
+        let attributes =
+            crate::base::attributes::Attributes::parse(attributes).expect("attributes");
         self.agents.push(Agent {
             id: format!("s{n}"),
             host: format!("host{n}"),
@@ -339,7 +338,8 @@ impl World {
 
     fn reconcile(&mut self, reconcile: call::Reconcile) {
         if reconcile.tasks.is_empty() {
-            let all: Vec<_> = self.tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect();
+            let all: Vec<_> =
+                self.tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect();
             for (task, state) in all {
                 self.say(&task, None, state, |status| status.uuid = None);
             }
