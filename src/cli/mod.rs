@@ -204,8 +204,12 @@ async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt)
         Verb::Logs(args) => logs::run(master, args).await.map(End::from),
         Verb::Why(args) => why::run(reach, format, args).await.map(End::from),
         Verb::Kill(args) => kill::run(master, args).await.map(End::from),
-        // The others have been run without asking.
-        _ => Err(Error::new(Code::Internal, "this verb asks no cluster")),
+        Verb::Up(_)
+        | Verb::Marathon(_)
+        | Verb::Down(_)
+        | Verb::Execute { .. }
+        | Verb::Resolve { .. }
+        | Verb::Completion(_) => Err(Error::new(Code::Internal, "this verb asks no cluster")),
     }
 }
 
