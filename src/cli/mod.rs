@@ -22,8 +22,12 @@ mod process;
 mod reach;
 mod refused;
 pub mod resolve;
+#[cfg(test)]
+mod scripted;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 mod up;
 mod watch;
 mod why;
@@ -256,14 +260,4 @@ fn ask(interrupt: &Interrupt, verb: impl Future<Output = Result<End>>) -> Result
         }
         Ok(End::Interrupted)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
-    }
 }

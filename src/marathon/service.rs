@@ -3,9 +3,9 @@
 
 use super::api::events::Hub;
 use super::api::{Door, Wait};
-use super::core::{MarathonCore, commits, forget_framework};
 use super::core::io::{Act, Answer, Command, Input, RequestId};
 use super::core::view::View;
+use super::core::{MarathonCore, commits, forget_framework};
 use super::model::{App, Group, PathId, Timestamp};
 use super::options::Options;
 use crate::base::error::Result;
@@ -209,16 +209,19 @@ struct Way {
 impl Door for Way {
     fn view(&self) -> Wait<'_, Arc<View>> {
         let clock = self.clock.clone();
-        Box::pin(self.handle.look(move |core| {
-            Arc::new(core.view(clock.mono(), Timestamp::from(clock.wall())))
-        }))
+        Box::pin(
+            self.handle
+                .look(move |core| Arc::new(core.view(clock.mono(), Timestamp::from(clock.wall())))),
+        )
     }
 
     fn request(&self, command: Command) -> Wait<'_, Answer> {
-        Box::pin(self.waiting.ask(&self.handle, |request| Input::Request {
-            request: RequestId(request),
-            command,
-        }))
+        Box::pin(
+            self.waiting.ask(&self.handle, |request| Input::Request {
+                request: RequestId(request),
+                command,
+            }),
+        )
     }
 
     fn app_version(&self, app: PathId, version: Timestamp) -> Wait<'_, Option<Arc<App>>> {

@@ -81,7 +81,9 @@ pub async fn open(options: &Options) -> Result<Doors> {
             Err(e) => faults.push(e),
         }
     }
-    let [Some(master), Some(agent), marathon, chronos] = bound else { return Err(together(faults)) };
+    let [Some(master), Some(agent), marathon, chronos] = bound else {
+        return Err(together(faults));
+    };
     if !faults.is_empty() {
         return Err(together(faults));
     }
@@ -152,8 +154,7 @@ pub fn serve(
         let options = &options.marathon;
         let links = doors.addresses.links();
         let clock = clock.clone();
-        let server =
-            marathon_server(options, hostname, address, door, hub, &links, asks, clock)?;
+        let server = marathon_server(options, hostname, address, door, hub, &links, asks, clock)?;
         running.push(server.hosts(hosts()).start(listener)?);
     }
     running.push(master.hosts(hosts()).start(doors.master)?);

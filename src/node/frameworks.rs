@@ -97,8 +97,7 @@ pub fn marathon_server(
         config: marathon::options::told(options),
     };
     let api = marathon::api::Api::new(door, identity, options.rules.clone(), hub, clock);
-    let face =
-        marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
+    let face = marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
     Ok(Server::new("marathon", face).metrics(&metrics))
 }
 

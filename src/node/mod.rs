@@ -200,14 +200,8 @@ async fn start_in(options: Options) -> Result<Node> {
         clock: clock.clone(),
     };
     let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
-    let frameworks = Frameworks::start(
-        &options,
-        doors.addresses,
-        &control,
-        &clock,
-        &leading,
-        &stopping,
-    );
+    let frameworks =
+        Frameworks::start(&options, doors.addresses, &control, &clock, &leading, &stopping);
     let start = agent::Start {
         options: &options,
         dir: &dir,
@@ -296,8 +290,7 @@ fn start_logging(
     // The log's library warns of things that are ordinary when a node starts alone.
     let usual = || format!("{directive},openraft=error");
     let filter = std::env::var("MESOLITH_LOG").ok().or_else(|| Some(usual()));
-    let wanted =
-        LoggingOptions { level, filter, format: LogFormat::Text, quiet, file };
+    let wanted = LoggingOptions { level, filter, format: LogFormat::Text, quiet, file };
     match Logging::start(wanted) {
         Ok(logging) => Ok(Some(logging)),
         // A second node in one process (tests) shares the first one's logging.
