@@ -3,4 +3,3 @@
 //!
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
 
-pub mod options;
