@@ -2,3 +2,5 @@
 //! and no agent.
 //!
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
+
+pub mod schedule;
