@@ -3,4 +3,6 @@
 //!
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
 
+pub mod core;
+pub mod model;
 pub mod schedule;

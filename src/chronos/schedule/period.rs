@@ -54,6 +54,12 @@ impl Period {
         Ok(period)
     }
 
+    /// So many seconds, `PT60S`.
+    pub fn of_seconds(seconds: u32) -> Self {
+        let millis = i64::from(seconds) * 1000;
+        Self { text: format!("PT{seconds}S"), months: 0, days: 0, millis }
+    }
+
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
