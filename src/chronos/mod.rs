@@ -3,6 +3,7 @@
 //!
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
 
+pub mod api;
 pub mod core;
 pub mod model;
 pub mod schedule;

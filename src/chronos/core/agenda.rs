@@ -1,7 +1,7 @@
 //! What is due by the wall clock. A clock that is set moves what is due with it.
 
-use super::runs::RunKey;
 use super::options::CLOCK_CHECK;
+use super::runs::RunKey;
 use crate::base::time::{Mono, Wall};
 use crate::chronos::schedule;
 use std::collections::{BTreeMap, BTreeSet};

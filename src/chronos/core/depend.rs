@@ -56,12 +56,7 @@ impl ChronosCore {
         }
     }
 
-    pub(super) fn mark_success(
-        &mut self,
-        cx: &mut Cx<'_>,
-        name: &str,
-        out: &mut Out,
-    ) -> Answer {
+    pub(super) fn mark_success(&mut self, cx: &mut Cx<'_>, name: &str, out: &mut Out) -> Answer {
         if self.entries.get(name).is_none() {
             return Answer::Marked(false);
         }

@@ -1,7 +1,7 @@
 //! The end of attempts and runs: what is counted, what is tried again, who is triggered.
 
 use super::agenda::Due;
-use super::options::{LAUNCHES_MAX, RETRY_WAIT_MAX};
+use super::options::{LAUNCH_AGAIN_AFTER, LAUNCHES_MAX, RETRY_WAIT_MAX};
 use super::plan::over;
 use super::row::{Outcome, Row};
 use super::run::{Phase, Run};
@@ -119,6 +119,14 @@ impl ChronosCore {
         self.count("launches_lost");
         run.attempt += 1;
         run.phase = Phase::Waiting;
+        // The first time at once: a crash between writing a launch down and making it.
+        if let Some(further) = run.lost_launches.checked_sub(2) {
+            let wait = LAUNCH_AGAIN_AFTER.saturating_mul(1 << further.min(10));
+            let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            let until = now_ms(cx).saturating_add(wait);
+            run.phase = Phase::Retrying { until };
+            self.agenda.set(Due::Retry(key.clone()), until);
+        }
         self.put_run(run, out);
         self.drop_if_disabled(cx, &key.0, out);
     }
@@ -130,14 +138,7 @@ impl ChronosCore {
     }
 
     /// A run is over: out of the table, into the history.
-    fn close(
-        &mut self,
-        cx: &Cx<'_>,
-        key: &RunKey,
-        outcome: Outcome,
-        said: Said,
-        out: &mut Out,
-    ) {
+    fn close(&mut self, cx: &Cx<'_>, key: &RunKey, outcome: Outcome, said: Said, out: &mut Out) {
         let Some(run) = self.runs.get(key) else { return };
         let task = run.task();
         let row = Row {
@@ -151,8 +152,9 @@ impl ChronosCore {
             elements: run.elements,
             ..over(run.due, run.cause, outcome, now_ms(cx))
         };
-        self.let_go(key, out);
+        // The row first: a batch that is made in two commits must not lose it.
         self.remember(&key.0, row, out);
+        self.let_go(key, out);
     }
 
     /// The wait before another attempt is over.

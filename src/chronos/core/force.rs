@@ -72,9 +72,8 @@ impl ChronosCore {
 
     /// Nobody has reported on an asynchronous run.
     pub(super) fn report_missing(&mut self, cx: &mut Cx<'_>, key: &RunKey, out: &mut Out) {
-        let waits = self.runs.get(key).is_some_and(|run| {
-            matches!(run.phase, Phase::AwaitingReport { .. })
-        });
+        let waits =
+            self.runs.get(key).is_some_and(|run| matches!(run.phase, Phase::AwaitingReport { .. }));
         if waits {
             let said = Said::new("the task ended and its outcome was not reported within a day");
             self.fail(cx, key, said, out);

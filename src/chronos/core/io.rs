@@ -32,6 +32,8 @@ pub enum Input {
         /// One sentence without a full stop.
         why: String,
     },
+    /// A call was refused, or may not have arrived.
+    Undelivered(Box<scheduler::Call>),
     /// An event of the master.
     Event(Arc<scheduler::Event>),
 }

@@ -117,8 +117,8 @@ impl ChronosCore {
                 ..over(run.due, run.cause, Outcome::Skipped, now_ms(cx))
             };
             self.count("runs_skipped");
-            self.let_go(&key, out);
             self.remember(&name, row, out);
+            self.let_go(&key, out);
         }
     }
 

@@ -4,11 +4,12 @@
 use super::agenda::Due;
 use super::offers::Offer;
 use super::options::{LAUNCHES_PER_OFFER_MAX, MATCH_SCAN_MAX};
+use super::plan;
 use super::run::{Phase, Run, Task};
 use super::runs::RunKey;
 use super::task::{self, Place};
 use super::{ChronosCore, Out, call_of, now_ms};
-use crate::base::resources::{Resource, Resources};
+use crate::base::resources::{Resource, Resources, Scalar};
 use crate::chronos::model::Job;
 use crate::chronos::model::name::task_id;
 use crate::machine::Cx;
@@ -24,6 +25,11 @@ pub(super) fn needs(job: &Job) -> Resources {
         all.add_one(Resource::scalar(name, amount));
     }
     all
+}
+
+/// The same as numbers: what fits nowhere is told apart by them alone.
+fn amounts(job: &Job) -> (Scalar, Scalar, Scalar) {
+    (Scalar::from_f64(job.cpus), Scalar::from_f64(job.mem), Scalar::from_f64(job.disk))
 }
 
 /// An offer and what becomes of it.
@@ -44,15 +50,18 @@ impl ChronosCore {
         for key in self.runs.queue(MATCH_SCAN_MAX) {
             let Some(entry) = self.entries.get(&key.0) else { continue };
             let job = entry.job.clone();
-            let wanted = needs(&job);
+            let (cpus, mem, disk) = amounts(&job);
             let found = tables.iter_mut().find_map(|table| {
                 let offer = &table.offer;
                 let fits = table.launches.len() < LAUNCHES_PER_OFFER_MAX
-                    && wanted.cpus() <= offer.resources.cpus()
-                    && wanted.mem() <= offer.resources.mem()
-                    && wanted.disk() <= offer.resources.disk()
+                    && cpus <= offer.resources.cpus()
+                    && mem <= offer.resources.mem()
+                    && disk <= offer.resources.disk()
                     && job.constraints.iter().all(|c| c.holds(&offer.attributes, &offer.host));
-                let taken = offer.resources.find(&wanted, &self.options.role).filter(|_| fits)?;
+                if !fits {
+                    return None;
+                }
+                let taken = offer.resources.find(&needs(&job), &self.options.role)?;
                 Some((table, taken))
             });
             if let Some((table, taken)) = found {
@@ -87,10 +96,10 @@ impl ChronosCore {
     ) -> Option<TaskInfo> {
         let run = self.runs.get(key)?;
         let arguments = run.arguments.as_ref().unwrap_or(&job.arguments);
-        let mut due = run.due;
+        let mut due = plan::stamp(self.entries.get(&key.0)?, run);
         let id = loop {
             let id = task_id(due, run.attempt, &job.name, arguments);
-            // A job that was deleted and made anew may have had a task of that time.
+            // A task of a deleted job of this name may not have ended.
             if self.runs.of_task(&id).is_none() && !self.dying.contains_key(&id) {
                 break id;
             }

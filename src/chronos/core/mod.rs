@@ -29,6 +29,7 @@ pub mod run;
 mod runs;
 mod status;
 mod task;
+mod undelivered;
 pub mod view;
 mod why;
 
@@ -61,6 +62,8 @@ pub struct ChronosCore {
     timers: Timers<Timer>,
     offers: offers::Offers,
     reconciling: reconcile::Reconciling,
+    /// Calls that did not arrive and may be made twice.
+    again: Vec<Call>,
     rows: usize,
     counts: BTreeMap<&'static str, u64>,
 }
@@ -76,6 +79,8 @@ enum Timer {
     Reconcile,
     /// All tasks are asked for.
     ReconcileAll,
+    /// Calls that did not arrive are made again.
+    CallAgain,
 }
 
 type Out = Effects<ChronosCore>;
@@ -91,6 +96,7 @@ impl Machine for ChronosCore {
             Input::Request { request, command } => self.request(cx, request, command, out),
             Input::Subscribed { framework_id } => self.subscribed(cx, framework_id, out),
             Input::Disconnected { why } => self.disconnected(why, out),
+            Input::Undelivered(call) => self.undelivered(cx, *call),
             Input::Event(event) => self.event(cx, &event, out),
         }
     }
@@ -104,6 +110,7 @@ impl Machine for ChronosCore {
                 Timer::Suppress => self.suppress(out),
                 Timer::Reconcile => self.reconcile_again(cx, out),
                 Timer::ReconcileAll => self.reconcile_all(cx, out),
+                Timer::CallAgain => self.call_again(out),
             }
         }
     }

@@ -78,6 +78,11 @@ impl Offers {
         self.live.retain(|offer| offer.id.value != id);
     }
 
+    /// It was not told that none are wanted.
+    pub fn not_suppressed(&mut self) {
+        self.suppressed = false;
+    }
+
     /// There is more to launch than was looked for.
     pub fn want_more(&mut self) {
         self.wanted = true;

@@ -25,6 +25,9 @@ pub const HISTORY_MIN: usize = 5;
 /// How often a run is launched anew because its task was never started; then the attempt counts as failed.
 pub const LAUNCHES_MAX: u32 = 10;
 
+/// The wait before a run is launched anew for the second time; doubled each further time.
+pub const LAUNCH_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
 /// How many due jobs and runs are dealt with in one step.
 pub const DUE_PER_STEP_MAX: usize = 256;
 
@@ -48,6 +51,12 @@ pub const REPORT_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest wait before another attempt.
 pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How many calls that did not arrive are kept to be made again.
+pub const CALLS_AGAIN_MAX: usize = 10_000;
+
+/// Before a call that did not arrive is made again.
+pub const CALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Idle for so long, Chronos wants no offers.
 pub const SUPPRESS_AFTER: Duration = Duration::from_secs(1);

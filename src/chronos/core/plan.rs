@@ -4,6 +4,7 @@
 //! one of the same job until epsilon is over, then it is skipped; for resources it waits without limit, as in the original.
 
 use super::agenda::Due;
+use super::entry::Entry;
 use super::io::Notice;
 use super::options::{CATCH_UP_MAX, RUNS_MAX, RUNS_PER_JOB_MAX};
 use super::row::{Outcome, Row};
@@ -12,6 +13,7 @@ use super::runs::RunKey;
 use super::{ChronosCore, Out, now_ms, records};
 use crate::chronos::model::Job;
 use crate::machine::Cx;
+use std::ops::Range;
 
 /// From which planned time on a job that is new at `now` is run: from its start if that is within epsilon, else from the
 /// last one not after now, if that one is. Answers the time up to which all is passed over.
@@ -40,13 +42,14 @@ impl ChronosCore {
         let done_to = due.last().copied().or_else(|| schedule.last(now));
         let missed_to = due.first().map_or(now, |first| first - 1);
         if let Some(done_to) = done_to.filter(|done| *done > from) {
+            // Runs and rows first: a batch that is made in two commits must not pass over any.
             self.miss(cx, &job, from, missed_to, out);
+            for at in due {
+                self.begin_run(cx, &job, at, Cause::Planned, None, out);
+            }
             if let Some(entry) = self.entries.get_mut(name) {
                 entry.state.through = done_to;
                 out.write(records::state(name, &entry.state));
-            }
-            for at in due {
-                self.begin_run(cx, &job, at, Cause::Planned, None, out);
             }
         }
         if let Some(next) = schedule.next(from.max(done_to.unwrap_or(i64::MIN))) {
@@ -86,6 +89,11 @@ impl ChronosCore {
         arguments: Option<Vec<String>>,
         out: &mut Out,
     ) {
+        let is_known = self.entries.get(&job.name).is_some_and(|entry| entry.place(due).is_ok())
+            || self.runs.get(&(job.name.clone(), due)).is_some();
+        if is_known {
+            return;
+        }
         let of_job = self.runs.of_job(&job.name).take(RUNS_PER_JOB_MAX).count();
         let full = match () {
             () if job.disabled => Some("the job is disabled".to_string()),
@@ -139,8 +147,8 @@ impl ChronosCore {
             message: message.into(),
             ..over(key.1, Cause::Planned, Outcome::Skipped, now_ms(cx))
         };
-        self.let_go(key, out);
         self.remember(&key.0, row, out);
+        self.let_go(key, out);
     }
 
     /// After a run of the job was launched: those behind it whose time is over.
@@ -168,15 +176,43 @@ impl ChronosCore {
         let Some(entry) = self.entries.get(&job.name) else { return due };
         let is_planned =
             |at: i64| job.schedule().is_some_and(|schedule| schedule.next(at - 1) == Some(at));
+        let stamped = stamped(entry);
         // As often as there are runs and rows at most, and planned times are a second apart.
         while self.runs.get(&(job.name.clone(), due)).is_some()
             || entry.place(due).is_ok()
+            || stamped.contains(&due)
             || is_planned(due)
         {
             due += 1;
         }
         due
     }
+}
+
+/// The times that task ids are given of those planned times that had passed when the job was registered.
+fn stamped(entry: &Entry) -> Range<i64> {
+    let from = entry.state.registered;
+    let Some(schedule) = entry.job.schedule() else { return from..from };
+    let oldest = from.saturating_sub(entry.job.epsilon.tolerance_ms());
+    let count = schedule.planned_to(from).saturating_sub(schedule.planned_to(oldest));
+    from..from + count.min(CATCH_UP_MAX) as i64
+}
+
+/// The time in the task ids of a run: when it is due. A time before the job was registered may have had a task already, of a
+/// job of that name that was deleted; its stamp is from when the job was registered.
+pub(super) fn stamp(entry: &Entry, run: &Run) -> i64 {
+    let stamped = stamped(entry);
+    let Some(schedule) = entry.job.schedule().filter(|_| run.due < stamped.end) else {
+        return run.due;
+    };
+    if run.cause != Cause::Planned {
+        return run.due;
+    }
+    if run.due > stamped.start {
+        return stamped.end;
+    }
+    let later = schedule.planned_to(stamped.start).saturating_sub(schedule.planned_to(run.due));
+    stamped.start + later.min(CATCH_UP_MAX) as i64
 }
 
 /// A row without details.

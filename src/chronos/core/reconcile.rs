@@ -19,6 +19,11 @@ pub(super) struct Reconciling {
 }
 
 impl Reconciling {
+    /// A task of which it is not known whether it was launched.
+    pub fn doubt(&mut self, task_id: &str, agent_id: &str) {
+        self.open.insert(task_id.to_string(), agent_id.to_string());
+    }
+
     /// The master has said something of a task.
     pub fn heard(&mut self, task_id: &str) {
         self.open.remove(task_id);
@@ -47,7 +52,14 @@ impl ChronosCore {
     pub(super) fn disconnected(&mut self, why: String, out: &mut Out) {
         let was = self.offers.is_connected();
         self.offers.disconnected(why);
-        for timer in [Timer::Revive, Timer::Suppress, Timer::Reconcile, Timer::ReconcileAll] {
+        self.again.clear();
+        for timer in [
+            Timer::Revive,
+            Timer::Suppress,
+            Timer::Reconcile,
+            Timer::ReconcileAll,
+            Timer::CallAgain,
+        ] {
             self.timers.cancel(&timer);
         }
         if was {

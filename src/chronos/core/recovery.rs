@@ -27,6 +27,7 @@ impl ChronosCore {
             timers: crate::machine::timers::Timers::default(),
             offers: super::offers::Offers::default(),
             reconciling: super::reconcile::Reconciling::default(),
+            again: Vec::new(),
             rows: 0,
             counts: BTreeMap::new(),
         }
@@ -101,6 +102,11 @@ impl ChronosCore {
             out.write(records::forget_run(&key.0, key.1));
             return;
         };
+        // Its row is written before it is taken out: it was over.
+        if entry.place(run.due).is_ok() {
+            out.write(records::forget_run(&key.0, key.1));
+            return;
+        }
         match &run.phase {
             Phase::Waiting if run.can_be_late() => {
                 let late = run.due.saturating_add(entry.job.epsilon.tolerance_ms());

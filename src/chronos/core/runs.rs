@@ -161,8 +161,10 @@ impl Runs {
             false if lane.active.is_empty() && lane.dying == 0 => 1,
             false => 0,
         };
-        if lane.queued.len() > room {
-            return;
+        // A run may be found to have a task after another of its job was let in.
+        while lane.queued.len() > room {
+            let Some(order) = lane.queued.pop_last() else { break };
+            self.queue.remove(&(!lane.high, order));
         }
         let room = room - lane.queued.len();
         let next = lane.waiting.iter().filter(|(order, _)| !lane.queued.contains(*order));

@@ -75,14 +75,12 @@ impl ChronosCore {
             S::TaskFailed | S::TaskError => self.fail(cx, key, said, out),
             S::TaskKilled => self.killed(cx, key, said, out),
             S::TaskUnknown if killed => self.killed(cx, key, said, out),
-            S::TaskLost
-            | S::TaskDropped
-            | S::TaskGone
-            | S::TaskGoneByOperator
-            | S::TaskUnknown => match started {
-                true => self.fail(cx, key, said, out),
-                false => self.never_started(cx, key, said, out),
-            },
+            S::TaskLost | S::TaskDropped | S::TaskGone | S::TaskGoneByOperator | S::TaskUnknown => {
+                match started {
+                    true => self.fail(cx, key, said, out),
+                    false => self.never_started(cx, key, said, out),
+                }
+            }
             S::TaskUnreachable => self.note(key, out, |run| {
                 if let Phase::Launched(task) = &mut run.phase {
                     task.unreachable = true;
@@ -147,10 +145,7 @@ impl ChronosCore {
 
     /// Of a task that no run has: one that is long over, or one that should not be.
     fn heard_of_unknown(&mut self, status: &TaskStatus, out: &mut Out) {
-        let runs = matches!(
-            status.state(),
-            S::TaskStaging | S::TaskStarting | S::TaskRunning
-        );
+        let runs = matches!(status.state(), S::TaskStaging | S::TaskStarting | S::TaskRunning);
         let id = &status.task_id.value;
         let Some(agent_id) = status.agent_id.as_ref().filter(|_| runs) else { return };
         if parse_task_id(id).is_some() {

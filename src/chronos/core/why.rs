@@ -128,6 +128,7 @@ impl ChronosCore {
             let detail = "an agent fits; its next offer is waited for".into();
             told.refusals.push(Refusal { rule: "offers".into(), count: 1, detail });
         }
-        told.hint = Some("GET /mesolith/v1/explain on the master says what other frameworks use".into());
+        told.hint =
+            Some("GET /mesolith/v1/explain on the master says what other frameworks use".into());
     }
 }

@@ -47,9 +47,7 @@ impl Constraint {
             "LIKE" => Operator::Like(whole(value)?),
             "UNLIKE" => Operator::Unlike(whole(value)?),
             _ => {
-                return Err(format!(
-                    "the operator '{operator}' is none of EQUALS, LIKE, UNLIKE"
-                ));
+                return Err(format!("the operator '{operator}' is none of EQUALS, LIKE, UNLIKE"));
             }
         };
         Ok(Self { attribute: attribute.into(), operator, value: value.into() })

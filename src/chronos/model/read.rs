@@ -48,11 +48,7 @@ pub fn read_text(
 ///
 /// # Errors
 /// The first field at fault.
-pub fn read(
-    value: &Value,
-    rules: &Rules,
-    now: Wall,
-) -> Result<(Job, Option<Counters>), Problem> {
+pub fn read(value: &Value, rules: &Rules, now: Wall) -> Result<(Job, Option<Counters>), Problem> {
     let f = Fields::new(value, "")?;
     let name = f.required("name")?;
     refuse_container(&f)?;
@@ -155,9 +151,7 @@ fn when(f: &Fields<'_>, name: &str, now: Wall) -> Result<When, Problem> {
 fn wrong(text: &str, fault: &Fault) -> Problem {
     match fault.of_zone {
         true => Problem::of("scheduleTimeZone", fault.why.clone()),
-        false => {
-            Problem::of("schedule", format!("Cannot parse schedule '{text}': {}", fault.why))
-        }
+        false => Problem::of("schedule", format!("Cannot parse schedule '{text}': {}", fault.why)),
     }
 }
 

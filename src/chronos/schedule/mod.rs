@@ -77,7 +77,8 @@ impl Schedule {
             let now = Timestamp::from_millisecond(millis(now)).unwrap_or(Timestamp::UNIX_EPOCH);
             (zone.to_datetime(now), zone)
         } else {
-            let written = start::parse(start).map_err(|e| bad(format!("its start is wrong: {e}")))?;
+            let written =
+                start::parse(start).map_err(|e| bad(format!("its start is wrong: {e}")))?;
             let own = TimeZone::fixed(written.offset.unwrap_or(Offset::UTC));
             (written.at, named.unwrap_or(own))
         };

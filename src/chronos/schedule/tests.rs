@@ -167,9 +167,8 @@ fn an_empty_start_is_now() {
 /// covers: CHR-0018
 #[test]
 fn a_zone_takes_the_fields_of_the_start_whatever_its_offset() {
-    let in_zone = |start: &str, zone: &str| {
-        parse(&format!("R1/{start}/P1D"), zone).unwrap().shown(i64::MAX)
-    };
+    let in_zone =
+        |start: &str, zone: &str| parse(&format!("R1/{start}/P1D"), zone).unwrap().shown(i64::MAX);
     // Counted down to nothing, the printed start is the next day at the same wall time.
     for (zone, offset) in [
         ("BST", "+06:00"),
