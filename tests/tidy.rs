@@ -79,14 +79,15 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("indicatif", &["cli/"]),
-    ("flate2", &["agent/fetcher/", "http/"]),
+    ("flate2", &["agent/fetcher/", "http/", "console/"]),
     ("tar", &["agent/fetcher/"]),
     ("zip", &["agent/fetcher/"]),
     ("bzip2", &["agent/fetcher/"]),
     ("lzma_rust2", &["agent/fetcher/"]),
-    ("axum", &["http/", "api/"]),
+    ("axum", &["http/", "api/", "console/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("postcard", &["cluster/", "store/", "agent/containerizer/"]),
+    ("ring", &["console/"]),
     ("percent_encoding", &["http/", "framework/", "agent/", "cli/", "master/api/"]),
 ];
 

@@ -55,7 +55,9 @@ const UNREACHABLE_TASKS: Setting = Setting::new(
     "Unreachable tasks that are remembered for each framework",
 )
 .or("1000");
-const ROLES: Setting = Setting::new("roles", Kind::Text, "The only roles allowed, with commas");
+const ROLES: Setting =
+    Setting::new("roles", Kind::Text, "The only roles of resources allowed, with commas")
+        .typed("allowed_roles");
 const WEIGHTS: Setting =
     Setting::new("weights", Kind::Text, "Weights of roles, as role=2,role2=1.5");
 const ROOT: Setting =

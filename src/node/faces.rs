@@ -2,9 +2,11 @@
 
 use super::LocalFiles;
 use super::agent::Role;
+use super::frameworks::{Frameworks, marathon_server};
 use super::settings::Options;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
+use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
 use crate::http::{HostPolicy, Running, Server, bind, observe};
@@ -23,11 +25,36 @@ use tokio::sync::watch;
 pub struct Doors {
     master: TcpListener,
     agent: TcpListener,
-    /// Where the master listens.
-    pub master_address: SocketAddr,
-    /// Where the agent listens.
-    pub agent_address: SocketAddr,
+    marathon: Option<TcpListener>,
+    chronos: Option<TcpListener>,
+    /// Where they are.
+    pub addresses: Addresses,
     authentication: HttpAuthentication,
+}
+
+/// Where the faces of a node are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The master's.
+    pub master: SocketAddr,
+    /// The agent's.
+    pub agent: SocketAddr,
+    /// Marathon's, where it runs.
+    pub marathon: Option<SocketAddr>,
+    /// Chronos', where it runs.
+    pub chronos: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Where the pages find each other.
+    pub fn links(&self) -> Links {
+        let place = |address: SocketAddr| Place::Port(address.port());
+        Links {
+            mesos: Some(place(self.master)),
+            marathon: self.marathon.map(place),
+            chronos: self.chronos.map(place),
+        }
+    }
 }
 
 /// Binds all ports, or none.
@@ -40,28 +67,35 @@ pub async fn open(options: &Options) -> Result<Doors> {
     let complete = authentication.is_complete();
     let exposed = SocketAddr::new(options.ip, options.master_port);
     faults.extend(check_exposure(exposed, complete, options.insecure).err());
-    let mut open =
-        async |port: u16, flag: &str| match bind(SocketAddr::new(options.ip, port), flag).await {
-            Ok(listener) => Some(listener),
-            Err(e) => {
-                faults.push(e);
-                None
-            }
-        };
-    let master = open(options.master_port, "--master-port").await;
-    let agent = open(options.agent_port, "--agent-port").await;
-    match (master, agent) {
-        (Some(master), Some(agent)) if faults.is_empty() => {
-            let address = |listener: &TcpListener| {
-                listener.local_addr().map_err(|e| {
-                    Error::new(Code::System, format!("a listener has no address: {e}"))
-                })
-            };
-            let (master_address, agent_address) = (address(&master)?, address(&agent)?);
-            Ok(Doors { master, agent, master_address, agent_address, authentication })
+    let roles = options.roles;
+    let wanted = [
+        (true, options.master_port, "--master-port"),
+        (true, options.agent_port, "--agent-port"),
+        (roles.marathon, options.marathon_port, "--marathon-port"),
+        (roles.chronos, options.chronos_port, "--chronos-port"),
+    ];
+    let mut bound = [None, None, None, None];
+    for (place, (_, port, flag)) in bound.iter_mut().zip(wanted).filter(|(_, (on, ..))| *on) {
+        match bind(SocketAddr::new(options.ip, port), flag).await {
+            Ok(listener) => *place = Some(listener),
+            Err(e) => faults.push(e),
         }
-        _ => Err(together(faults)),
     }
+    let [Some(master), Some(agent), marathon, chronos] = bound else { return Err(together(faults)) };
+    if !faults.is_empty() {
+        return Err(together(faults));
+    }
+    let address = |listener: &TcpListener| {
+        let failed = |e| Error::new(Code::System, format!("a listener has no address: {e}"));
+        listener.local_addr().map_err(failed)
+    };
+    let addresses = Addresses {
+        master: address(&master)?,
+        agent: address(&agent)?,
+        marathon: marathon.as_ref().map(address).transpose()?,
+        chronos: chronos.as_ref().map(address).transpose()?,
+    };
+    Ok(Doors { master, agent, marathon, chronos, addresses, authentication })
 }
 
 /// Several errors as one: the first one's code, all causes and hints.
@@ -86,7 +120,7 @@ fn authentication(options: &Options) -> Result<HttpAuthentication> {
     })
 }
 
-/// Serves both faces.
+/// Serves all faces.
 ///
 /// # Errors
 /// When a realm asks and has no credentials, or a listener cannot be used.
@@ -96,6 +130,7 @@ pub fn serve(
     identity: Arc<Identity>,
     leading: watch::Receiver<Option<Master>>,
     agent: &Role,
+    frameworks: &Frameworks,
     logging: Option<Logging>,
     clock: Clock,
 ) -> Result<Vec<Running>> {
@@ -109,7 +144,21 @@ pub fn serve(
     let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
-    Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
+    let mut running = Vec::new();
+    let (asks, hostname) = (&doors.authentication, &options.hostname);
+    if let (Some(listener), Some((hosted, hub))) = (doors.marathon, &frameworks.marathon) {
+        let address = doors.addresses.marathon.unwrap_or(doors.addresses.master);
+        let (door, hub) = (hosted.door.clone(), hub.clone());
+        let options = &options.marathon;
+        let links = doors.addresses.links();
+        let clock = clock.clone();
+        let server =
+            marathon_server(options, hostname, address, door, hub, &links, asks, clock)?;
+        running.push(server.hosts(hosts()).start(listener)?);
+    }
+    running.push(master.hosts(hosts()).start(doors.master)?);
+    running.push(agent.hosts(hosts()).start(doors.agent)?);
+    Ok(running)
 }
 
 fn master_server(
@@ -133,6 +182,7 @@ fn master_server(
     let api = master_api::Api::new(leading, identity, clock);
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
     let face = master_api::face(api.clone(), &realms)
+        .with(console::face(Section::Mesos, &doors.addresses.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
@@ -157,8 +207,8 @@ fn agent_server(
     agent_api::metrics::bridge(&metrics, role.agent.clone());
     let about = agent_api::identity::Identity {
         hostname: options.hostname.clone(),
-        ip: doors.agent_address.ip(),
-        port: doors.agent_address.port(),
+        ip: doors.addresses.agent.ip(),
+        port: doors.addresses.agent.port(),
         master_hostname: identity.hostname.clone(),
         start_time: identity.start_time,
         log_dir: identity.log_dir.clone(),
@@ -166,6 +216,7 @@ fn agent_server(
     };
     let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
     let face = agent_api::face(api, &realms)
+        .with(console::face(Section::Agent, &doors.addresses.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("agent", face).metrics(&metrics))

@@ -45,7 +45,7 @@ async fn a_quota_refuses_growth_and_allows_shrinking() {
     small.put("b", vec![0; 400], None).await.expect("fits");
     let used = small.used();
     let refused = small.put("c", vec![0; 400], None).await.expect_err("is too much");
-    assert_eq!(refused.code, Code::Forbidden);
+    assert_eq!(refused.code, Code::Overloaded);
     assert_eq!(small.get("c").expect("is read"), None);
     // A batch that conflicts was counted for a moment only.
     let conflict = small.write(vec![Op::put("d", [0; 100]), Op::check("a", None)]).await;

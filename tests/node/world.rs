@@ -38,7 +38,8 @@ pub fn program<S: AsRef<OsStr>>(path: &Path, args: &[S]) -> Command {
     let mut command = Command::new(path);
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        if name.starts_with("MESOS_") || name.starts_with("MESOLITH_") {
+        let ours = ["MESOS_", "MESOLITH_", "MARATHON_", "CHRONOS_"];
+        if ours.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -214,6 +215,7 @@ impl Home {
         let [master, agent] = self.ports;
         let mut command = mesolith(&["up", &self.data_dir()]);
         command.arg(format!("--master-port={master}")).arg(format!("--agent-port={agent}"));
+        command.arg("--roles=master,agent");
         if !isolates() {
             eprintln!("not root: tasks are plain processes in this test");
             command.arg("--launcher=posix");

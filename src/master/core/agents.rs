@@ -153,6 +153,7 @@ pub(super) struct Agents {
     pub recovered: BTreeMap<AgentId, Arc<v1::AgentInfo>>,
     pub unreachable: Departed,
     pub gone: Departed,
+    changed: BTreeSet<AgentId>,
 }
 
 impl Agents {
@@ -165,7 +166,18 @@ impl Agents {
     pub fn change(&mut self, id: &AgentId) -> Option<&mut Agent> {
         let agent = self.registered.get_mut(id)?;
         agent.seen.take();
+        self.changed.insert(id.clone());
         Some(agent)
+    }
+
+    /// Marks an agent that came, left or is known otherwise than before.
+    pub fn mark(&mut self, id: &AgentId) {
+        self.changed.insert(id.clone());
+    }
+
+    /// Agents that changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<AgentId> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The link of a registered agent that has one.

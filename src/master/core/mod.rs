@@ -14,6 +14,7 @@ mod accounting;
 mod agents;
 mod audit;
 mod calls;
+pub mod changes;
 mod disconnect;
 mod events;
 mod frameworks;
@@ -70,6 +71,7 @@ pub struct MasterCore {
     allocator: Allocator,
     timers: Timers<Timer>,
     metrics: metrics::Metrics,
+    marks: changes::Marks,
 }
 
 /// What the core waits for.
@@ -134,6 +136,7 @@ impl Machine for MasterCore {
 
     fn settle(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
         self.make_offers(cx, out);
+        self.tell_changes(out);
     }
 
     fn wake_at(&self) -> Option<Mono> {

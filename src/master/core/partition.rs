@@ -13,7 +13,8 @@ use v1::task_status::Reason;
 impl MasterCore {
     /// Time to ping: the last one unanswered counts as missed.
     pub(super) fn ping(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
-        let Some(agent) = self.agents.change(id) else { return };
+        // Pings are no change that anybody sees.
+        let Some(agent) = self.agents.registered.get_mut(id) else { return };
         let Some(link) = agent.link else { return };
         if agent.awaits_pong {
             agent.missed_pings += 1;
@@ -34,7 +35,7 @@ impl MasterCore {
     }
 
     pub(super) fn pong(&mut self, id: &AgentId) {
-        if let Some(agent) = self.agents.change(id) {
+        if let Some(agent) = self.agents.registered.get_mut(id) {
             agent.awaits_pong = false;
             agent.missed_pings = 0;
         }
@@ -69,6 +70,7 @@ impl MasterCore {
         out.write(registry::dismiss(id));
         out.write(registry::unreachable(id, cx.wall));
         self.agents.unreachable.add(id.clone(), cx.wall);
+        self.agents.mark(id);
     }
 
     /// Agents that the registry knows have had their time to come back to the new master. Of their

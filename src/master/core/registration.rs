@@ -125,6 +125,7 @@ impl MasterCore {
         self.allocator.add_agent(id.clone(), traits, agent.total.clone(), used);
         self.agents.by_address.insert(agent.address(), id.clone());
         self.agents.registered.insert(id.clone(), agent);
+        self.agents.mark(id);
     }
 
     fn is_remote(&self, info: &v1::AgentInfo) -> bool {

@@ -267,6 +267,15 @@ impl World {
             let mut cx = Cx { now: self.now, wall: self.wall, rng: &mut self.rng };
             core.step(&mut cx, input, &mut out);
             self.effects(out);
+            self.look();
+        }
+    }
+
+    /// A picture made of what was changed is the one that is made of all.
+    fn look(&mut self) {
+        if let Some(core) = &mut self.core {
+            let seen = format!("{:?}", core.view());
+            assert_eq!(seen, format!("{:?}", core.view_anew()));
         }
     }
 
@@ -322,6 +331,7 @@ impl World {
             let mut cx = Cx { now: self.now, wall: self.wall, rng: &mut self.rng };
             core.wake(&mut cx, &mut out);
             self.effects(out);
+            self.look();
             self.drain();
         }
         self.wall = self.wall + end.since(self.now);

@@ -77,6 +77,20 @@ fn another_agent_at_the_same_address_replaces_the_older() {
     assert!(!w.registry.contains_key(&format!("agents/{}", older.id)));
 }
 
+// covers: MES-0021
+#[test]
+fn an_agent_is_active_while_it_has_a_link() {
+    let mut w = World::new();
+    let mut agent = w.agent("node1", "cpus:4;mem:1024");
+    let active = |w: &mut World| w.view().agents.iter().map(|a| a.active).collect::<Vec<_>>();
+    assert_eq!(active(&mut w), [true]);
+    w.cut(&agent);
+    assert_eq!(active(&mut w), [false]);
+    w.reregister(&mut agent, Vec::new(), &[]);
+    assert_eq!(active(&mut w), [true]);
+}
+
+// covers: MES-0313
 #[test]
 fn an_agent_that_unregisters_is_removed() {
     let mut w = World::new();
