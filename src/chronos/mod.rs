@@ -6,4 +6,6 @@
 pub mod api;
 pub mod core;
 pub mod model;
+pub mod options;
 pub mod schedule;
+pub mod service;

@@ -34,7 +34,7 @@ pub mod view;
 mod why;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::chronos) mod tests;
 
 pub use options::Options;
 pub use runs::Load;

@@ -117,6 +117,10 @@ pub(super) fn framework(id: &str) -> Op {
     put(FRAMEWORK.into(), &FrameworkRecord { id: id.into() })
 }
 
+pub(super) fn forget_framework() -> Op {
+    Op::delete(FRAMEWORK)
+}
+
 pub(super) fn job(name: &str, record: &JobRecord) -> Op {
     put(format!("{JOBS}{name}"), record)
 }

@@ -98,6 +98,11 @@ impl ChronosCore {
         self.framework_id.as_ref()
     }
 
+    /// What makes the rows forget the framework's id: the master does not want it any more.
+    pub fn forget_id() -> Vec<crate::base::kv::Op> {
+        vec![super::records::forget_framework()]
+    }
+
     /// Numbers for `/metrics`.
     pub fn numbers(&self) -> Numbers {
         let (high_queue, queue) = self.runs.queue_lengths();

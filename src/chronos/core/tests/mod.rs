@@ -7,4 +7,4 @@ mod launching;
 mod outcomes;
 mod planning;
 mod recovering;
-mod world;
+pub(in crate::chronos) mod world;
