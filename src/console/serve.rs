@@ -115,10 +115,7 @@ fn show_page(document: &Document, headers: &HeaderMap) -> Response {
 }
 
 /// `/mesolith/ui/<build>/<path>`. An open page of another build gets this one's file.
-async fn show_asset(
-    rest: Extension<PathRest>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
+async fn show_asset(rest: Extension<PathRest>, headers: HeaderMap) -> Result<Response, Refusal> {
     let not_found = || Refusal::of(StatusCode::NOT_FOUND);
     let (build, path) = rest.0.0.split_first().ok_or_else(not_found)?;
     let assets = assets();

@@ -7,4 +7,6 @@ pub mod api;
 pub mod change;
 pub mod core;
 pub mod model;
+pub mod options;
+pub mod service;
 pub mod validate;

@@ -3,7 +3,7 @@
 
 use super::api::events::Hub;
 use super::api::{Door, Wait};
-use super::core::MarathonCore;
+use super::core::{MarathonCore, commits, forget_framework};
 use super::core::io::{Act, Answer, Command, Input, RequestId};
 use super::core::view::View;
 use super::model::{App, Group, PathId, Timestamp};
@@ -13,7 +13,7 @@ use crate::base::kv::Op;
 use crate::framework::host::{Caller, Framework, Tools};
 use crate::framework::scheduler::Subscriber;
 use crate::framework::state::Journal;
-use crate::machine::driver::{Handle, Shell};
+use crate::machine::driver::{Clock, Handle, Shell};
 use crate::machine::requests::Requests;
 use crate::machine::{Cx, Effects};
 use crate::mesos::v1;
@@ -40,6 +40,7 @@ pub struct Marathon {
     options: Options,
     info: v1::FrameworkInfo,
     hub: Hub,
+    clock: Clock,
 }
 
 impl Marathon {
@@ -51,6 +52,7 @@ impl Marathon {
         hostname: String,
         webui_url: String,
         hub: Hub,
+        clock: Clock,
     ) -> Self {
         let capability = |kind: &v1::framework_info::capability::Type| {
             v1::framework_info::Capability { r#type: Some((*kind).into()) }
@@ -67,7 +69,7 @@ impl Marathon {
             capabilities: CAPABILITIES.iter().map(capability).collect(),
             ..Default::default()
         };
-        Self { options, info, hub }
+        Self { options, info, hub, clock }
     }
 
     fn info(&self, id: Option<&str>, roles: &BTreeSet<String>) -> v1::FrameworkInfo {
@@ -94,14 +96,19 @@ impl Framework for Marathon {
     }
 
     fn subscriber(&self, core: &MarathonCore) -> Subscriber {
-        let info = self.info(core.framework_id(), &core.roles());
+        let info = self.info(core.framework_id(), core.roles());
         // Nothing is wanted until the core says so.
-        Subscriber::new(info, core.roles().into_iter().collect())
+        Subscriber::new(info, core.roles().iter().cloned().collect())
     }
 
     fn open(&self, tools: Tools<MarathonCore>) -> (Arc<dyn Door>, MarathonShell) {
         let waiting = Arc::new(Requests::new(REQUESTS_MAX));
-        let door = Way { handle: tools.handle, waiting: waiting.clone(), leave: tools.leave };
+        let door = Way {
+            handle: tools.handle,
+            waiting: waiting.clone(),
+            leave: tools.leave,
+            clock: self.clock.clone(),
+        };
         let shell = MarathonShell {
             info: self.info.clone(),
             journal: tools.journal,
@@ -133,7 +140,7 @@ impl Framework for Marathon {
     }
 
     fn forget_id(&self) -> Vec<Op> {
-        MarathonCore::forget_id()
+        forget_framework()
     }
 }
 
@@ -148,7 +155,14 @@ pub struct MarathonShell {
 
 impl Shell<MarathonCore> for MarathonShell {
     fn persist(&mut self, writes: Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>> {
-        Box::pin(self.journal.write(writes))
+        let commits = commits(writes).into_iter().map(|commit| self.journal.write(commit));
+        let all: Vec<_> = commits.collect();
+        Box::pin(async move {
+            for done in all {
+                done.await?;
+            }
+            Ok(())
+        })
     }
 
     fn act(&mut self, act: Act) {
@@ -189,11 +203,15 @@ struct Way {
     handle: Handle<MarathonCore>,
     waiting: Arc<Requests<Answer>>,
     leave: Arc<Notify>,
+    clock: Clock,
 }
 
 impl Door for Way {
     fn view(&self) -> Wait<'_, Arc<View>> {
-        Box::pin(self.handle.look(|core| core.view()))
+        let clock = self.clock.clone();
+        Box::pin(self.handle.look(move |core| {
+            Arc::new(core.view(clock.mono(), Timestamp::from(clock.wall())))
+        }))
     }
 
     fn request(&self, command: Command) -> Wait<'_, Answer> {
@@ -208,7 +226,7 @@ impl Door for Way {
     }
 
     fn root_version(&self, version: Timestamp) -> Wait<'_, Option<Arc<Group>>> {
-        Box::pin(self.handle.look(move |core| core.root_version(version)))
+        Box::pin(self.handle.look(move |core| core.root_at(version)))
     }
 
     fn abdicate(&self) -> Wait<'_, ()> {

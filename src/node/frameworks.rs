@@ -43,9 +43,9 @@ impl Frameworks {
     ) -> Self {
         let marathon = at.marathon.map(|address| {
             let hub = Hub::default();
-            let framework =
-                marathon_at(options.marathon.clone(), &options.hostname, address, hub.clone());
             let (control, clock) = (control.clone(), clock.clone());
+            let (own, hostname) = (options.marathon.clone(), &options.hostname);
+            let framework = marathon_at(own, hostname, address, hub.clone(), clock.clone());
             let (leading, stop) = (leading.clone(), stop.clone());
             (hosting::host(framework, "marathon", control, clock, leading, stop), hub)
         });
@@ -68,9 +68,10 @@ pub fn marathon_at(
     hostname: &str,
     address: SocketAddr,
     hub: Hub,
+    clock: Clock,
 ) -> marathon::service::Marathon {
     let url = format!("http://{hostname}:{}", address.port());
-    marathon::service::Marathon::new(options, user(), hostname.to_string(), url, hub)
+    marathon::service::Marathon::new(options, user(), hostname.to_string(), url, hub, clock)
 }
 
 /// Marathon's face.

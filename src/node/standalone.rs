@@ -21,10 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-mod chronos;
 mod marathon;
 
-pub use chronos::ChronosProcess;
 pub use marathon::MarathonProcess;
 
 /// How long requests under way may take when the process stops.
@@ -69,7 +67,6 @@ const QUIET: Setting =
     Setting::new("quiet", Kind::Bool, "Nothing but errors on stderr").or("false");
 
 const SETTINGS: &[Setting] = &[
-    MASTER,
     ADDRESS,
     PORT,
     HOSTNAME,
@@ -127,7 +124,7 @@ pub struct Standing {
     pub clock: Clock,
 }
 
-/// All settings of such a process.
+/// All settings of such a process but `master`, which is a flag of every verb.
 pub fn tables<P: Process>() -> [Table; 2] {
     [
         Table { heading: "Process", prefix: "", settings: SETTINGS },
@@ -140,7 +137,7 @@ pub struct Options<P: Process> {
     /// Of the framework.
     pub framework: P::Options,
     /// Masters as given.
-    masters: String,
+    pub masters: String,
     address: SocketAddr,
     hostname: String,
     namespace: String,
@@ -162,7 +159,8 @@ pub fn read<P: Process>(
     env: &BTreeMap<String, String>,
     flags: &Flags,
 ) -> Result<Options<P>> {
-    let table: Vec<Setting> = tables::<P>().iter().flat_map(|t| t.settings).copied().collect();
+    let mut table = vec![MASTER];
+    table.extend(tables::<P>().iter().flat_map(|t| t.settings).copied());
     let mut values = config::merge(&table, &sources.of_framework(P::NAME), env, flags);
     let address = values
         .parse(&ADDRESS, |text| text.parse::<IpAddr>().map_err(|_| "expected an IP address"))

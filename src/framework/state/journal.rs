@@ -18,6 +18,9 @@ pub const HOLDER_KEY: &str = "holder";
 /// How many batches are merged at the most; a driver has fewer under way.
 const BATCHES_MAX: usize = 256;
 
+/// How many bytes a commit may hold besides the check of the holder.
+const BYTES_MAX: usize = COMMIT_BYTES_MAX - HOLDER_KEY.len();
+
 type Batch = (Vec<Op>, oneshot::Sender<Result<()>>);
 
 /// The way of a core's writes into its namespace. The driver that uses it bounds what is under way.
@@ -40,8 +43,8 @@ impl Journal {
         Ok((Self { batches }, rows))
     }
 
-    /// Makes a batch durable. It takes its place when this is called. A batch that is too large for one commit is made in
-    /// several, in order.
+    /// Makes a batch durable. It takes its place when this is called. A batch is made whole or not at all, together with
+    /// others where they fit; one that is too large for a commit is made in several, in order.
     ///
     /// # Errors
     /// [`Code::Conflict`] when another process has taken the namespace, else as `StatePort::commit`. After an error nothing
@@ -103,21 +106,27 @@ struct Merged {
 
 impl Merged {
     fn add(&mut self, ops: Vec<Op>) {
+        let whole: usize = ops.iter().map(size_of).sum();
+        if self.open.len() + ops.len() + 1 > COMMIT_OPS_MAX || self.bytes + whole > BYTES_MAX {
+            self.close();
+        }
         for op in ops {
+            let size = size_of(&op);
             let (key, value) = match op {
                 Op::Put { key, value } => (key, Some(value)),
                 Op::Delete { key } => (key, None),
             };
-            let size = key.len() + value.as_ref().map_or(0, Vec::len);
-            // One place and some bytes are kept for the check of the holder.
-            let room = COMMIT_BYTES_MAX - HOLDER_KEY.len();
-            if self.open.len() + 1 == COMMIT_OPS_MAX || self.bytes + size > room {
-                self.full.push(std::mem::take(&mut self.open));
-                self.bytes = 0;
+            if self.open.len() + 1 == COMMIT_OPS_MAX || self.bytes + size > BYTES_MAX {
+                self.close();
             }
             self.bytes += size;
             self.open.insert(key, value);
         }
+    }
+
+    fn close(&mut self) {
+        self.full.push(std::mem::take(&mut self.open));
+        self.bytes = 0;
     }
 
     fn commits(mut self) -> impl Iterator<Item = Vec<Change>> {
@@ -130,6 +139,13 @@ impl Merged {
             };
             changes.into_iter().map(change).collect()
         })
+    }
+}
+
+fn size_of(op: &Op) -> usize {
+    match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Delete { key } => key.len(),
     }
 }
 

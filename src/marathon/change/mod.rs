@@ -10,6 +10,7 @@ mod tests;
 
 use super::model::{App, Failures, Group, PathId, Rules};
 use super::validate;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use app::{create, remove, rollback, update};
@@ -84,7 +85,7 @@ impl<'a> Draft<'a> {
 /// Where a new definition leaves a service port open, the one it had at that place stays.
 fn keep_ports(app: &mut App, before: &App) {
     let old = before.service_ports();
-    let taken = app.service_ports();
+    let taken: BTreeSet<u16> = app.service_ports().into_iter().collect();
     for (new, old) in app.service_ports_mut().into_iter().zip(old) {
         if *new == 0 && !taken.contains(&old) {
             *new = old;

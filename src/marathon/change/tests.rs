@@ -372,6 +372,25 @@ fn networks_have_names() {
     assert!(!failures(discovery).at("/ipAddress/discovery").is_empty());
 }
 
+// covers: MAR-0167, MAR-0168, MAR-0038
+#[test]
+fn volumes_are_folders_of_the_agent() {
+    let of = |volume: Value| {
+        json!({ "id": "a", "cmd": "sleep 9",
+                "container": { "docker": { "image": "x" }, "volumes": [volume] } })
+    };
+    let volume = json!({ "containerPath": "/c", "hostPath": "/h", "mode": "rw" });
+    let app = shown(&created(of(volume)));
+    let expected = json!([{ "containerPath": "/c", "hostPath": "/h", "mode": "RW" }]);
+    assert_eq!(app["container"]["volumes"], expected);
+    for (volume, path) in [
+        (json!({ "containerPath": "/c", "mode": "RW" }), "/container/volumes(0)/hostPath"),
+        (json!({ "hostPath": "/h", "mode": "RW" }), "/container/volumes(0)/containerPath"),
+    ] {
+        assert_eq!(errors(&failures(of(volume)), path), "error.path.missing");
+    }
+}
+
 // covers: MAR-0193, MAR-0194, MAR-0195, MAR-0196
 #[test]
 fn uris_become_fetch() {
@@ -580,11 +599,11 @@ fn trees_that_cannot_be() {
     let own = refused(json!({ "apps": [{ "id": "a", "cmd": "sleep 9", "dependencies": ["a"] }] }));
     assert_eq!(errors(&own, "/"), cycle);
     let groups = refused(json!({ "groups": [
-        { "id": "x", "dependencies": ["y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
+        { "id": "x", "dependencies": ["../y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
         { "id": "y", "apps": [{ "id": "b", "cmd": "sleep 9", "dependencies": ["/g/x/a"] }] }] }));
     assert_eq!(errors(&groups, "/"), cycle);
     let fine = json!({ "groups": [
-        { "id": "x", "dependencies": ["y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
+        { "id": "x", "dependencies": ["../y"], "apps": [{ "id": "a", "cmd": "sleep 9" }] },
         { "id": "y", "apps": [{ "id": "b", "cmd": "sleep 9", "dependencies": ["../z"] }] }] });
     group(&empty(), "/g", fine).expect("valid");
 }
@@ -610,6 +629,22 @@ fn roles_follow_groups() {
     assert!(matches!(group(&root, "/dev", both), Err(Refused::Invalid(_))));
     assert!(enforce_role(&root, &id("/dev"), false).is_ok());
     assert!(matches!(enforce_role(&root, &id("/dev/x"), true), Err(Refused::Invalid(_))));
+}
+
+#[test]
+fn large_bodies_are_bounded() {
+    let many: Vec<_> = (0..1001).map(|n| json!([format!("a{n}"), "UNIQUE"])).collect();
+    let found = failures(json!({ "id": "a", "cmd": "sleep 9", "constraints": many }));
+    assert_eq!(errors(&found, "/constraints"), "error.maxLength");
+    let ports: Vec<_> = (0..1001).map(|_| json!({ "port": 0 })).collect();
+    let found = failures(json!({ "id": "a", "cmd": "sleep 9", "portDefinitions": ports }));
+    assert!(errors(&found, "/").contains("at most 1000 ports"));
+    // Each app of a group waits for each of another: the graph is as small as the tree.
+    let apps: Vec<_> =
+        (0..2000).map(|n| json!({ "id": format!("a{n}"), "cmd": "sleep 9" })).collect();
+    let body = json!({ "groups": [
+        { "id": "x", "dependencies": ["../y"], "apps": apps.clone() }, { "id": "y", "apps": apps }] });
+    assert_eq!(ids(&group(&empty(), "/g", body).expect("valid")).len(), 4000);
 }
 
 #[test]

@@ -17,8 +17,6 @@ use std::time::Duration;
 /// An offer, and what is left of it.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// As it came.
-    pub offer: Arc<v1::Offer>,
     /// Where.
     pub place: Arc<Placement>,
     /// To which role it was made.
@@ -83,7 +81,7 @@ fn in_maintenance(offer: &v1::Offer, options: &Options, now: Wall) -> bool {
 impl Candidate {
     /// An offer; none if its resources cannot be read.
     pub fn new(
-        offer: Arc<v1::Offer>,
+        offer: &v1::Offer,
         options: &Options,
         home: Option<&str>,
         now: Wall,
@@ -106,12 +104,11 @@ impl Candidate {
         let role = allocated.or_else(|| on_resource().map(|role| role.to_string()));
         Some(Self {
             role: role.unwrap_or_else(|| "*".into()),
-            maintenance: in_maintenance(&offer, options, now),
+            maintenance: in_maintenance(offer, options, now),
             remote: place.region.as_deref().is_some_and(|region| Some(region) != home),
             gpus: !left.gpus().is_zero(),
             place: Arc::new(place),
             left,
-            offer,
         })
     }
 }

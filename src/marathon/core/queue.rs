@@ -102,7 +102,8 @@ impl Queue {
         let mut all: Vec<PathId> =
             self.waiting.iter().filter(may).map(|(id, _)| id.clone()).collect();
         let after = self.served.as_ref().map_or(0, |s| all.partition_point(|id| id <= s));
-        all.rotate_left(after % all.len().max(1));
+        let after = after % all.len().max(1);
+        all.rotate_left(after);
         all
     }
 

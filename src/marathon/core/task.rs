@@ -117,7 +117,6 @@ fn executor(
         command: Some(command),
         container,
         resources: resources_to_v1(&parts.fit.executor, Format::Post),
-        source: None,
         ..Default::default()
     }
 }

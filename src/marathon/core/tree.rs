@@ -120,8 +120,9 @@ impl Tree {
             root.put_app(app.clone(), version);
             apps.insert(id, app);
         }
-        // Versions are what the rows say, not what putting things in made of them; parents come before children.
-        for (id, record) in groups {
+        // Versions are what the rows say, not what putting things in made of them. Making a group gives its version
+        // to those above it, so parents come after their children.
+        for (id, record) in groups.into_iter().rev() {
             let group = root.make(&id, record.version);
             group.dependencies = record.meta.dependencies;
             group.enforce_role = record.meta.enforce_role;

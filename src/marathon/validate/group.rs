@@ -1,7 +1,8 @@
 //! The rules of the whole tree of groups.
 
-use crate::marathon::model::{Failures, Group, PathId};
+use crate::marathon::model::{App, Failures, Group, PathId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The most apps there may be.
 pub const APPS_MAX: usize = 50_000;
@@ -35,63 +36,73 @@ pub fn root(root: &Group) -> Failures {
             );
         }
     }
-    if is_cyclic(root) {
+    if failures.is_empty() && is_cyclic(&apps, &groups) {
         failures.add("/", "Dependency graph has cyclic dependencies.");
     }
     failures
 }
 
-/// Whether something depends on itself. A dependency of, or on, a group is one of all apps in it; a group
-/// does not wait for what is inside it.
-fn is_cyclic(root: &Group) -> bool {
-    let ids: Vec<&PathId> = root.all_apps().into_iter().map(|a| &a.id).collect();
-    let known: BTreeSet<&PathId> = ids.iter().copied().collect();
-    let below = |group: &PathId| -> Vec<&PathId> {
-        let from = known.range(group.clone()..);
-        from.copied()
-            .take_while(|id| id.as_str().starts_with(group.as_str()))
-            .filter(|id| id.is_below(group))
-            .collect()
-    };
-    let expand = |on: &PathId| -> Vec<&PathId> {
-        match known.get(on) {
-            Some(id) => vec![*id],
-            None => below(on),
-        }
-    };
-    let mut waits: BTreeMap<&PathId, BTreeSet<&PathId>> = BTreeMap::new();
-    for app in root.all_apps() {
-        for on in &app.dependencies {
-            waits.entry(&app.id).or_default().extend(expand(on));
-        }
+/// What the graph of dependencies is of. A group is two points, so that the graph stays as small as the tree.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Node<'a> {
+    App(&'a PathId),
+    /// What everything in the group waits for.
+    Gate(&'a PathId),
+    /// Everything in the group.
+    Whole(&'a PathId),
+}
+
+/// Whether something depends on itself. A dependency on a group is one on all that is below it, one of a
+/// group is one of all that is below it; a group does not wait for what is in it.
+fn is_cyclic(apps: &[&Arc<App>], groups: &[&Group]) -> bool {
+    let dependent = apps.iter().any(|a| !a.dependencies.is_empty());
+    if !dependent && groups.iter().all(|g| g.dependencies.is_empty()) {
+        return false;
     }
-    for group in root.all_groups() {
-        for on in &group.dependencies {
-            let targets = expand(on);
-            for app in group.all_apps() {
-                let own = waits.entry(&app.id).or_default();
-                own.extend(targets.iter().filter(|id| !id.is_below(&group.id)));
+    let known_apps: BTreeSet<&PathId> = apps.iter().map(|a| &a.id).collect();
+    let known_groups: BTreeSet<&PathId> = groups.iter().map(|g| &g.id).collect();
+    let target = |on: &PathId| {
+        let app = known_apps.get(on).map(|id| Node::App(id));
+        app.or_else(|| known_groups.get(on).map(|id| Node::Whole(id)))
+    };
+    let mut waits: BTreeMap<Node<'_>, BTreeSet<Node<'_>>> = BTreeMap::new();
+    let mut edge = |from, to| waits.entry(from).or_default().insert(to);
+    for group in groups {
+        let (gate, whole) = (Node::Gate(&group.id), Node::Whole(&group.id));
+        for child in group.groups.values() {
+            edge(Node::Gate(&child.id), gate);
+            edge(whole, Node::Whole(&child.id));
+        }
+        for app in group.apps.values() {
+            edge(Node::App(&app.id), gate);
+            edge(whole, Node::App(&app.id));
+            for on in app.dependencies.iter().filter_map(target) {
+                edge(Node::App(&app.id), on);
             }
+        }
+        let outside = |on: &&PathId| **on != group.id && !on.is_below(&group.id);
+        for on in group.dependencies.iter().filter(outside).filter_map(target) {
+            edge(gate, on);
         }
     }
     has_cycle(&waits)
 }
 
 /// Takes away, again and again, what waits for nothing; a cycle is what remains (Kahn).
-fn has_cycle(waits: &BTreeMap<&PathId, BTreeSet<&PathId>>) -> bool {
-    let mut left: BTreeMap<&PathId, usize> = BTreeMap::new();
-    let mut waiting: BTreeMap<&PathId, Vec<&PathId>> = BTreeMap::new();
-    for (id, on) in waits {
-        left.insert(id, on.len());
+fn has_cycle(waits: &BTreeMap<Node<'_>, BTreeSet<Node<'_>>>) -> bool {
+    let mut left: BTreeMap<Node<'_>, usize> = BTreeMap::new();
+    let mut waiting: BTreeMap<Node<'_>, Vec<Node<'_>>> = BTreeMap::new();
+    for (node, on) in waits {
+        left.insert(*node, on.len());
         for target in on {
-            waiting.entry(target).or_default().push(id);
+            waiting.entry(*target).or_default().push(*node);
         }
     }
-    let mut free: Vec<&PathId> =
-        waiting.keys().filter(|id| left.get(*id).is_none_or(|n| *n == 0)).copied().collect();
-    while let Some(id) = free.pop() {
-        for next in waiting.remove(id).unwrap_or_default() {
-            if let Some(count) = left.get_mut(next) {
+    let mut free: Vec<Node<'_>> =
+        waiting.keys().filter(|node| !left.contains_key(*node)).copied().collect();
+    while let Some(node) = free.pop() {
+        for next in waiting.remove(&node).unwrap_or_default() {
+            if let Some(count) = left.get_mut(&next) {
                 *count -= 1;
                 if *count == 0 {
                     free.push(next);

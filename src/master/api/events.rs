@@ -64,8 +64,7 @@ async fn open(State(watching): State<Watching>) -> Result<Response, Refusal> {
         leading
     };
     let changes = watching.api.master()?.watch();
-    let (sender, body) =
-        event_stream(Framing::Raw, WATCHER_BYTES_MAX, watching.overflows.clone());
+    let (sender, body) = event_stream(Framing::Raw, WATCHER_BYTES_MAX, watching.overflows.clone());
     tokio::spawn(tell(sender, changes, leading, PACE, place));
     Ok(body.into_response("text/event-stream"))
 }

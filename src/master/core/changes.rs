@@ -107,7 +107,7 @@ impl MasterCore {
         out.act(Act::Changed(Arc::new(changes)));
     }
 
-    fn agent_state(&self, id: &AgentId) -> &'static str {
+    pub(super) fn agent_state(&self, id: &AgentId) -> &'static str {
         match self.agents.registered.get(id) {
             Some(agent) if agent.link.is_some() => "active",
             Some(_) => "disconnected",
@@ -117,7 +117,7 @@ impl MasterCore {
         }
     }
 
-    fn framework_state(&self, id: &FrameworkId) -> &'static str {
+    pub(super) fn framework_state(&self, id: &FrameworkId) -> &'static str {
         match self.frameworks.registered.get(id) {
             Some(framework) if framework.session.is_some() => "active",
             Some(_) => "inactive",
@@ -125,10 +125,9 @@ impl MasterCore {
         }
     }
 
-    fn task_state(&self, framework_id: &FrameworkId, task: &TaskId) -> &'static str {
-        let is_it = |f: &&Framework| {
-            f.info.id.as_ref().is_some_and(|id| id.value == framework_id.as_str())
-        };
+    pub(super) fn task_state(&self, framework_id: &FrameworkId, task: &TaskId) -> &'static str {
+        let is_it =
+            |f: &&Framework| f.info.id.as_ref().is_some_and(|id| id.value == framework_id.as_str());
         let ended = || self.frameworks.completed.iter().rev().map(|c| &c.framework).find(is_it);
         let framework = self.frameworks.registered.get(framework_id).or_else(ended);
         let record = framework.and_then(|f| {

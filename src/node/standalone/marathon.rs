@@ -37,11 +37,11 @@ impl Process for MarathonProcess {
         door: watch::Receiver<Option<<Marathon as Framework>::Door>>,
     ) -> Result<(Marathon, Server)> {
         let hub = Hub::default();
-        let framework = marathon_at(options.clone(), &at.hostname, at.address, hub.clone());
         let (asks, clock) = (&at.authentication, at.clock.clone());
+        let (host, address) = (&at.hostname, at.address);
+        let framework = marathon_at(options.clone(), host, address, hub.clone(), clock.clone());
         let own = Some(Place::Port(at.address.port()));
         let links = Links { marathon: own, ..at.links.clone() };
-        let (host, address) = (&at.hostname, at.address);
         let server = marathon_server(options, host, address, door, hub, &links, asks, clock)?;
         Ok((framework, server))
     }

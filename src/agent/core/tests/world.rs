@@ -267,13 +267,13 @@ impl World {
             let mut cx = Cx { now: self.now, wall: self.wall, rng: &mut self.rng };
             core.step(&mut cx, input, &mut out);
             self.effects(out);
-            self.look();
         }
+        self.look();
     }
 
-    /// A picture made of what was changed is the one that is made of all.
+    /// A picture made of what was changed is the one that is made of all. (Crashes are tried by the thousand.)
     fn look(&mut self) {
-        if let Some(core) = &mut self.core {
+        if let (Some(core), None) = (&mut self.core, self.budget) {
             let seen = format!("{:?}", core.view());
             assert_eq!(seen, format!("{:?}", core.view_anew()));
         }
@@ -331,7 +331,6 @@ impl World {
             let mut cx = Cx { now: self.now, wall: self.wall, rng: &mut self.rng };
             core.wake(&mut cx, &mut out);
             self.effects(out);
-            self.look();
             self.drain();
         }
         self.wall = self.wall + end.since(self.now);

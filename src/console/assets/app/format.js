@@ -39,6 +39,7 @@ export function span(seconds) {
   if (!Number.isFinite(seconds)) return '–';
   const whole = Math.round(Math.abs(seconds));
   const units = [
+    [31_536_000, 'y'],
     [86_400, 'd'],
     [3_600, 'h'],
     [60, 'min'],
@@ -49,8 +50,9 @@ export function span(seconds) {
   const [size, name] = units[first];
   const next = units[first + 1];
   const rest = next ? Math.floor((whole % size) / next[0]) : 0;
-  const head = `${Math.floor(whole / size)} ${name}`;
-  return rest > 0 && first < 2 ? `${head} ${rest} ${next[1]}` : head;
+  const many = Math.floor(whole / size);
+  // The smaller unit matters only beside a few of the larger.
+  return rest > 0 && many < 3 && name !== 'min' ? `${many} ${name} ${rest} ${next[1]}` : `${many} ${name}`;
 }
 
 /** Milliseconds of a time given as seconds, or as ISO text. */

@@ -25,16 +25,16 @@ export function State({ is, title }) {
   </span>`;
 }
 
-/** How much of something is in use: a bar with its numbers. */
-export function Meter({ label, used = 0, offered = 0, total = 0, show = num }) {
+/** How much of something is in use: a bar with its numbers; `at` stands in their place for `used`. */
+export function Meter({ label, used = 0, offered = 0, total = 0, show = num, at = used }) {
   const share = (n) => (total > 0 ? Math.min(100, (n / total) * 100) : 0);
-  const text = `${show(used)} of ${show(total)}`;
-  return html`<div class="meter" title=${offered > 0 ? `${text}, ${show(offered)} offered` : text}>
+  const text = `${show(at)} of ${show(total)}`;
+  return html`<div class="meter" title=${offered > 0 && at === used ? `${text}, ${show(offered)} offered` : text}>
     <div class="meter-text">
       ${label && html`<span class="meter-label">${label}</span>`}
-      <span class="meter-numbers">${show(used)}<span class="muted"> / ${show(total)}</span></span>
+      <span class="meter-numbers">${show(at)}<span class="muted"> / ${show(total)}</span></span>
     </div>
-    <div class="bar" role="img" aria-label=${`${label || ''} ${text} in use`}>
+    <div class="bar" role="img" aria-label=${`${label || ''} ${text}`}>
       <div class="bar-used" style=${{ width: `${share(used)}%` }}></div>
       <div class="bar-offered" style=${{ width: `${share(offered)}%` }}></div>
     </div>

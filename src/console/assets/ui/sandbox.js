@@ -3,12 +3,11 @@
 import { get, url } from '../app/api.js';
 import { html } from '../app/lib.js';
 import { Ago, bytes } from '../app/format.js';
-import { setQuery } from '../app/router.js';
+import { route, setQuery, to } from '../app/router.js';
 import { useLoaded } from '../app/store.js';
 import { Empty, Loading, Tabs } from './basics.js';
 import { LogView } from './log.js';
 import { Table } from './table.js';
-import { route, to } from '../app/router.js';
 
 const nameOf = (path) => path.slice(path.lastIndexOf('/') + 1);
 
@@ -55,6 +54,7 @@ function Files({ root, dir, live }) {
     {
       key: 'get',
       title: '',
+      style: 'act',
       cell: (e) => !isDir(e) && html`<a class="button small" download href=${url('files/download', { path: e.path }).href}>Download</a>`,
     },
   ];
@@ -67,7 +67,7 @@ function Files({ root, dir, live }) {
 export function Sandbox({ root, ready, live, file, dir }) {
   const { parts } = route.value;
   const shown = file ?? 'stdout';
-  const extra = !['stdout', 'stderr', ''].includes(shown);
+  const extra = !['stdout', 'stderr', 'files:'].includes(shown);
   const tabs = [
     ['stdout', 'stdout', to(parts, { file: 'stdout' })],
     ['stderr', 'stderr', to(parts, { file: 'stderr' })],

@@ -14,7 +14,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ pub struct Hub(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    listeners: Mutex<Vec<Listener>>,
+    listeners: Mutex<BTreeMap<u64, Listener>>,
+    next: AtomicU64,
     slow: Counter,
 }
 
@@ -44,13 +46,12 @@ struct Listener {
     sender: EventSender,
     /// Event types it wants; empty: all.
     types: BTreeSet<String>,
-    peer: String,
 }
 
 impl Hub {
     /// A hub; `slow` counts listeners that lost their stream.
     pub fn new(slow: Counter) -> Self {
-        Self(Arc::new(Inner { listeners: Mutex::default(), slow }))
+        Self(Arc::new(Inner { slow, ..Inner::default() }))
     }
 
     /// Tells what the core says.
@@ -73,34 +74,35 @@ impl Hub {
 
     /// Ends all streams: leadership is lost.
     pub fn close(&self) {
-        for listener in self.lock().drain(..) {
+        for listener in self.lock().values() {
             listener.sender.finish();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Listener>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Listener>> {
         // Nothing panics while holding the lock.
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, kind: &str, data: &Value) {
         let frame = sse_event(Some(kind), &data.to_string());
-        self.lock().retain(|listener| {
-            if !listener.types.is_empty() && !listener.types.contains(kind) {
-                return !listener.sender.is_closed();
+        for listener in self.lock().values() {
+            if listener.types.is_empty() || listener.types.contains(kind) {
+                // A stream that has ended is taken out by whoever watches it.
+                let _ = listener.sender.send_framed(frame.clone());
             }
-            listener.sender.send_framed(frame.clone()).is_ok()
-        });
+        }
     }
 
-    fn attach(&self, listener: Listener) -> bool {
+    /// Adds a listener, if there is room; gives its number.
+    fn attach(&self, listener: Listener) -> Option<u64> {
         let mut listeners = self.lock();
-        listeners.retain(|l| !l.sender.is_closed());
-        let room = listeners.len() < LISTENERS_MAX;
-        if room {
-            listeners.push(listener);
+        if listeners.len() >= LISTENERS_MAX {
+            return None;
         }
-        room
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        listeners.insert(number, listener);
+        Some(number)
     }
 }
 
@@ -115,35 +117,25 @@ pub(super) async fn serve(api: &Api, ask: &Ask) -> Result<Response, Refusal> {
     // Plans are always told lightly, whatever `plan-format` asks for.
     let types: BTreeSet<String> = ask.all("event_type").into_iter().map(String::from).collect();
     let (sender, body) = event_stream(Framing::Raw, LISTENER_BYTES_MAX, api.hub.0.slow.clone());
-    let peer = ask.peer.clone();
-    let listener = Listener { sender: sender.clone(), types, peer: peer.clone() };
-    if !api.hub.attach(listener) {
+    let listener = Listener { sender: sender.clone(), types };
+    let Some(number) = api.hub.attach(listener) else {
         let text = format!("{LISTENERS_MAX} clients listen already, the most there may be");
         return Err(answer::message(StatusCode::SERVICE_UNAVAILABLE, &text));
-    }
-    let (kind, data) = json::attached(api.now(), &peer);
+    };
+    let (kind, data) = json::attached(api.now(), &ask.peer);
     api.hub.tell(kind, &data);
-    tokio::spawn(watch(api.clone(), sender));
+    tokio::spawn(watch(api.clone(), number, sender, ask.peer.clone()));
     Ok(body.into_response("text/event-stream"))
 }
 
-/// Beats until the client has gone, and tells the others that it has.
-async fn watch(api: Api, sender: EventSender) {
+/// Beats until the stream has ended, and tells the others that it has.
+async fn watch(api: Api, number: u64, sender: EventSender, peer: String) {
     while tokio::time::timeout(HEARTBEAT, sender.closed()).await.is_err() {
         if sender.send_framed(Bytes::from_static(BEAT)).is_err() {
             break;
         }
     }
-    let mut gone = Vec::new();
-    api.hub.lock().retain(|listener| {
-        let closed = listener.sender.is_closed();
-        if closed {
-            gone.push(listener.peer.clone());
-        }
-        !closed
-    });
-    for peer in gone {
-        let (kind, data) = json::detached(api.now(), &peer);
-        api.hub.tell(kind, &data);
-    }
+    api.hub.lock().remove(&number);
+    let (kind, data) = json::detached(api.now(), &peer);
+    api.hub.tell(kind, &data);
 }

@@ -47,6 +47,9 @@ pub(super) struct Text {
     pub(super) underscores: bool,
 }
 
+/// The most constraints, dependencies, checks or roles of one definition.
+const SET_ITEMS_MAX: usize = 1000;
+
 /// Any text but the empty one.
 pub(super) const FILLED: Text = Text { filled: true, max: 0, name: false, underscores: false };
 /// A path or address.
@@ -213,8 +216,12 @@ impl<'a> At<'a> {
         Some(items.iter().enumerate().filter_map(read).collect())
     }
 
-    /// The same, without items that were there before.
+    /// The same, without items that were there before; at most [`SET_ITEMS_MAX`].
     pub(super) fn set<T: PartialEq>(&self, each: impl Fn(&At<'a>) -> Option<T>) -> Option<Vec<T>> {
+        if self.value.as_array().is_some_and(|items| items.len() > SET_ITEMS_MAX) {
+            self.fail("error.maxLength");
+            return None;
+        }
         let mut unique = Vec::new();
         for item in self.list(each)? {
             if !unique.contains(&item) {

@@ -37,6 +37,7 @@ const HISTORY = [
   {
     key: 'log',
     title: '',
+    style: 'act',
     cell: (r) => {
       const base = r.taskId && faceOf('mesos');
       return base && html`<a class="button small" href=${`${base}#/tasks?${new URLSearchParams({ state: 'all', q: r.taskId })}`}>Task and log</a>`;
@@ -47,7 +48,7 @@ const HISTORY = [
 function Runs({ job, stat }) {
   const list = stat?.taskStatHistory || [];
   const h = stat?.histogram;
-  const seconds = (ms) => span(ms / 1000) || '–';
+  const seconds = (ms) => (ms < 60_000 ? `${num(ms / 1000, 1)} s` : span(ms / 1000));
   return html`<section class="panel"><h2>Runs</h2>
       <${Table} id="runs" label="Runs" columns=${HISTORY} rows=${list} rowKey=${(r) => r.taskId + r.startTime} order=${{ key: 'start', down: true }}
         empty=${html`<${Empty} title=${job.status === 'fresh' ? 'It has not run yet.' : 'No run is remembered.'} />`} />

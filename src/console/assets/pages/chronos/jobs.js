@@ -48,7 +48,8 @@ const columns = (all) => [
   {
     key: 'menu',
     title: '',
-    cell: (j) => html`<button class="small" title="Force Run" onClick=${() => run(j)}>Run</button>
+    style: 'act',
+    cell: (j) => html`<span class="buttons"><button class="small" title="Force Run" onClick=${() => run(j)}>Run</button>
       <${Menu} label=${`Actions for ${j.name}`} items=${[
         { says: 'Edit', action: () => go(['jobs', j.name, 'edit']) },
         { says: 'Duplicate', action: () => go(['new'], { from: j.name }) },
@@ -56,7 +57,7 @@ const columns = (all) => [
         { says: 'Stop', action: () => kill(j) },
         { says: 'View Dependency Graph', action: () => go(['graph'], { job: j.name }) },
         { says: 'Destroy', action: () => destroy(j, all), danger: true },
-      ]} />`,
+      ]} /></span>`,
   },
 ];
 

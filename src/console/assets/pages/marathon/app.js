@@ -2,7 +2,7 @@
 
 import { get } from '../../app/api.js';
 import { html, useState } from '../../app/lib.js';
-import { Ago, mb, millis, clock, num, short } from '../../app/format.js';
+import { Ago, clock, mb, millis, num } from '../../app/format.js';
 import { go, route, setQuery, to } from '../../app/router.js';
 import { useLoaded, useResource } from '../../app/store.js';
 import { Empty, Facts, GoButton, Loading, PageHead, Pills, State, Tabs, Trouble } from '../../ui/basics.js';
@@ -27,8 +27,8 @@ function healthOfTask(task) {
 function LogLinks({ framework, task }) {
   const sandbox = framework && mesosView(['tasks', framework, task.id]);
   if (!sandbox) return null;
-  return html`<a class="button small" href=${`${sandbox}?file=stdout`}>Log</a>
-    <a class="button small" href=${`${sandbox}?file=stderr`}>Errors</a>`;
+  return html`<span class="buttons"><a class="button small" href=${`${sandbox}?file=stdout`}>Log</a>
+    <a class="button small" href=${`${sandbox}?file=stderr`}>Errors</a></span>`;
 }
 
 function Instances({ app, framework }) {
@@ -45,8 +45,7 @@ function Instances({ app, framework }) {
       value: (t) => t.id,
       cell: (t) => {
         const view = framework && mesosView(['tasks', framework, t.id]);
-        const name = short(t.id.replace(/^.*\.(instance-)?/, (m) => (m.includes('instance-') ? '' : m)));
-        return html`${view ? html`<a href=${view} title=${t.id}>${t.id}</a>` : html`<span title=${t.id}>${t.id || name}</span>`}
+        return html`${view ? html`<a href=${view} title=${t.id}>${t.id}</a>` : t.id}
           <span class="sub">${(t.ports || []).map((port) => html`<a key=${port} href=${`http://${t.host}:${port}`} rel="noreferrer">${t.host}:${port} </a>`)}
           ${!(t.ports || []).length && t.host}</span>`;
       },

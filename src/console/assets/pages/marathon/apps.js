@@ -60,7 +60,7 @@ const columns = (flat) => [
     num: true,
   },
   { key: 'health', title: 'Health', value: (r) => r.tasksHealthy || 0, cell: (r) => html`<${HealthBar} app=${r} />`, style: 'meter-cell' },
-  { key: 'menu', title: '', cell: (r) => html`<${Menu} label=${`Actions for ${r.id}`} items=${menuOf(r)} />` },
+  { key: 'menu', title: '', cell: (r) => html`<${Menu} label=${`Actions for ${r.id}`} items=${menuOf(r)} />`, style: 'act' },
 ];
 
 const NoApps = () => html`<${Empty} title="No Applications Created">

@@ -21,7 +21,7 @@ function Deployment({ of: d }) {
         <button class="danger" onClick=${() => stop(d)}>Stop</button>
       </div>
     </div>
-    <${Meter} label="Steps" used=${d.currentStep} total=${d.totalSteps} show=${(n) => num(n, 0)} />
+    <${Meter} label="Step" used=${d.currentStep - 1} offered=${1} at=${d.currentStep} total=${d.totalSteps} show=${(n) => num(n, 0)} />
     <ol class="steps">
       ${(d.steps || []).map((step, n) => {
         const place = n + 1 < d.currentStep ? 'past' : n + 1 === d.currentStep ? 'now' : '';

@@ -32,7 +32,7 @@ function History({ statuses }) {
         <div><${State} is=${s.state} /> <span class="muted"><${Ago} at=${s.timestamp} /></span>
           ${s.healthy !== undefined && html` <${State} is=${s.healthy ? 'healthy' : 'unhealthy'} />`}</div>
         ${(s.message || s.reason) && html`<div class="timeline-text">${s.message}
-          <span class="sub">${words(s.reason, /^REASON_/)}${s.source ? `, said by the ${words(s.source, /^SOURCE_/)}` : ''}</span></div>`}
+          <span class="sub">${[words(s.reason, /^REASON_/), s.source && `said by the ${words(s.source, /^SOURCE_/)}`].filter(Boolean).join(', ')}</span></div>`}
       </li>`)}
     </ol>
     ${statuses.length === 0 && html`<p class="muted">Nothing was heard of it yet.</p>`}

@@ -61,6 +61,7 @@ const COLUMNS = [
     title: '',
     cell: (t) => html`<a class="button small" href=${to(['tasks', t.framework_id, t.id], { file: 'stdout' })}
       aria-label=${`Log of ${t.id}`}>Log</a>`,
+    style: 'act',
   },
 ];
 

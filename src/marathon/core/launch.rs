@@ -1,0 +1,192 @@
+//! Offers and what waits for them: each offer is filled with instances, one of each app in turn, and answered by one
+//! ACCEPT; what nobody can use is declined.
+
+use super::constraints::Spread;
+use super::ids::InstanceId;
+use super::matcher::{self, Candidate, Fit};
+use super::task::{self, Parts};
+use super::view::{Condition, Placement};
+use super::{MarathonCore, Out, Timer};
+use crate::machine::Cx;
+use crate::marathon::model::{App, PathId};
+use crate::mesos::v1::offer::{Operation, operation};
+use crate::mesos::v1::scheduler::{Call, call};
+use crate::mesos::v1::{self, Filters, TaskInfo};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Apps that one offer is tried for; others are first with the next one.
+const APPS_PER_OFFER_MAX: usize = 1000;
+
+/// An app that waits, while offers are filled.
+struct Open {
+    app: Arc<App>,
+    waiting: VecDeque<InstanceId>,
+    spread: Spread,
+}
+
+impl MarathonCore {
+    /// Answers all offers that have come.
+    pub(super) fn match_offers(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        let offers = std::mem::take(&mut self.session.offers);
+        if offers.is_empty() || !self.session.subscribed {
+            return;
+        }
+        let mut open: Vec<Open> =
+            self.queue.ready(cx.now).into_iter().filter_map(|app| self.open(&app)).collect();
+        let mut unused = Vec::new();
+        for offer in offers {
+            if !self.fill(cx, &offer, &mut open, out) {
+                unused.push(offer.id.clone());
+            }
+            open.retain(|app| !app.waiting.is_empty());
+        }
+        self.decline(unused, out);
+    }
+
+    fn open(&self, id: &PathId) -> Option<Open> {
+        let waiting = self.queue.get(id)?;
+        let app = waiting.spec.clone();
+        let mut spread = Spread::new(&app.constraints, app.instances as usize);
+        let config = app.version_info.last_config_change_at;
+        let mut placed: Vec<_> = self
+            .instances
+            .of(id)
+            .filter(|i| i.is_launched() && i.config() == config)
+            .filter(|i| i.condition != Condition::UnreachableInactive)
+            .filter_map(|i| Some((i.staged_at, i.placement.clone()?)))
+            .collect();
+        placed.sort_by_key(|(staged, _)| *staged);
+        placed.iter().for_each(|(_, place)| spread.place(place));
+        Some(Open { app, waiting: waiting.ids.iter().cloned().collect(), spread })
+    }
+
+    /// Fills one offer; answers whether anything was launched.
+    fn fill(
+        &mut self,
+        cx: &mut Cx<'_>,
+        offer: &Arc<v1::Offer>,
+        open: &mut [Open],
+        out: &mut Out,
+    ) -> bool {
+        let home = self.session.home();
+        let candidate = Candidate::new(offer, &self.options, home, cx.wall);
+        let Some(mut candidate) = candidate else { return false };
+        let most = self.options.max_instances_per_offer;
+        let mut tasks = Vec::new();
+        let mut turn: VecDeque<usize> = (0..open.len().min(APPS_PER_OFFER_MAX)).collect();
+        while let Some(at) = turn.pop_front() {
+            if tasks.len() >= most {
+                break;
+            }
+            let Some(app) = open.get_mut(at) else { continue };
+            let fit = matcher::fit(
+                &app.app,
+                &mut candidate,
+                &app.spread,
+                &self.options,
+                cx.rng,
+            );
+            let now = self.stamp(cx);
+            let place = candidate.place.clone();
+            let tally = self.queue.get_mut(&app.app.id).map(|waiting| &mut waiting.tally);
+            match fit {
+                Err(miss) => {
+                    if let Some(tally) = tally {
+                        tally.missed(&place.agent_id, offer, now, miss);
+                    }
+                }
+                Ok(fit) => {
+                    if let Some(tally) = tally {
+                        tally.used(&place.agent_id, offer, now);
+                    }
+                    let Some(id) = app.waiting.pop_front() else { continue };
+                    app.spread.place(&place);
+                    let spec = app.app.clone();
+                    tasks.extend(self.provision(cx, &id, &spec, &place, &fit, out));
+                    self.queue.served = Some(spec.id.clone());
+                    if !app.waiting.is_empty() {
+                        turn.push_back(at);
+                    }
+                }
+            }
+        }
+        if tasks.is_empty() {
+            return false;
+        }
+        let full = tasks.len() >= most;
+        self.accept(offer, tasks, full, out);
+        true
+    }
+
+    /// The instance is launched: remembered first, asked for when that is durable.
+    fn provision(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &InstanceId,
+        spec: &Arc<App>,
+        place: &Arc<Placement>,
+        fit: &Fit,
+        out: &mut Out,
+    ) -> Option<TaskInfo> {
+        let now = self.stamp(cx);
+        let enforce_role = spec
+            .id
+            .top_level()
+            .and_then(|group| self.tree.root().group(&group))
+            .is_some_and(|group| group.enforce_role);
+        let instance = self.instances.get_mut(id)?;
+        instance.spec = spec.clone();
+        instance.placement = Some(place.clone());
+        instance.host_ports = fit.ports.iter().filter_map(|p| p.host).collect();
+        instance.staged_at = Some(now);
+        instance.stored = true;
+        // What is asked for now is answered later.
+        instance.heard = true;
+        let task = instance.task();
+        self.turn(cx, id, Condition::Provisioned, out);
+        out.write(self.instances.get(id)?.row());
+        let until = cx.now + self.options.task_launch_confirm_timeout;
+        self.timers.set(Timer::Overdue(id.clone()), until);
+        let parts =
+            Parts { task: &task, place, fit, enforce_role, options: &self.options };
+        Some(task::build(spec, &parts))
+    }
+
+    fn accept(
+        &mut self,
+        offer: &v1::Offer,
+        task_infos: Vec<TaskInfo>,
+        full: bool,
+        out: &mut Out,
+    ) {
+        self.count("tasks.launched.counter", task_infos.len());
+        self.count("mesos.offers.used.counter", 1);
+        self.count("mesos.offer-operations.launch.counter", task_infos.len());
+        // An offer that took all it may take is wanted again at once.
+        let refuse = if full { Duration::ZERO } else { self.options.decline_offer_duration };
+        let launch = Operation {
+            r#type: Some(operation::Type::Launch as i32),
+            launch: Some(operation::Launch { task_infos }),
+            ..Default::default()
+        };
+        let accept = Some(call::Accept {
+            offer_ids: vec![offer.id.clone()],
+            operations: vec![launch],
+            filters: Some(Filters { refuse_seconds: Some(refuse.as_secs_f64()) }),
+        });
+        self.call(call::Type::Accept, Call { accept, ..Default::default() }, out);
+    }
+
+    fn decline(&mut self, offer_ids: Vec<v1::OfferId>, out: &mut Out) {
+        if offer_ids.is_empty() {
+            return;
+        }
+        self.count("mesos.offers.declined.counter", offer_ids.len());
+        let refuse = self.options.decline_offer_duration.as_secs_f64();
+        let filters = Some(Filters { refuse_seconds: Some(refuse) });
+        let decline = Some(call::Decline { offer_ids, filters });
+        self.call_now(call::Type::Decline, Call { decline, ..Default::default() }, out);
+    }
+}
