@@ -121,10 +121,11 @@ impl MarathonCore {
     fn prepare(&self, diff: &mut Diff, version: Timestamp, way: &Way) -> Result<(), Refused> {
         let range = (self.options.local_port_min, self.options.local_port_max);
         let mut taken = BTreeSet::new();
-        let (mut bytes, mut wanted) = (0, self.instances_wanted());
+        let (mut bytes, mut wanted) = (0, self.tree.instances());
         let mut same = Vec::new();
         for (id, changed) in &mut diff.apps {
             let before = changed.before.as_ref();
+            // What a fresh diff calls before is among them.
             wanted -= before.map_or(0, |app| u64::from(app.instances));
             let Some(after) = &changed.after else { continue };
             let mut app = (**after).clone();
@@ -163,10 +164,6 @@ impl MarathonCore {
         Ok(())
     }
 
-    fn instances_wanted(&self) -> u64 {
-        self.tree.apps().values().map(|app| u64::from(app.instances)).sum()
-    }
-
     /// Makes it so: the definitions, the deployment, and the first of its steps.
     fn store(
         &mut self,
@@ -198,7 +195,7 @@ impl MarathonCore {
         }
         self.tree.apply(diff, root, &mut out.writes);
         let deployment = Deployment::restored(id.clone(), record);
-        self.new_roles(out);
+        self.new_roles(&changed, out);
         self.publish(cx, Kind::GroupChangeSuccess { group, version }, out);
         self.count("deployments.counter", 1);
         if empty {
@@ -232,11 +229,16 @@ impl MarathonCore {
         self.tree.collect(apps.into_iter(), max, needed, &mut out.writes);
     }
 
-    fn new_roles(&mut self, out: &mut Out) {
+    fn new_roles(&mut self, changed: &[PathId], out: &mut Out) {
         let before = self.session.roles.len();
-        self.session.roles.extend(self.tree.apps().values().map(|app| app.role.clone()));
+        for app in changed.iter().filter_map(|id| self.tree.app(id)) {
+            if !self.session.roles.contains(&app.role) {
+                self.session.roles.insert(app.role.clone());
+            }
+        }
         if self.session.roles.len() > before {
             out.act_now(Act::Roles(self.session.roles.clone()));
+            // A role that is new has not been told that offers are wanted.
             self.session.told = None;
         }
     }

@@ -103,13 +103,19 @@ impl MarathonCore {
         let active: Vec<&Instance> =
             self.instances.of(&spec.id).filter(|i| i.is_active()).collect();
         let there = active.len();
-        if there > count {
+        if there > count && self.is_known(&spec.id) {
             for id in victims::for_scaling(active, there - count, spec) {
                 self.decommission(cx, &id, out);
             }
         }
         self.refresh(spec);
         self.schedule(cx, spec, count.saturating_sub(there));
+    }
+
+    /// Whether the master has told of every task of an app. Before that, what is remembered of them may be long over:
+    /// nothing is ended on the ground of it.
+    fn is_known(&self, app: &PathId) -> bool {
+        self.session.subscribed && self.instances.all_heard(app)
     }
 
     fn is_scaled(&self, spec: &App, since: Timestamp) -> bool {
@@ -159,7 +165,10 @@ impl MarathonCore {
                 new.push(instance);
             }
         }
-        let moves = rollout::next(now, &spec.upgrade_strategy);
+        let mut moves = rollout::next(now, &spec.upgrade_strategy);
+        if !self.is_known(&spec.id) {
+            (moves.kill_old, moves.kill_new) = (0, 0);
+        }
         let mut victims = victims::for_replacing(old, moves.kill_old, spec);
         victims.extend(victims::for_replacing(new, moves.kill_new, spec));
         for id in &victims {

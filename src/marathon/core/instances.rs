@@ -176,7 +176,7 @@ impl Instance {
                 ip_addresses: self.ip_addresses.clone(),
                 state: self.state,
                 health: self.health.clone(),
-                check: self.spec.check.as_ref().and(self.check.clone()),
+                check: self.spec.check.as_ref().and(self.check),
                 ready: self.ready(),
                 staged_at: self.staged_at,
                 started_at: self.started_at,
@@ -251,5 +251,10 @@ impl Instances {
     /// Nothing was heard of any task.
     pub fn forget_heard(&mut self) {
         self.all.values_mut().for_each(|i| i.heard = false);
+    }
+
+    /// Whether something was heard of every task of the app since the framework subscribed.
+    pub fn all_heard(&self, app: &PathId) -> bool {
+        self.of(app).all(|i| i.heard || !i.is_launched())
     }
 }

@@ -176,4 +176,12 @@ impl MarathonCore {
         let decline = Some(call::Decline { offer_ids, filters });
         self.call_now(call::Type::Decline, Call { decline, ..Default::default() }, out);
     }
+
+    /// What agents are asked to give back they get back when their maintenance begins: it is seen in their offers.
+    pub(super) fn decline_inverse(&self, inverse_offer_ids: Vec<v1::OfferId>, out: &mut Out) {
+        let decline = call::DeclineInverseOffers { inverse_offer_ids, filters: None };
+        let decline_inverse_offers = Some(decline);
+        let call = Call { decline_inverse_offers, ..Default::default() };
+        self.call_now(call::Type::DeclineInverseOffers, call, out);
+    }
 }

@@ -177,8 +177,11 @@ impl MarathonCore {
                     self.updated(cx, &update.status, out);
                 }
             }
-            // Agents that fail are told of by their tasks' updates. Inverse offers ask to give something back at a
-            // time; what happens then is decided by the agents' windows in offers, so they are left unanswered.
+            Type::InverseOffers => {
+                let all = event.inverse_offers.iter().flat_map(|o| &o.inverse_offers);
+                self.decline_inverse(all.map(|o| o.id.clone()).collect(), out);
+            }
+            // Agents and executors that fail are told of by their tasks' updates.
             _ => {}
         }
     }

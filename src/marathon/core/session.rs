@@ -90,6 +90,9 @@ impl MarathonCore {
             Kind::SchedulerRegistered { framework_id: framework_id.to_string(), master }
         };
         self.publish(cx, kind, out);
+        for app in self.instances.apps().cloned().collect::<Vec<_>>() {
+            self.touch(&app);
+        }
         // What was asked for before may never have arrived.
         self.kills.all_again();
         self.reconcile_anew(cx, out);

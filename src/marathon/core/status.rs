@@ -11,8 +11,10 @@ use crate::machine::Cx;
 use crate::marathon::model::Timestamp;
 use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, call};
+use crate::mesos::v1::task_status::Reason;
 use crate::mesos::v1::{self, TaskState};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn condition(state: TaskState) -> Condition {
     match state {
@@ -127,7 +129,7 @@ impl MarathonCore {
             store = true;
         }
         if let Some(check) = &status.check_status {
-            instance.check = Some(check.clone());
+            instance.check = Some(*check);
         }
         if state == TaskState::TaskRunning && instance.started_at.is_none() {
             let told = status.timestamp.map(|secs| Timestamp::from(Wall::from_secs(secs)));
@@ -250,7 +252,7 @@ impl MarathonCore {
     }
 
     /// An instance's task runs no more.
-    pub(super) fn ended(
+    fn ended(
         &mut self,
         cx: &mut Cx<'_>,
         id: &InstanceId,
@@ -260,43 +262,57 @@ impl MarathonCore {
     ) {
         self.turn(cx, id, how, out);
         let Some(instance) = self.instances.get(id) else { return };
-        let (spec, asked) = (instance.spec.clone(), instance.kill);
+        let asked = instance.kill;
+        let by_check = how == Condition::Killed && !asked && instance.healthy() == Some(false);
+        // The launch came too late for its offers: that says nothing of the app.
+        let too_late = status.reason() == Reason::InvalidOffers;
+        if by_check {
+            self.tell_unhealthy(cx, id, status, out);
+        }
         let failed = matches!(
             how,
             Condition::Failed | Condition::Error | Condition::Dropped | Condition::Gone
         );
-        let by_check = how == Condition::Killed && !asked && instance.healthy() == Some(false);
-        if by_check {
-            let place = instance.placement.as_deref();
-            let kind = Kind::UnhealthyInstanceKill {
-                app: spec.id.clone(),
-                task_id: instance.task(),
-                instance: id.clone(),
-                version: spec.version,
-                reason: status.message.clone().unwrap_or_default(),
-                host: place.map(|p| p.host.clone()).unwrap_or_default(),
-                agent_id: place.map(|p| p.agent_id.clone()),
-            };
-            self.publish(cx, kind, out);
-        }
-        if failed || by_check {
+        if (failed && !too_late) || by_check {
             self.remember_failure(cx, id, status);
         }
         let by_itself = matches!(
             how,
             Condition::Finished | Condition::Failed | Condition::Error | Condition::Dropped
         );
-        if by_itself && !asked {
-            let started = self.instances.get(id).and_then(|i| i.started_at);
-            let ran = started.map(|at| Wall::from(Timestamp::from(cx.wall)) - Wall::from(at));
-            let current = self.tree.app(&spec.id).cloned().unwrap_or_else(|| spec.clone());
-            // A former configuration says nothing of the present one.
-            if current.version_info.last_config_change_at == spec.version_info.last_config_change_at
-            {
-                self.queue.failed(&current, ran, cx.now);
-            }
+        if (by_itself && !asked) || too_late {
+            self.hold_back(cx, id, too_late);
         }
         self.next_task(cx, id, out);
+    }
+
+    /// A task ended by itself: the next launch of its app may have to wait.
+    fn hold_back(&mut self, cx: &Cx<'_>, id: &InstanceId, too_late: bool) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let (started, config) = (instance.started_at, instance.config());
+        let served = started.map(|at| cx.wall - Wall::from(at));
+        // The first that came too late is free; should it go on like that, it must not go round and round.
+        let ran = if too_late { Some(Duration::MAX) } else { served };
+        let current = self.tree.app(&instance.spec.id).unwrap_or(&instance.spec).clone();
+        // A former configuration says nothing of the present one.
+        if current.version_info.last_config_change_at == config {
+            self.queue.failed(&current, ran, cx.now);
+        }
+    }
+
+    fn tell_unhealthy(&self, cx: &Cx<'_>, id: &InstanceId, status: &v1::TaskStatus, out: &mut Out) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let place = instance.placement.as_deref();
+        let kind = Kind::UnhealthyInstanceKill {
+            app: instance.spec.id.clone(),
+            task_id: instance.task(),
+            instance: id.clone(),
+            version: instance.spec.version,
+            reason: status.message.clone().unwrap_or_default(),
+            host: place.map(|p| p.host.clone()).unwrap_or_default(),
+            agent_id: place.map(|p| p.agent_id.clone()),
+        };
+        self.publish(cx, kind, out);
     }
 
     /// The instance waits for its next task, or is forgotten if none is wanted.

@@ -59,7 +59,7 @@ pub(super) fn build(app: &App, parts: &Parts<'_>) -> v1::TaskInfo {
         Some(path) => {
             // A custom executor runs the container; the task is data for it.
             let container = task.container.take();
-            task.data = app.cmd.as_ref().map(|cmd| cmd.as_bytes().to_vec().into());
+            task.data = app.cmd.as_ref().map(|cmd| cmd.as_bytes().to_vec());
             task.executor = Some(executor(path, command, container, app, parts));
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Tree {
     /// Each app of `root`.
     apps: BTreeMap<PathId, Arc<App>>,
     versions: BTreeMap<PathId, BTreeMap<Timestamp, Arc<App>>>,
+    /// How many instances all apps want.
+    instances: u64,
     /// What versions of the root changed, oldest first.
     history: VecDeque<(Timestamp, Delta)>,
 }
@@ -101,6 +103,7 @@ impl Tree {
             root: Arc::new(Group::new(PathId::root(), Timestamp::from_millis(0))),
             apps: BTreeMap::new(),
             versions: BTreeMap::new(),
+            instances: 0,
             history: VecDeque::new(),
         }
     }
@@ -128,7 +131,8 @@ impl Tree {
             group.enforce_role = record.meta.enforce_role;
         }
         let history = history.into_iter().collect();
-        Ok(Self { root: Arc::new(root), apps, versions, history })
+        let instances = apps.values().map(|app| u64::from(app.instances)).sum();
+        Ok(Self { root: Arc::new(root), apps, versions, instances, history })
     }
 
     /// The root group.
@@ -144,6 +148,11 @@ impl Tree {
     /// Every app, by id.
     pub fn apps(&self) -> &BTreeMap<PathId, Arc<App>> {
         &self.apps
+    }
+
+    /// How many instances all apps want.
+    pub fn instances(&self) -> u64 {
+        self.instances
     }
 
     /// One kept version of an app, also of one that is no more.
@@ -287,6 +296,9 @@ impl Tree {
             }
         }
         for (id, changed) in &diff.apps {
+            let wanted = |app: &Option<Arc<App>>| app.as_ref().map_or(0, |a| a.instances.into());
+            let (before, after): (u64, u64) = (wanted(&changed.before), wanted(&changed.after));
+            self.instances = self.instances.saturating_sub(before) + after;
             let Some(app) = &changed.after else {
                 self.apps.remove(id);
                 writes.push(records::no_current(id));

@@ -151,3 +151,28 @@ fn damaged_rows_are_refused_by_name() {
         assert!(error.cause.contains("/a"), "{}", error.cause);
     }
 }
+
+// covers: MAR-0512, MAR-0513
+#[test]
+fn nothing_is_killed_before_the_master_has_told_of_every_task() {
+    let mut world = World::new(1);
+    put(&mut world, &[app("/a", 4)]);
+    let tasks = world.running("/a");
+    world.manners.kills = false;
+    // Two have ended while nobody was there to hear it.
+    world.disconnect();
+    world.run();
+    tasks[..2].iter().for_each(|task| drop(world.tasks.remove(task)));
+    let change = world.put(&[app("/a", 2)]);
+    world.send(Command::Change(change));
+    world.run();
+    world.subscribe();
+    world.pass(SECOND * 10);
+    assert!(
+        world.tasks.len() >= 2,
+        "those that run are the two that stay: {:?}",
+        world.tasks.keys()
+    );
+    assert_eq!(world.calls_of(crate::mesos::v1::scheduler::call::Type::Kill), 0);
+    assert_eq!(world.deployments(), 0);
+}

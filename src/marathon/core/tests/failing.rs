@@ -258,3 +258,22 @@ fn addresses_are_kept() {
     assert_eq!(instance.ip_addresses[0].address, "10.0.0.5");
     assert!(instance.started_at.is_some());
 }
+
+#[test]
+fn a_launch_that_came_too_late_is_no_failure_of_the_app() {
+    let too_late = |status: &mut v1::TaskStatus| {
+        status.reason = Some(v1::task_status::Reason::InvalidOffers as i32);
+    };
+    let mut world = World::new(1);
+    world.manners.runs = false;
+    world.deploy(&[app("/a", 1)]);
+    for left in [false, true] {
+        let task = world.in_condition("/a", Condition::Provisioned)[0].clone();
+        world.status_with(&task, TaskState::TaskDropped, too_late);
+        world.run();
+        assert!(world.app("/a").last_failure.is_none());
+        assert_eq!(world.in_condition("/a", Condition::Scheduled).is_empty(), !left);
+    }
+    world.pass(SECOND);
+    assert_eq!(world.in_condition("/a", Condition::Provisioned).len(), 1);
+}
