@@ -252,11 +252,9 @@ impl Sources {
     /// The ancestor's places are read where those of Mesos are.
     pub fn of_framework(&self, name: &str) -> Self {
         let (section, folder, env_prefixes) = match name {
-            "marathon" => (
-                Some("marathon"),
-                "/etc/marathon/conf",
-                vec!["MARATHON_", "MESOLITH_MARATHON_"],
-            ),
+            "marathon" => {
+                (Some("marathon"), "/etc/marathon/conf", vec!["MARATHON_", "MESOLITH_MARATHON_"])
+            }
             _ => (Some("chronos"), "/etc/chronos/conf", vec!["CHRONOS_", "MESOLITH_CHRONOS_"]),
         };
         let folders = match self.folders.is_empty() {

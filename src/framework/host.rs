@@ -227,12 +227,8 @@ async fn live<F: Framework>(
     let (lost, overflow) = watch::channel(0);
     let caller = Caller { calls, lost: Arc::new(lost) };
     let leave = Arc::new(Notify::new());
-    let tools = Tools {
-        handle: handle.clone(),
-        journal: journal.clone(),
-        caller,
-        leave: leave.clone(),
-    };
+    let tools =
+        Tools { handle: handle.clone(), journal: journal.clone(), caller, leave: leave.clone() };
     let seed = getrandom::u64()
         .map_err(|e| Error::new(Code::System, format!("the system gives no randomness: {e}")))?;
     let (clock, builder) = (ground.clock.clone(), framework.clone());

@@ -194,8 +194,7 @@ pub fn read(values: &mut Values) -> Options {
     let max_running_deployments = size(&DEPLOYMENTS, 10_000, defaults.max_running_deployments);
     let max_versions = size(&VERSIONS, 10_000, defaults.max_versions);
     let (local_port_min, local_port_max) = ports(values, &defaults);
-    let seconds =
-        |read: Option<u64>, default: Duration| read.map_or(default, Duration::from_secs);
+    let seconds = |read: Option<u64>, default: Duration| read.map_or(default, Duration::from_secs);
     let draining = seconds(values.number(&DRAINING, 0, LONGEST.as_secs()), Duration::ZERO);
     let failover = values.number(&FAILOVER_TIMEOUT, 0, LONGEST.as_secs());
     let mesos_role = values.parse(&MESOS_ROLE, role).unwrap_or_else(|| "*".into());

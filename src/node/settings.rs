@@ -139,9 +139,9 @@ fn framework_values(
     flags: &Flags,
 ) -> Values {
     let name = prefix.trim_end_matches('_');
-    let flags = flags.iter().filter_map(|(flag, text)| {
-        Some((flag.strip_prefix(prefix)?.to_string(), text.clone()))
-    });
+    let flags = flags
+        .iter()
+        .filter_map(|(flag, text)| Some((flag.strip_prefix(prefix)?.to_string(), text.clone())));
     config::merge(settings, &sources.of_framework(name), env, &flags.collect())
 }
 

@@ -21,8 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+mod chronos;
 mod marathon;
 
+pub use chronos::ChronosProcess;
 pub use marathon::MarathonProcess;
 
 /// How long requests under way may take when the process stops.
@@ -224,13 +226,8 @@ pub async fn run<P: Process>(options: Options<P>, ready: impl FnOnce(SocketAddr)
         mesos: hosts.first().map(|host| console::Place::Url(format!("http://{host}"))),
         ..Links::default()
     };
-    let standing = Standing {
-        address,
-        hostname: options.hostname.clone(),
-        links,
-        authentication,
-        clock,
-    };
+    let standing =
+        Standing { address, hostname: options.hostname.clone(), links, authentication, clock };
     let (framework, server) = P::open(&options.framework, &standing, door)?;
     let server = server.hosts(HostPolicy::new().name(&options.hostname)).start(listener)?;
     let (stop, stopping) = watch::channel(false);

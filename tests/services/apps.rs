@@ -33,7 +33,8 @@ async fn the_first_app_runs_and_is_started_again(form: Form) {
         })
         .await;
     let state = wire::get(&world.master, "/state").await;
-    let framework = state["frameworks"].as_array().unwrap().iter().find(|f| f["name"] == "marathon");
+    let framework =
+        state["frameworks"].as_array().unwrap().iter().find(|f| f["name"] == "marathon");
     let ended = framework.unwrap()["completed_tasks"].as_array().unwrap().clone();
     let task = ended.iter().find(|t| t["id"] == first).expect("the first task has ended");
     assert_eq!(task["state"], "TASK_FINISHED");
@@ -49,7 +50,9 @@ async fn the_first_app_runs_and_is_started_again(form: Form) {
 
 async fn a_killed_instance_is_replaced(form: Form) {
     let world = World::start(form);
-    world.deploy(json!({"id": "/two", "cmd": sleeper(1), "instances": 2, "cpus": 0.1, "mem": 16})).await;
+    world
+        .deploy(json!({"id": "/two", "cmd": sleeper(1), "instances": 2, "cpus": 0.1, "mem": 16}))
+        .await;
     let before = world.running("/two", 2).await;
     let victim = sleepers(1)[0];
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), nix::sys::signal::SIGKILL).unwrap();

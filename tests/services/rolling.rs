@@ -65,8 +65,11 @@ async fn follow(address: String, callable: Callable, ready: tokio::sync::oneshot
         if let Some(ready) = ready.take() {
             let _ = ready.send(());
         }
-        while let Some((line, rest)) = text.split_once("\r\n").map(|(a, b)| (a.to_string(), b.to_string())) {
+        while let Some((line, rest)) =
+            text.split_once('\n').map(|(a, b)| (a.to_string(), b.to_string()))
+        {
             text = rest;
+            let line = line.trim_end();
             if let Some(json) = line.strip_prefix("data: ") {
                 heard(&serde_json::from_str(json).unwrap(), &mut ports, &callable);
             }
@@ -158,9 +161,7 @@ async fn no_request_fails_while_all_instances_are_replaced_and_back(form: Form) 
     let following = tokio::spawn(follow(world.marathon.clone(), callable.clone(), ready));
     attached.await.unwrap();
     world.deploy(app("one")).await;
-    world
-        .until("/v2/apps/web", "ten are healthy", |seen| seen["app"]["tasksHealthy"] == 10)
-        .await;
+    world.until("/v2/apps/web", "ten are healthy", |seen| seen["app"]["tasksHealthy"] == 10).await;
     let counts = Arc::new(Counts::default());
     let callers: Vec<_> =
         (0..4).map(|_| tokio::spawn(call_all(callable.clone(), counts.clone()))).collect();

@@ -36,7 +36,8 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mesolith"));
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         for (name, _) in std::env::vars() {
-            if ["MESOS_", "MESOLITH_", "MARATHON_", "CHRONOS_"].iter().any(|p| name.starts_with(p)) {
+            if ["MESOS_", "MESOLITH_", "MARATHON_", "CHRONOS_"].iter().any(|p| name.starts_with(p))
+            {
                 command.env_remove(name);
             }
         }
@@ -204,7 +205,8 @@ impl World {
 
     /// Waits until no deployment is under way.
     pub async fn deployed(&self) {
-        self.until("/v2/deployments", "all is deployed", |d| d.as_array().unwrap().is_empty()).await;
+        self.until("/v2/deployments", "all is deployed", |d| d.as_array().unwrap().is_empty())
+            .await;
     }
 
     /// Asks Marathon until it shows that. Answers that are no 200 do not count: it may just be starting.
@@ -226,12 +228,7 @@ impl World {
 }
 
 /// Asks until the answer is a 200 that shows it.
-pub async fn until(
-    address: &str,
-    path: &str,
-    what: &str,
-    shows: impl Fn(&Value) -> bool,
-) -> Value {
+pub async fn until(address: &str, path: &str, what: &str, shows: impl Fn(&Value) -> bool) -> Value {
     let since = Instant::now();
     loop {
         let answer = wire::ask(address, "GET", path, &[("accept", "application/json")], "").await;

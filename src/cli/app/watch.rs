@@ -52,15 +52,13 @@ struct Pending {
     gone: Option<Instant>,
 }
 
-/// Deployments that are watched.
+/// Deployments that are watched. Events are read only while it runs: those that come earlier wait in the connection.
 pub struct Watch<'a> {
     marathon: &'a Client,
     events: Option<Events>,
     pending: Vec<Pending>,
     /// All apps that were ever affected.
     apps: BTreeSet<String>,
-    /// Ends told before the answer to the change named its deployment.
-    early: Vec<(String, Option<String>)>,
     end: End,
     progress: Progress,
     failures: BTreeSet<String>,
@@ -80,7 +78,6 @@ impl<'a> Watch<'a> {
             events: marathon.events("/v2/events", EVENTS).await.ok(),
             pending: Vec::new(),
             apps: BTreeSet::new(),
-            early: Vec::new(),
             end: End::Done,
             progress: Progress::new(),
             failures: BTreeSet::new(),
@@ -152,15 +149,11 @@ impl<'a> Watch<'a> {
 
     /// A deployment is over; with a reason when it did not succeed.
     fn over(&mut self, id: &str, failed: Option<String>) {
-        match self.pending.iter().position(|p| p.id == id) {
-            Some(at) => {
-                self.pending.remove(at);
-                if let Some(reason) = failed {
-                    self.progress.say(&format!("deployment {id} was given up: {reason}"));
-                    self.end = self.end.worse(End::Cancelled);
-                }
-            }
-            None => self.early.push((id.to_string(), failed)),
+        let Some(at) = self.pending.iter().position(|p| p.id == id) else { return };
+        self.pending.remove(at);
+        if let Some(reason) = failed {
+            self.progress.say(&format!("deployment {id} was given up: {reason}"));
+            self.end = self.end.worse(End::Cancelled);
         }
     }
 
@@ -183,14 +176,6 @@ impl<'a> Watch<'a> {
 
     /// Asks how far it is.
     async fn look(&mut self) -> Result<()> {
-        for (id, failed) in std::mem::take(&mut self.early) {
-            if self.pending.iter().any(|p| p.id == id) {
-                self.over(&id, failed);
-            }
-        }
-        if self.pending.is_empty() {
-            return Ok(());
-        }
         match self.ask().await {
             Ok(()) => {
                 self.answered = Instant::now();

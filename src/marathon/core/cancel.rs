@@ -55,13 +55,7 @@ impl MarathonCore {
     }
 
     /// A deployment ends here; its apps are free.
-    pub(super) fn give_up(
-        &mut self,
-        cx: &Cx<'_>,
-        id: &DeploymentId,
-        reason: &str,
-        out: &mut Out,
-    ) {
+    pub(super) fn give_up(&mut self, cx: &Cx<'_>, id: &DeploymentId, reason: &str, out: &mut Out) {
         let Some(deployment) = self.deployments.remove(id) else { return };
         out.write(records::no_deployment(id));
         self.count("deployments.dismissed.counter", 1);

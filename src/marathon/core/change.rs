@@ -95,7 +95,11 @@ impl MarathonCore {
         let deployment: DeploymentId = cx.rng.uuid().into();
         let apps: Vec<Arc<App>> = diff.apps.values().filter_map(|c| c.after.clone()).collect();
         if diff.is_empty() {
-            return Answer::Deploying(Deploying { version: self.tree.root().version, deployment, apps });
+            return Answer::Deploying(Deploying {
+                version: self.tree.root().version,
+                deployment,
+                apps,
+            });
         }
         self.store(cx, diff, root, steps, &deployment, out);
         Answer::Deploying(Deploying { version, deployment, apps })
@@ -205,9 +209,10 @@ impl MarathonCore {
         }
         for app in &changed {
             // A deployment starts with a clean slate; scaling alone is no reason for that.
-            let scaled_only = self.tree.app(app).is_some_and(|a| {
-                a.version_info.last_config_change_at != a.version
-            });
+            let scaled_only = self
+                .tree
+                .app(app)
+                .is_some_and(|a| a.version_info.last_config_change_at != a.version);
             if !scaled_only {
                 self.queue.reset(app);
             }

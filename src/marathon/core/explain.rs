@@ -132,7 +132,9 @@ impl Tally {
             );
         }
         if self.processed == 0 {
-            return Some("no offer has come yet: ask the master why the framework gets none".into());
+            return Some(
+                "no offer has come yet: ask the master why the framework gets none".into(),
+            );
         }
         let (reason, _) = self.declined.iter().max_by_key(|(_, count)| **count)?;
         Some(advice(*reason).into())
@@ -187,7 +189,9 @@ fn detail(app: &App, miss: &Miss) -> String {
         Reason::InsufficientPorts => {
             format!("{wanted} host ports are wanted, of {had} that were offered")
         }
-        Reason::DeclinedScarceResources => "agents with gpus are kept for apps that want some".into(),
+        Reason::DeclinedScarceResources => {
+            "agents with gpus are kept for apps that want some".into()
+        }
     }
 }
 

@@ -121,10 +121,7 @@ impl MarathonCore {
     /// A launched task did not come to run in time.
     pub(super) fn overdue(&mut self, cx: &Cx<'_>, id: &InstanceId, out: &mut Out) {
         let late = self.instances.get(id).is_some_and(|i| {
-            matches!(
-                i.condition,
-                Condition::Provisioned | Condition::Staging | Condition::Starting
-            )
+            matches!(i.condition, Condition::Provisioned | Condition::Staging | Condition::Starting)
         });
         if late {
             self.count("instances.launch-overdue.counter", 1);

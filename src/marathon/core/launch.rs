@@ -81,13 +81,7 @@ impl MarathonCore {
                 break;
             }
             let Some(app) = open.get_mut(at) else { continue };
-            let fit = matcher::fit(
-                &app.app,
-                &mut candidate,
-                &app.spread,
-                &self.options,
-                cx.rng,
-            );
+            let fit = matcher::fit(&app.app, &mut candidate, &app.spread, &self.options, cx.rng);
             let now = self.stamp(cx);
             let place = candidate.place.clone();
             let tally = self.queue.get_mut(&app.app.id).map(|waiting| &mut waiting.tally);
@@ -149,18 +143,11 @@ impl MarathonCore {
         out.write(self.instances.get(id)?.row());
         let until = cx.now + self.options.task_launch_confirm_timeout;
         self.timers.set(Timer::Overdue(id.clone()), until);
-        let parts =
-            Parts { task: &task, place, fit, enforce_role, options: &self.options };
+        let parts = Parts { task: &task, place, fit, enforce_role, options: &self.options };
         Some(task::build(spec, &parts))
     }
 
-    fn accept(
-        &mut self,
-        offer: &v1::Offer,
-        task_infos: Vec<TaskInfo>,
-        full: bool,
-        out: &mut Out,
-    ) {
+    fn accept(&mut self, offer: &v1::Offer, task_infos: Vec<TaskInfo>, full: bool, out: &mut Out) {
         self.count("tasks.launched.counter", task_infos.len());
         self.count("mesos.offers.used.counter", 1);
         self.count("mesos.offer-operations.launch.counter", task_infos.len());

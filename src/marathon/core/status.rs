@@ -27,7 +27,9 @@ fn condition(state: TaskState) -> Condition {
         TaskState::TaskDropped => Condition::Dropped,
         TaskState::TaskUnreachable => Condition::Unreachable,
         TaskState::TaskUnknown => Condition::Unknown,
-        TaskState::TaskGone | TaskState::TaskGoneByOperator | TaskState::TaskLost => Condition::Gone,
+        TaskState::TaskGone | TaskState::TaskGoneByOperator | TaskState::TaskLost => {
+            Condition::Gone
+        }
     }
 }
 
@@ -47,7 +49,9 @@ impl MarathonCore {
     pub(super) fn updated(&mut self, cx: &mut Cx<'_>, status: &v1::TaskStatus, out: &mut Out) {
         let task = TaskId::from(&status.task_id);
         let id = InstanceId::of_task(task.as_str());
-        let ours = id.filter(|id| self.instances.get(id).is_some_and(|i| i.is_launched() && i.task() == task));
+        let ours = id.filter(|id| {
+            self.instances.get(id).is_some_and(|i| i.is_launched() && i.task() == task)
+        });
         match ours {
             Some(id) => self.own_update(cx, &id, status, out),
             None => self.unknown_update(cx, &task, status, out),
@@ -278,14 +282,17 @@ impl MarathonCore {
         if failed || by_check {
             self.remember_failure(cx, id, status);
         }
-        let by_itself =
-            matches!(how, Condition::Finished | Condition::Failed | Condition::Error | Condition::Dropped);
+        let by_itself = matches!(
+            how,
+            Condition::Finished | Condition::Failed | Condition::Error | Condition::Dropped
+        );
         if by_itself && !asked {
             let started = self.instances.get(id).and_then(|i| i.started_at);
             let ran = started.map(|at| Wall::from(Timestamp::from(cx.wall)) - Wall::from(at));
             let current = self.tree.app(&spec.id).cloned().unwrap_or_else(|| spec.clone());
             // A former configuration says nothing of the present one.
-            if current.version_info.last_config_change_at == spec.version_info.last_config_change_at {
+            if current.version_info.last_config_change_at == spec.version_info.last_config_change_at
+            {
                 self.queue.failed(&current, ran, cx.now);
             }
         }
@@ -294,8 +301,7 @@ impl MarathonCore {
 
     /// The instance waits for its next task, or is forgotten if none is wanted.
     fn next_task(&mut self, cx: &Cx<'_>, id: &InstanceId, out: &mut Out) {
-        let decommissioned =
-            self.instances.get(id).is_none_or(|i| i.goal == Goal::Decommissioned);
+        let decommissioned = self.instances.get(id).is_none_or(|i| i.goal == Goal::Decommissioned);
         if decommissioned {
             return self.forget(id, out);
         }

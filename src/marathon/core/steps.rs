@@ -40,9 +40,7 @@ impl MarathonCore {
             return;
         }
         let stopped = deployment.step().is_some_and(|step| {
-            step.actions
-                .iter()
-                .any(|a| a.app == *app && a.action == ActionKind::StopApplication)
+            step.actions.iter().any(|a| a.app == *app && a.action == ActionKind::StopApplication)
         });
         self.pictures.deployments_changed();
         if stopped {

@@ -79,8 +79,10 @@ impl Face {
 /// An app whose instances leave stamps and stay.
 fn app(id: &str, stamps: &Stamps, instances: usize) -> Result<Value> {
     let line = stamps.command("$MESOS_TASK_ID", true)?.join(" ");
-    Ok(json!({"id": id, "cmd": format!("exec {line}"), "instances": instances, "cpus": 0.1, "mem": 32,
-        "upgradeStrategy": {"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0.0}}))
+    Ok(
+        json!({"id": id, "cmd": format!("exec {line}"), "instances": instances, "cpus": 0.1, "mem": 32,
+        "upgradeStrategy": {"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0.0}}),
+    )
 }
 
 /// Waits for a stamp whose name begins so, and was left after `since`.
@@ -241,7 +243,9 @@ async fn heal(marathon: &Face, stamps: &Stamps) -> Result<()> {
     }
     let middle = median(&mut times);
     let late = times.get(times.len() * 95 / 100).copied().unwrap_or(f64::NAN);
-    println!("\n11. kill to the replacement's first instruction: p50 {middle:.1} ms, p95 {late:.1} ms");
+    println!(
+        "\n11. kill to the replacement's first instruction: p50 {middle:.1} ms, p95 {late:.1} ms"
+    );
     Ok(())
 }
 

@@ -19,11 +19,13 @@ fn a_new_app_runs_after_one_write_of_each_kind() {
     assert_eq!(world.calls_of(call::Type::Accept), 1);
     assert_eq!(world.app("/a").counts.running, 2);
     let told = world.told();
-    for event in ["GroupChangeSuccess", "DeploymentInfo", "DeploymentStepSuccess", "DeploymentSuccess"] {
+    for event in
+        ["GroupChangeSuccess", "DeploymentInfo", "DeploymentStepSuccess", "DeploymentSuccess"]
+    {
         assert!(told.iter().any(|t| t == event), "{event} in {told:?}");
     }
     // Nothing is wanted any more.
-    assert_eq!(world.calls.last().map(|c| c.r#type()), Some(call::Type::Acknowledge));
+    assert_eq!(world.calls.last().map(|c| c.r#type()), Some(call::Type::Suppress));
     assert_eq!(world.calls_of(call::Type::Suppress), 2);
     assert!(world.rows.contains_key("framework"));
     assert_eq!(world.rows.keys().filter(|k| k.starts_with("instances/")).count(), 2);
@@ -114,7 +116,7 @@ fn a_deleted_app_is_gone_at_once_and_its_tasks_follow() {
     let mut world = World::new(1);
     world.deploy(&[app("/a", 2)]);
     world.manners.kills = false;
-    let change = world.edit(|root| drop(root.remove_app(&id("/a"), Timestamp::default())));
+    let change = world.edit(|root| assert!(root.remove_app(&id("/a"), Timestamp::default())));
     world.change(change);
     assert!(world.core.app(&id("/a")).is_none());
     assert_eq!((world.view().leaving.len(), world.deployments()), (2, 1));
@@ -144,7 +146,10 @@ fn versions_are_kept_up_to_the_limit_and_can_be_read() {
     let old = world.core.app_version(&id("/a"), made[2]).expect("kept");
     assert_eq!(old.cmd.as_deref(), Some("sleep 300"));
     assert!(world.core.app_version(&id("/a"), made[5]).is_none());
-    assert_eq!(world.core.root_at(made[1]).expect("kept").app(&id("/a")).expect("app").version, made[1]);
+    assert_eq!(
+        world.core.root_at(made[1]).expect("kept").app(&id("/a")).expect("app").version,
+        made[1]
+    );
     assert!(world.core.root_at(made[5]).is_none());
     assert!(world.rows.keys().filter(|k| k.starts_with("roots/")).count() <= 3);
     assert!(world.rows.keys().filter(|k| k.starts_with("apps/")).count() <= 4);
@@ -166,7 +171,7 @@ fn groups_come_go_and_are_remembered() {
     world.run();
     assert_eq!(world.core.root(), before);
     assert_eq!(before.group(&id("/g")).map(|g| (g.version, g.enforce_role)), Some((made, true)));
-    let change = world.edit(|root| drop(root.remove_group(&id("/g"), at)));
+    let change = world.edit(|root| assert!(root.remove_group(&id("/g"), at)));
     world.change(change);
     assert!(world.core.root().groups.is_empty() && world.tasks.is_empty());
     let back = world.core.root_at(made).expect("kept");
@@ -178,14 +183,13 @@ fn groups_come_go_and_are_remembered() {
 #[test]
 fn service_ports_are_assigned_and_freed() {
     let mut world = World::new(1);
-    let with_port = |name: &str| {
-        App::new(id(name), "*", Timestamp::default()).port_definitions.clone()
-    };
+    let with_port =
+        |name: &str| App::new(id(name), "*", Timestamp::default()).port_definitions.clone();
     let ported = |name: &str| App { port_definitions: with_port(name), ..app(name, 1) };
     let first = world.deploy(&[ported("/a"), ported("/b")]);
     let ports: Vec<_> = first.apps.iter().flat_map(|a| a.service_ports()).collect();
     assert_eq!(ports, [10_000, 10_001]);
-    let change = world.edit(|root| drop(root.remove_app(&id("/a"), Timestamp::default())));
+    let change = world.edit(|root| assert!(root.remove_app(&id("/a"), Timestamp::default())));
     world.change(change);
     assert_eq!(world.deploy(&[ported("/c")]).apps[0].service_ports(), [10_000]);
     // The number stays with the app although the client sends 0 again.

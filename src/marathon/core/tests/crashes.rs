@@ -40,7 +40,9 @@ fn begin_scale_update_delete(world: &mut World) {
     put(world, &[strategy(app("/a", 4))]);
     put(world, &[strategy(App { mem: 20.0, ..app("/a", 3) })]);
     again(world, |world| {
-        let mut change = world.edit(|root| drop(root.remove_app(&id("/b"), Timestamp::default())));
+        let mut change = world.edit(|root| {
+            root.remove_app(&id("/b"), Timestamp::default());
+        });
         change.force = true;
         Command::Change(change)
     });
@@ -65,8 +67,7 @@ fn fail_kill_lose(world: &mut World) {
 }
 
 fn ends_well(world: &World, apps: &[(&str, usize)]) {
-    let mut running: Vec<String> =
-        apps.iter().flat_map(|(name, _)| world.running(name)).collect();
+    let mut running: Vec<String> = apps.iter().flat_map(|(name, _)| world.running(name)).collect();
     running.sort();
     for (name, count) in apps {
         assert_eq!(world.running(name).len(), *count, "{name}");
@@ -144,8 +145,7 @@ fn damaged_rows_are_refused_by_name() {
             None => drop(rows.remove(&key)),
         }
         let mut cx = Cx { now: world.now, wall: world.wall, rng: &mut world.rng };
-        let built =
-            MarathonCore::recover(Default::default(), rows, &mut cx, &mut Out::default());
+        let built = MarathonCore::recover(Default::default(), rows, &mut cx, &mut Out::default());
         let error = built.err().expect("an error");
         assert_eq!(error.code, crate::base::error::Code::Corrupt);
         assert!(error.cause.contains("/a"), "{}", error.cause);

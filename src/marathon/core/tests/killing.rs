@@ -90,8 +90,11 @@ fn only_those_on_a_host() {
     let mut world = World::new(2);
     let mut spread = app("/a", 2);
     let operator = crate::marathon::model::Operator::Unique;
-    spread.constraints =
-        vec![crate::marathon::model::Constraint { field: "hostname".into(), operator, value: None }];
+    spread.constraints = vec![crate::marathon::model::Constraint {
+        field: "hostname".into(),
+        operator,
+        value: None,
+    }];
     world.deploy(&[spread]);
     let host = Some("host1".to_string());
     let what = KillWhat::App { app: id("/a"), host };

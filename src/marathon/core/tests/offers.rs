@@ -27,14 +27,46 @@ fn what_does_not_fit_waits_and_says_why() {
         ..app
     };
     for (wanted, expected, words) in [
-        (App { cpus: 11.0, ..app("/a", 1) }, Reason::InsufficientCpus, "11 cpus are wanted, at best 10 were offered"),
-        (App { mem: 10_001.0, ..app("/a", 1) }, Reason::InsufficientMemory, "10001 MiB of memory are wanted, at best 10000 were offered"),
-        (App { disk: 1.0, ..app("/a", 1) }, Reason::InsufficientDisk, "1 MiB of disk are wanted, at best 0 were offered"),
-        (App { gpus: 1, ..app("/a", 1) }, Reason::InsufficientGpus, "1 gpus are wanted, at best 0 were offered"),
-        (with_ports(app("/a", 1)), Reason::InsufficientPorts, "1 host ports are wanted, of 100 that were offered"),
-        (constrained("hostname", Operator::Like, Some("x"), app("/a", 1)), Reason::UnfulfilledConstraint, "hostname LIKE x"),
-        (App { accepted_resource_roles: Some(vec!["web".into()]), ..app("/a", 1) }, Reason::UnfulfilledRole, "nothing is offered of the roles web"),
-        (App { role: "web".into(), ..app("/a", 1) }, Reason::UnfulfilledRole, "nothing is offered to the role web"),
+        (
+            App { cpus: 11.0, ..app("/a", 1) },
+            Reason::InsufficientCpus,
+            "11 cpus are wanted, at best 10 were offered",
+        ),
+        (
+            App { mem: 10_001.0, ..app("/a", 1) },
+            Reason::InsufficientMemory,
+            "10001 MiB of memory are wanted, at best 10000 were offered",
+        ),
+        (
+            App { disk: 1.0, ..app("/a", 1) },
+            Reason::InsufficientDisk,
+            "1 MiB of disk are wanted, at best 0 were offered",
+        ),
+        (
+            App { gpus: 1, ..app("/a", 1) },
+            Reason::InsufficientGpus,
+            "1 gpus are wanted, at best 0 were offered",
+        ),
+        (
+            with_ports(app("/a", 1)),
+            Reason::InsufficientPorts,
+            "1 host ports are wanted, of 100 that were offered",
+        ),
+        (
+            constrained("hostname", Operator::Like, Some("x"), app("/a", 1)),
+            Reason::UnfulfilledConstraint,
+            "hostname LIKE x",
+        ),
+        (
+            App { accepted_resource_roles: Some(vec!["web".into()]), ..app("/a", 1) },
+            Reason::UnfulfilledRole,
+            "nothing is offered of the roles web",
+        ),
+        (
+            App { role: "web".into(), ..app("/a", 1) },
+            Reason::UnfulfilledRole,
+            "nothing is offered to the role web",
+        ),
     ] {
         let mut world = World::new(1);
         world.deploy(&[wanted]);
@@ -193,7 +225,10 @@ fn what_a_task_is_launched_with() {
     assert_eq!(task.name, "a.g");
     let command = task.command.expect("a command");
     assert_eq!((command.shell, command.value.as_deref()), (Some(true), Some("sleep 1000")));
-    assert_eq!((command.uris[0].value.as_str(), command.uris[0].cache), ("http://x/a.tgz", Some(true)));
+    assert_eq!(
+        (command.uris[0].value.as_str(), command.uris[0].cache),
+        ("http://x/a.tgz", Some(true))
+    );
     let grace = task.kill_policy.and_then(|p| p.grace_period).map(|g| g.nanoseconds);
     assert_eq!(grace, Some(7_000_000_000));
     let port = world.app("/g/a").instances[0].host_ports[0];

@@ -2,9 +2,7 @@
 //! before acts that wait for them are done.
 
 use super::super::event::{Event, Kind};
-use super::super::io::{
-    Act, Answer, Change, Command, Deploying, Input, Kill, KillWhat, RequestId,
-};
+use super::super::io::{Act, Answer, Change, Command, Deploying, Input, Kill, KillWhat, RequestId};
 use super::super::view::{AppView, Condition, View};
 use super::super::{MarathonCore, Options, Out};
 use crate::base::kv::Op;
@@ -14,9 +12,9 @@ use crate::base::time::{Mono, Wall};
 use crate::machine::{Cx, Machine};
 use crate::marathon::model::{App, Group, PathId, Timestamp};
 use crate::mesos::convert::{self, Format};
+use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, call, event};
 use crate::mesos::v1::{self, TaskInfo, TaskState};
-use crate::mesos::make;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +151,8 @@ impl World {
     }
 
     pub fn add_agent(&mut self, n: usize, resources: &str, attributes: &str) {
-        let attributes = crate::base::attributes::Attributes::parse(attributes).expect("attributes");
+        let attributes =
+            crate::base::attributes::Attributes::parse(attributes).expect("attributes");
         self.agents.push(Agent {
             id: format!("s{n}"),
             host: format!("host{n}"),
@@ -178,8 +177,13 @@ impl World {
         self.inbox.push_back(Input::Disconnected);
     }
 
-    /// Until nothing more happens at this time.
+    /// Until nothing more happens at this time, or in a moment.
     pub fn run(&mut self) {
+        self.pass(Duration::from_millis(10));
+    }
+
+    /// Until nothing more happens at this time.
+    fn rest(&mut self) {
         for _ in 0..10_000 {
             self.make_offers();
             let due = self.core.wake_at().is_some_and(|at| at <= self.now);
@@ -194,16 +198,16 @@ impl World {
     /// Time passes, timer by timer.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        self.run();
+        self.rest();
         while let Some(at) = self.core.wake_at().filter(|at| *at <= end) {
             let at = at.max(self.now);
             self.wall = self.wall + at.since(self.now);
             self.now = at;
-            self.run();
+            self.rest();
         }
         self.wall = self.wall + end.since(self.now);
         self.now = end;
-        self.run();
+        self.rest();
     }
 
     /// One batch, as the driver does it: what is due, all that has come, then settling.
@@ -339,7 +343,8 @@ impl World {
 
     fn reconcile(&mut self, reconcile: call::Reconcile) {
         if reconcile.tasks.is_empty() {
-            let all: Vec<_> = self.tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect();
+            let all: Vec<_> =
+                self.tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect();
             for (task, state) in all {
                 self.say(&task, None, state, |status| status.uuid = None);
             }
@@ -496,7 +501,7 @@ impl World {
     }
 
     pub fn view(&self) -> View {
-        self.core.view(self.now, Timestamp::from(self.wall))
+        self.core.view()
     }
 
     pub fn app(&self, name: &str) -> Arc<AppView> {
