@@ -112,7 +112,12 @@ impl ChronosCore {
             launched: now_ms(cx),
             ..Task::default()
         };
-        let place = Place { agent_id: &offer.agent_id, host: &offer.host, resources: taken };
+        let place = Place {
+            framework_id: self.framework_id.as_ref(),
+            agent_id: &offer.agent_id,
+            host: &offer.host,
+            resources: taken,
+        };
         let info = task::build(job, run, &task, &place);
         let run = Run { phase: Phase::Launched(task), ..run.clone() };
         self.agenda.cancel(&Due::Late(key.clone()));

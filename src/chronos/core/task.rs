@@ -1,6 +1,7 @@
 //! The task of a run: command, environment, downloads, resources.
 
 use super::run::{Run, Task};
+use crate::base::ids;
 use crate::base::resources::Resources;
 use crate::chronos::model::Job;
 use crate::mesos::convert::{Format, resources_to_v1};
@@ -13,6 +14,7 @@ use std::collections::BTreeSet;
 
 /// Where a task is to run.
 pub(super) struct Place<'a> {
+    pub framework_id: Option<&'a ids::FrameworkId>,
     pub agent_id: &'a AgentId,
     pub host: &'a str,
     pub resources: &'a Resources,
@@ -53,6 +55,7 @@ pub(super) fn build(job: &Job, run: &Run, task: &Task, place: &Place<'_>) -> Tas
         r#type: Some(executor_info::Type::Custom.into()),
         // Its environment is that of one task, so an executor serves one task.
         executor_id: make::executor_id(&task.id),
+        framework_id: place.framework_id.map(Into::into),
         command: Some(command),
         name: Some(format!("ChronosTask:{}", job.name)),
         ..ExecutorInfo::default()

@@ -45,6 +45,7 @@ fn a_job_sent_back_as_it_is_shown_goes_on_as_it_was() {
     world.finish_all();
     world.advance(5000);
     assert_eq!(world.launched_of("tick"), 4);
+    assert_eq!(world.ask(Command::Delete { name: "tick".into() }), Answer::Done);
     // The last day of the month is not forgotten though the shown start has none.
     world.advance(31 * 24 * 3_600_000);
     world.upload(world.shown("j"));

@@ -102,6 +102,7 @@ fn a_custom_executor_gets_the_command_as_data() {
     assert_eq!(info.data.as_deref(), Some(b"-f|c".as_slice()));
     assert_eq!(info.max_completion_time.unwrap().nanoseconds, 90_000_000_000);
     let executor = info.executor.unwrap();
+    assert_eq!(executor.framework_id.unwrap().value, "f-1");
     let command = executor.command.unwrap();
     assert_eq!((command.value.as_deref(), command.uris.len()), (Some("./ex"), 1));
     assert!(command.environment.unwrap().variables.iter().any(|v| v.name == "MESOS_TASK_ID"));
