@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 /// Bare names in modules → files.
-const IMPORTS: &[(&str, &str)] = &[
+pub(super) const IMPORTS: &[(&str, &str)] = &[
     ("preact", "vendor/preact-11.2.0/preact.js"),
     ("preact/hooks", "vendor/preact-11.2.0/hooks.js"),
     ("htm", "vendor/htm-3.1.1/htm.js"),
@@ -16,7 +16,7 @@ const IMPORTS: &[(&str, &str)] = &[
 ];
 
 /// Style sheets, in their order.
-const STYLES: &[&str] = &["css/base.css", "css/components.css", "css/pages.css"];
+pub(super) const STYLES: [&str; 3] = ["css/base.css", "css/components.css", "css/pages.css"];
 
 /// The document and what goes with it.
 pub(super) struct Page {

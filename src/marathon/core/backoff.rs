@@ -18,8 +18,6 @@ pub(super) struct Backoff {
     delayed: u32,
     /// No launch before this.
     until: Mono,
-    /// When it last failed.
-    failed: Mono,
 }
 
 /// The delay after so many failures that were delayed before.
@@ -44,7 +42,7 @@ impl Backoff {
         };
         // Several tasks may fail together: a delay never becomes shorter by that.
         let until = (now + wait).max(former.map_or(now, |f| f.until));
-        Self { config, delayed, until, failed: now }
+        Self { config, delayed, until }
     }
 
     /// No launch of that app before this; none if it may be launched now.
@@ -53,10 +51,11 @@ impl Backoff {
         (counts && self.until > now).then_some(self.until)
     }
 
-    /// Whether nothing failed for so long that it does not count any more.
+    /// Whether nothing failed for so long that it does not count any more: for the longest delay, since it might be
+    /// launched again.
     pub fn forgotten(&self, app: &App, now: Mono) -> bool {
         let longest = Duration::from_secs(u64::from(app.max_launch_delay_seconds));
-        now.since(self.failed) >= longest && self.until <= now
+        now >= self.until + longest
     }
 }
 
@@ -114,10 +113,10 @@ mod tests {
         scaled.version = Timestamp::from_millis(2);
         scaled.version_info.last_scaling_at = Timestamp::from_millis(2);
         assert_eq!(backoff.until(&scaled, at(100)), Some(at(101)));
-        assert!(!backoff.forgotten(&app, at(399)));
-        assert!(backoff.forgotten(&app, at(400)));
-        let again = Backoff::failed(&app, None, at(400), Some(&backoff));
-        assert_eq!(again.until(&app, at(400)), Some(at(401)));
+        assert!(!backoff.forgotten(&app, at(400)));
+        assert!(backoff.forgotten(&app, at(401)));
+        let again = Backoff::failed(&app, None, at(401), Some(&backoff));
+        assert_eq!(again.until(&app, at(401)), Some(at(402)));
     }
 
     #[test]

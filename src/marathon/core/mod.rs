@@ -49,7 +49,7 @@ mod tests;
 
 pub use ids::{DeploymentId, InstanceId};
 pub use options::{AcceptedRoles, GpuScheduling, Options};
-pub use records::commits;
+pub use records::{commits, forget_framework};
 
 use crate::base::kv::Op;
 use crate::base::time::Mono;
@@ -79,6 +79,8 @@ pub struct MarathonCore {
     /// Apps to be compared with what they shall be.
     dirty: BTreeSet<PathId>,
     counters: BTreeMap<&'static str, u64>,
+    /// When the last batch was: a picture shows that moment.
+    seen_at: (Mono, Timestamp),
     pictures: picture::Pictures,
 }
 
@@ -137,6 +139,7 @@ impl Machine for MarathonCore {
         self.match_offers(cx, out);
         self.send_kills(cx, out);
         self.want_offers(cx, out);
+        self.seen_at = (cx.now, Timestamp::from(cx.wall));
     }
 
     fn wake_at(&self) -> Option<Mono> {

@@ -6,7 +6,6 @@ use super::view::{
     ActionView, AppView, Condition, Counts, DeploymentView, InstanceView, QueueView, View,
 };
 use super::{MarathonCore, queue};
-use crate::base::time::Mono;
 use crate::marathon::model::{App, Group, PathId, Timestamp};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -41,8 +40,8 @@ impl Pictures {
 }
 
 impl MarathonCore {
-    /// All that may be read, as it is now. `now` is for launch delays.
-    pub fn view(&self, now: Mono, wall: Timestamp) -> View {
+    /// All that may be read, as it was after the last batch.
+    pub fn view(&self) -> View {
         View {
             framework_id: self.session.framework_id.clone(),
             subscribed: self.session.subscribed,
@@ -54,7 +53,7 @@ impl MarathonCore {
             queue: self
                 .queue
                 .iter()
-                .map(|(_, waiting)| Arc::new(self.queue_view(waiting, now, wall)))
+                .map(|(_, waiting)| Arc::new(self.queue_view(waiting)))
                 .collect(),
             root_versions: Arc::new(self.tree.root_versions()),
             metrics: self.metrics(),
@@ -192,7 +191,8 @@ impl MarathonCore {
         }
     }
 
-    fn queue_view(&self, waiting: &queue::Waiting, now: Mono, wall: Timestamp) -> QueueView {
+    fn queue_view(&self, waiting: &queue::Waiting) -> QueueView {
+        let (now, wall) = self.seen_at;
         let until = self.queue.delayed(&waiting.spec, now);
         let left = until.map(|until| until.since(now));
         let tally = &waiting.tally;

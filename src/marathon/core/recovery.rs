@@ -38,7 +38,9 @@ impl MarathonCore {
                     let all = versions.entry(app.id.clone()).or_default();
                     all.insert(app.version, Arc::new(*app));
                 }
-                Record::Current(id, version) => drop(current.insert(id, version)),
+                Record::Current(id, version) => {
+                    current.insert(id, version);
+                }
                 Record::Root(version, delta) => drop(roots.insert(version, delta)),
                 Record::Deployment(id, record) => {
                     core.deployments.insert(Deployment::restored(id, record));
@@ -62,6 +64,7 @@ impl MarathonCore {
         }
         core.wait_for_all(cx);
         core.evaluate(cx, out);
+        core.seen_at = (cx.now, cx.wall.into());
         Ok(core)
     }
 
@@ -79,6 +82,7 @@ impl MarathonCore {
             failures: BTreeMap::new(),
             dirty: BTreeSet::new(),
             counters: BTreeMap::new(),
+            seen_at: Default::default(),
             pictures: Default::default(),
             options,
         }

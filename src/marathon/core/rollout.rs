@@ -59,7 +59,8 @@ pub(super) fn next(now: Present, strategy: &UpgradeStrategy) -> Moves {
         most += 1;
     }
     let spare = in_service.saturating_sub(least);
-    let surplus = now.old.saturating_sub(now.target);
+    // Each new one in service takes the place of an old one, of one out of service first: so this costs no service.
+    let surplus = (now.old + now.new_in_service).saturating_sub(now.target);
     let there = now.old + now.new + now.leaving;
     let start = now.target.saturating_sub(now.new).min(most.saturating_sub(there));
     let mut kill_old = spare.max(surplus).min(now.old);
@@ -175,6 +176,14 @@ mod tests {
         assert_eq!(least_in_service(10, &strategy(0.7, 0.0)), 7);
         assert_eq!(most(10, &strategy(1.0, 0.1)), 11);
         assert_eq!(least_in_service(3, &strategy(0.5, 0.0)), 2);
+    }
+
+    #[test]
+    fn old_ones_that_serve_nobody_go_when_all_new_ones_serve() {
+        let now = Present { target: 2, old: 2, new: 2, new_in_service: 2, ..Present::default() };
+        assert_eq!(next(now, &strategy(1.0, 1.0)).kill_old, 2);
+        let half = Present { new_in_service: 1, ..now };
+        assert_eq!(next(half, &strategy(1.0, 1.0)).kill_old, 1);
     }
 
     // covers: MAR-0333, MAR-0335

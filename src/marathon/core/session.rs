@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Two calls for offers are at least so far apart, however many apps are started.
-const REVIVE_SPACING: Duration = Duration::from_millis(20);
+const REVIVE_SPACING: Duration = Duration::from_millis(5);
 /// A call for or against offers that did not arrive is repeated after this.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
@@ -35,7 +35,8 @@ pub(super) struct Session {
     pub roles: BTreeSet<String>,
     /// Not known: it has to be told.
     pub told: Option<Told>,
-    revived: Option<Mono>,
+    /// No call for or against offers before this.
+    quiet_until: Option<Mono>,
     /// A call that asks for all tasks did not arrive.
     pub ask_all: bool,
     /// How long was waited for tasks that were not heard of; none when all were.
@@ -110,8 +111,7 @@ impl MarathonCore {
         match call.r#type() {
             call::Type::Revive | call::Type::Suppress => {
                 self.session.told = None;
-                self.session.revived = Some(cx.now);
-                self.timers.set(Timer::Revive, cx.now + REPEAT_AFTER);
+                self.session.quiet_until = Some(cx.now + REPEAT_AFTER);
             }
             call::Type::Accept => {
                 // Launched or not: the master knows.
@@ -149,31 +149,28 @@ impl MarathonCore {
         if !self.session.subscribed {
             return;
         }
-        let unsure = self.session.told.is_none() && self.timers.at(&Timer::Revive).is_some();
-        if !self.queue.wants(cx.now) {
-            if self.session.told != Some(Told::Unwanted) && !unsure {
-                let suppress = Some(call::Suppress { roles: Vec::new() });
-                self.call_now(call::Type::Suppress, Call { suppress, ..Default::default() }, out);
-                self.count("mesos.calls.suppress.counter", 1);
-                self.session.told = Some(Told::Unwanted);
-                self.timers.cancel(&Timer::Revive);
-            }
+        let wants = self.queue.wants(cx.now);
+        let told = if wants { Told::Wanted } else { Told::Unwanted };
+        let is_new = self.session.told != Some(told) || (wants && self.queue.fresh);
+        if !is_new {
             return;
         }
-        let needed = self.queue.fresh || self.session.told != Some(Told::Wanted);
-        if !needed {
-            return;
-        }
-        let earliest = self.session.revived.map(|at| at + REVIVE_SPACING);
-        if let Some(at) = earliest.filter(|at| *at > cx.now) {
+        if let Some(at) = self.session.quiet_until.filter(|at| *at > cx.now) {
             self.timers.set(Timer::Revive, at);
+            return;
+        }
+        self.session.told = Some(told);
+        if !wants {
+            let suppress = Some(call::Suppress { roles: Vec::new() });
+            self.call_now(call::Type::Suppress, Call { suppress, ..Default::default() }, out);
+            self.count("mesos.calls.suppress.counter", 1);
+            self.timers.cancel(&Timer::Revive);
             return;
         }
         let revive = Some(call::Revive { roles: Vec::new() });
         self.call_now(call::Type::Revive, Call { revive, ..Default::default() }, out);
         self.count("mesos.calls.revive.counter", 1);
-        self.session.told = Some(Told::Wanted);
-        self.session.revived = Some(cx.now);
+        self.session.quiet_until = Some(cx.now + REVIVE_SPACING);
         self.queue.fresh = false;
         self.timers.set(Timer::Revive, cx.now + self.options.min_revive_offers_interval);
     }

@@ -199,7 +199,9 @@ impl Tree {
         for (id, changed) in apps {
             match changed.before.and_then(|v| self.version(id, v)) {
                 Some(app) => root.put_app(app.clone(), version),
-                None => drop(root.remove_app(id, version)),
+                None => {
+                    root.remove_app(id, version);
+                }
             }
         }
         // Children before parents.

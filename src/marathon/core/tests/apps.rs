@@ -25,7 +25,7 @@ fn a_new_app_runs_after_one_write_of_each_kind() {
         assert!(told.iter().any(|t| t == event), "{event} in {told:?}");
     }
     // Nothing is wanted any more.
-    assert_eq!(world.calls.last().map(|c| c.r#type()), Some(call::Type::Acknowledge));
+    assert_eq!(world.calls.last().map(|c| c.r#type()), Some(call::Type::Suppress));
     assert_eq!(world.calls_of(call::Type::Suppress), 2);
     assert!(world.rows.contains_key("framework"));
     assert_eq!(world.rows.keys().filter(|k| k.starts_with("instances/")).count(), 2);
@@ -116,7 +116,7 @@ fn a_deleted_app_is_gone_at_once_and_its_tasks_follow() {
     let mut world = World::new(1);
     world.deploy(&[app("/a", 2)]);
     world.manners.kills = false;
-    let change = world.edit(|root| drop(root.remove_app(&id("/a"), Timestamp::default())));
+    let change = world.edit(|root| assert!(root.remove_app(&id("/a"), Timestamp::default())));
     world.change(change);
     assert!(world.core.app(&id("/a")).is_none());
     assert_eq!((world.view().leaving.len(), world.deployments()), (2, 1));
@@ -171,7 +171,7 @@ fn groups_come_go_and_are_remembered() {
     world.run();
     assert_eq!(world.core.root(), before);
     assert_eq!(before.group(&id("/g")).map(|g| (g.version, g.enforce_role)), Some((made, true)));
-    let change = world.edit(|root| drop(root.remove_group(&id("/g"), at)));
+    let change = world.edit(|root| assert!(root.remove_group(&id("/g"), at)));
     world.change(change);
     assert!(world.core.root().groups.is_empty() && world.tasks.is_empty());
     let back = world.core.root_at(made).expect("kept");
@@ -189,7 +189,7 @@ fn service_ports_are_assigned_and_freed() {
     let first = world.deploy(&[ported("/a"), ported("/b")]);
     let ports: Vec<_> = first.apps.iter().flat_map(|a| a.service_ports()).collect();
     assert_eq!(ports, [10_000, 10_001]);
-    let change = world.edit(|root| drop(root.remove_app(&id("/a"), Timestamp::default())));
+    let change = world.edit(|root| assert!(root.remove_app(&id("/a"), Timestamp::default())));
     world.change(change);
     assert_eq!(world.deploy(&[ported("/c")]).apps[0].service_ports(), [10_000]);
     // The number stays with the app although the client sends 0 again.

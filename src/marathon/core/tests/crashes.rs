@@ -40,7 +40,9 @@ fn begin_scale_update_delete(world: &mut World) {
     put(world, &[strategy(app("/a", 4))]);
     put(world, &[strategy(App { mem: 20.0, ..app("/a", 3) })]);
     again(world, |world| {
-        let mut change = world.edit(|root| drop(root.remove_app(&id("/b"), Timestamp::default())));
+        let mut change = world.edit(|root| {
+            root.remove_app(&id("/b"), Timestamp::default());
+        });
         change.force = true;
         Command::Change(change)
     });

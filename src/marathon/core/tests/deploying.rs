@@ -227,7 +227,7 @@ fn undoing_restores_and_keeps_the_tasks_that_are_right() {
     world.deploy(&[app("/other", 1)]);
     world.manners.runs = false;
     let bad = world.deploy(&[version_of(2, app("/a", 2)), app("/new", 1)]).deployment;
-    assert_eq!(world.tasks.len(), 5);
+    assert_eq!(world.tasks.len(), 6);
     let other = world.put(&[app("/later", 1)]);
     world.change(other);
     let deploying = undone(cancel(&mut world, &bad, false));
@@ -248,7 +248,7 @@ fn undoing_brings_a_removed_app_back() {
     let mut world = World::new(1);
     world.deploy(&[app("/g/a", 1)]);
     world.manners.kills = false;
-    let change = world.edit(|root| drop(root.remove_group(&id("/g"), Timestamp::default())));
+    let change = world.edit(|root| assert!(root.remove_group(&id("/g"), Timestamp::default())));
     let removal = world.change(change).deployment;
     world.manners.kills = true;
     undone(cancel(&mut world, &removal, false));

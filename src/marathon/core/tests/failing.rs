@@ -47,7 +47,7 @@ fn a_crash_loop_is_slowed_down_until_the_delay_is_reset() {
     let queued = world.view().queue[0].clone();
     assert_eq!(queued.count, 1);
     let left = queued.delayed_until.expect("a delay").millis() - (world.wall.0 / 1_000_000) as i64;
-    assert!((9_990..=10_000).contains(&left), "{left}");
+    assert!((9_900..=10_000).contains(&left), "{left}");
     assert_eq!(queued.explanation.refusals[0].rule, "backoff");
     let reset = |app: &str| Command::ResetDelay { app: id(app) };
     let answer = world.ask(reset("/none"));

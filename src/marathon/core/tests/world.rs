@@ -177,8 +177,13 @@ impl World {
         self.inbox.push_back(Input::Disconnected);
     }
 
-    /// Until nothing more happens at this time.
+    /// Until nothing more happens at this time, or in a moment.
     pub fn run(&mut self) {
+        self.pass(Duration::from_millis(10));
+    }
+
+    /// Until nothing more happens at this time.
+    fn rest(&mut self) {
         for _ in 0..10_000 {
             self.make_offers();
             let due = self.core.wake_at().is_some_and(|at| at <= self.now);
@@ -193,16 +198,16 @@ impl World {
     /// Time passes, timer by timer.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        self.run();
+        self.rest();
         while let Some(at) = self.core.wake_at().filter(|at| *at <= end) {
             let at = at.max(self.now);
             self.wall = self.wall + at.since(self.now);
             self.now = at;
-            self.run();
+            self.rest();
         }
         self.wall = self.wall + end.since(self.now);
         self.now = end;
-        self.run();
+        self.rest();
     }
 
     /// One batch, as the driver does it: what is due, all that has come, then settling.
@@ -496,7 +501,7 @@ impl World {
     }
 
     pub fn view(&self) -> View {
-        self.core.view(self.now, Timestamp::from(self.wall))
+        self.core.view()
     }
 
     pub fn app(&self, name: &str) -> Arc<AppView> {
