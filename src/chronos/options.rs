@@ -21,15 +21,13 @@ const FAILOVER_TIMEOUT: Setting = Setting::new(
     "Seconds for which the master keeps the tasks when Chronos is gone",
 )
 .or("604800");
-const ROLE: Setting = Setting::new("mesos_role", Kind::Text, "Role in which it takes offers").or("*");
+const ROLE: Setting =
+    Setting::new("mesos_role", Kind::Text, "Role in which it takes offers").or("*");
 const USER: Setting =
     Setting::new("user", Kind::Text, "User of jobs that name none (default: this one)");
-const CHECKPOINT: Setting = Setting::new(
-    "mesos_checkpoint",
-    Kind::Bool,
-    "Whether tasks outlive a restart of their agent",
-)
-.or("true");
+const CHECKPOINT: Setting =
+    Setting::new("mesos_checkpoint", Kind::Bool, "Whether tasks outlive a restart of their agent")
+        .or("true");
 const PRINCIPAL: Setting = Setting::new(
     "mesos_authentication_principal",
     Kind::Text,
@@ -148,9 +146,8 @@ pub fn read(values: &mut Values) -> Options {
     let failure_retry = millis(&RETRY, defaults.failure_retry);
     let decline_offer_duration = millis(&DECLINE, defaults.decline_offer_duration);
     let min_revive_offers_interval = millis(&REVIVE, defaults.min_revive_offers_interval);
-    let mut amount = |setting, default| {
-        values.double(setting, 0.001, Scalar::MAX.as_f64()).unwrap_or(default)
-    };
+    let mut amount =
+        |setting, default| values.double(setting, 0.001, Scalar::MAX.as_f64()).unwrap_or(default);
     let cpus = amount(&CPU, defaults.rules.cpus);
     let mem = amount(&MEM, defaults.rules.mem);
     let disk = amount(&DISK, defaults.rules.disk);

@@ -55,9 +55,8 @@ impl Chronos {
         if options.core.rules.user.is_empty() {
             options.core.rules.user = user;
         }
-        let capability = |kind: &Capability| v1::framework_info::Capability {
-            r#type: Some((*kind).into()),
-        };
+        let capability =
+            |kind: &Capability| v1::framework_info::Capability { r#type: Some((*kind).into()) };
         let info = v1::FrameworkInfo {
             user: options.core.rules.user.clone(),
             name: options.framework_name.clone(),
@@ -192,9 +191,11 @@ impl Door for Way {
     }
 
     fn request(&self, command: Command) -> Wait<'_, Answer> {
-        Box::pin(self.waiting.ask(&self.handle, |request| Input::Request {
-            request: RequestId(request),
-            command,
-        }))
+        Box::pin(
+            self.waiting.ask(&self.handle, |request| Input::Request {
+                request: RequestId(request),
+                command,
+            }),
+        )
     }
 }

@@ -3,11 +3,11 @@
 use super::door::Wait;
 use super::*;
 use crate::base::explain::Explanation;
+use crate::chronos::core::Options;
 use crate::chronos::core::io::Notice;
 use crate::chronos::core::run::Run;
 use crate::chronos::core::tests::world::World;
 use crate::chronos::core::view::Numbers;
-use crate::chronos::core::Options;
 use crate::http::PathRest;
 use axum::body::{Body, to_bytes};
 use serde_json::{Value, json};
@@ -143,13 +143,19 @@ async fn both_prefixes_and_both_methods_take_jobs() {
             list.json().as_array().unwrap().iter().map(|job| job["name"].clone()).collect();
         assert_eq!(names, ["j", "c"]);
         let one = client.get(&format!("{prefix}/job/c")).await.json();
-        assert_eq!((one["parents"].clone(), one["epsilon"].clone()), (json!(["j"]), json!("PT60S")));
+        assert_eq!(
+            (one["parents"].clone(), one["epsilon"].clone()),
+            (json!(["j"]), json!("PT60S"))
+        );
     }
     client.done("PUT /scheduler/job/j", "").await;
     client.done("DELETE /scheduler/task/kill/j", "").await;
     client.done("DELETE /scheduler/task/all", "").await;
     client.done("DELETE /v1/scheduler/job/j", "").await;
-    assert_eq!(client.get("/scheduler/jobs").await.json()[0]["schedule"], "R/2030-01-01T00:00:00Z/PT1H");
+    assert_eq!(
+        client.get("/scheduler/jobs").await.json()[0]["schedule"],
+        "R/2030-01-01T00:00:00Z/PT1H"
+    );
 }
 
 /// covers: CHR-0079
@@ -226,7 +232,9 @@ async fn search_narrows_by_name_and_command_and_widens_by_any() {
     let client = Client::new();
     for (name, command) in [("Alpha", "run"), ("beta", "RUN alpha"), ("gamma", "stop")] {
         client.world.with(|w| {
-            w.upload(json!({"name": name, "command": command, "schedule": "R//PT1H", "disabled": true}));
+            w.upload(
+                json!({"name": name, "command": command, "schedule": "R//PT1H", "disabled": true}),
+            );
         });
     }
     for (query, found) in [
@@ -320,8 +328,10 @@ async fn statistics_and_history() {
 async fn runs_are_reported_and_forced_with_arguments() {
     let client = Client::new();
     client.world.with(|w| {
-        w.upload(json!({"name": "j", "command": "echo", "async": true, "dataProcessingJobType": true,
-            "schedule": "R/2030-01-01T00:00:00Z/P1D"}));
+        w.upload(
+            json!({"name": "j", "command": "echo", "async": true, "dataProcessingJobType": true,
+            "schedule": "R/2030-01-01T00:00:00Z/P1D"}),
+        );
     });
     client.done("PUT /scheduler/job/j?arguments=-a%20;b", "").await;
     let task = client.world.with(|w| w.live()[0].clone());

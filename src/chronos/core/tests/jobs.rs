@@ -12,9 +12,8 @@ fn an_upload_of_a_name_that_exists_is_another_version() {
     let mut world = World::new();
     world.idle("a");
     world.dependent("b", &["a"]);
-    world.upload(
-        json!({"name": "a", "command": "other", "schedule": "R/2030-01-01T00:00:00Z/P1Y"}),
-    );
+    world
+        .upload(json!({"name": "a", "command": "other", "schedule": "R/2030-01-01T00:00:00Z/P1Y"}));
     assert_eq!(world.core.view().jobs.len(), 2);
     assert_eq!(world.shown("a")["command"], "other");
     world.force("a");
