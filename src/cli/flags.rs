@@ -4,7 +4,7 @@
 use crate::base::settings::{Kind, Setting};
 use crate::config::Flags;
 use crate::node::settings::{self, Table};
-use crate::node::standalone::{self, MarathonProcess};
+use crate::node::standalone::{self, ChronosProcess, MarathonProcess};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 /// The settings of `up` given as flags.
@@ -14,6 +14,10 @@ pub struct SettingFlags(pub Flags);
 /// Those of `marathon`.
 #[derive(Clone, Debug, Default)]
 pub struct MarathonFlags(pub Flags);
+
+/// Those of `chronos`.
+#[derive(Clone, Debug, Default)]
+pub struct ChronosFlags(pub Flags);
 
 /// `data_dir` is typed `--data-dir`; Mesos's own spelling with `_` is read too. What belongs to a framework begins with
 /// its name.
@@ -134,6 +138,7 @@ macro_rules! flags_of {
 
 flags_of!(SettingFlags, settings::tables());
 flags_of!(MarathonFlags, standalone::tables::<MarathonProcess>());
+flags_of!(ChronosFlags, standalone::tables::<ChronosProcess>());
 
 #[cfg(test)]
 mod tests {

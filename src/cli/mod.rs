@@ -33,7 +33,7 @@ mod watch;
 mod why;
 
 use crate::base::error::{Code, Error, Result};
-use crate::node::standalone::MarathonProcess;
+use crate::node::standalone::{ChronosProcess, MarathonProcess};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::End;
 use output::Format;
@@ -86,6 +86,8 @@ enum Verb {
     Up(up::UpArgs),
     /// Run Marathon as a process of its own, with masters elsewhere
     Marathon(process::ProcessArgs<flags::MarathonFlags>),
+    /// Run Chronos as a process of its own, with masters elsewhere
+    Chronos(process::ProcessArgs<flags::ChronosFlags>),
     /// Stop the node that runs on a data folder, or what is left of it
     Down(down::DownArgs),
     /// Run one command as a task, show its output, exit with its code
@@ -176,6 +178,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let end = match cli.verb {
         Verb::Up(args) => return up::run(args),
         Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
+        Verb::Chronos(args) => return process::run::<ChronosProcess, _>(args, master),
         Verb::Down(args) => End::from(down::run(&args)?),
         // Reached with flags before the verb only.
         Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),
@@ -206,6 +209,7 @@ async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt)
         Verb::Kill(args) => kill::run(master, args).await.map(End::from),
         Verb::Up(_)
         | Verb::Marathon(_)
+        | Verb::Chronos(_)
         | Verb::Down(_)
         | Verb::Execute { .. }
         | Verb::Resolve { .. }

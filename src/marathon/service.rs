@@ -13,7 +13,7 @@ use crate::base::kv::Op;
 use crate::framework::host::{Caller, Framework, Tools};
 use crate::framework::scheduler::Subscriber;
 use crate::framework::state::Journal;
-use crate::machine::driver::{Clock, Handle, Shell};
+use crate::machine::driver::{Handle, Shell};
 use crate::machine::requests::Requests;
 use crate::machine::{Cx, Effects};
 use crate::mesos::v1;
@@ -40,7 +40,6 @@ pub struct Marathon {
     options: Options,
     info: v1::FrameworkInfo,
     hub: Hub,
-    clock: Clock,
 }
 
 impl Marathon {
@@ -52,7 +51,6 @@ impl Marathon {
         hostname: String,
         webui_url: String,
         hub: Hub,
-        clock: Clock,
     ) -> Self {
         let capability = |kind: &v1::framework_info::capability::Type| {
             v1::framework_info::Capability { r#type: Some((*kind).into()) }
@@ -69,7 +67,7 @@ impl Marathon {
             capabilities: CAPABILITIES.iter().map(capability).collect(),
             ..Default::default()
         };
-        Self { options, info, hub, clock }
+        Self { options, info, hub }
     }
 
     fn info(&self, id: Option<&str>, roles: &BTreeSet<String>) -> v1::FrameworkInfo {
@@ -103,12 +101,7 @@ impl Framework for Marathon {
 
     fn open(&self, tools: Tools<MarathonCore>) -> (Arc<dyn Door>, MarathonShell) {
         let waiting = Arc::new(Requests::new(REQUESTS_MAX));
-        let door = Way {
-            handle: tools.handle,
-            waiting: waiting.clone(),
-            leave: tools.leave,
-            clock: self.clock.clone(),
-        };
+        let door = Way { handle: tools.handle, waiting: waiting.clone(), leave: tools.leave };
         let shell = MarathonShell {
             info: self.info.clone(),
             journal: tools.journal,
@@ -203,16 +196,11 @@ struct Way {
     handle: Handle<MarathonCore>,
     waiting: Arc<Requests<Answer>>,
     leave: Arc<Notify>,
-    clock: Clock,
 }
 
 impl Door for Way {
     fn view(&self) -> Wait<'_, Arc<View>> {
-        let clock = self.clock.clone();
-        Box::pin(
-            self.handle
-                .look(move |core| Arc::new(core.view(clock.mono(), Timestamp::from(clock.wall())))),
-        )
+        Box::pin(self.handle.look(|core| Arc::new(core.view())))
     }
 
     fn request(&self, command: Command) -> Wait<'_, Answer> {

@@ -2,7 +2,6 @@
 
 use super::LocalFiles;
 use super::agent::Role;
-use super::frameworks::{Frameworks, marathon_server};
 use super::settings::Options;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
@@ -29,7 +28,8 @@ pub struct Doors {
     chronos: Option<TcpListener>,
     /// Where they are.
     pub addresses: Addresses,
-    authentication: HttpAuthentication,
+    /// Who asks users.
+    pub authentication: HttpAuthentication,
 }
 
 /// Where the faces of a node are.
@@ -132,7 +132,7 @@ pub fn serve(
     identity: Arc<Identity>,
     leading: watch::Receiver<Option<Master>>,
     agent: &Role,
-    frameworks: &Frameworks,
+    [marathon, chronos]: [Option<Server>; 2],
     logging: Option<Logging>,
     clock: Clock,
 ) -> Result<Vec<Running>> {
@@ -147,15 +147,11 @@ pub fn serve(
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
     let mut running = Vec::new();
-    let (asks, hostname) = (&doors.authentication, &options.hostname);
-    if let (Some(listener), Some((hosted, hub))) = (doors.marathon, &frameworks.marathon) {
-        let address = doors.addresses.marathon.unwrap_or(doors.addresses.master);
-        let (door, hub) = (hosted.door.clone(), hub.clone());
-        let options = &options.marathon;
-        let links = doors.addresses.links();
-        let clock = clock.clone();
-        let server = marathon_server(options, hostname, address, door, hub, &links, asks, clock)?;
-        running.push(server.hosts(hosts()).start(listener)?);
+    let own = [(doors.marathon, marathon), (doors.chronos, chronos)];
+    for (listener, server) in own {
+        if let (Some(listener), Some(server)) = (listener, server) {
+            running.push(server.hosts(hosts()).start(listener)?);
+        }
     }
     running.push(master.hosts(hosts()).start(doors.master)?);
     running.push(agent.hosts(hosts()).start(doors.agent)?);

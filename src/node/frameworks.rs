@@ -1,9 +1,11 @@
 //! Marathon and Chronos on a node: hosted where the master leads, each with a face of its own.
 
 use super::faces::Addresses;
-use super::hosting::{self, Hosted};
+use super::hosting;
 use super::settings::Options;
+use super::standalone::{ChronosProcess, MarathonProcess, Process, Standing};
 use crate::base::error::Result;
+use crate::chronos;
 use crate::console::{self, Links, Section};
 use crate::http::Server;
 use crate::http::auth::Realm;
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How long a framework may take to wind up.
 const STOP: Duration = Duration::from_secs(5);
@@ -25,41 +28,85 @@ const STOP: Duration = Duration::from_secs(5);
 /// The way of Marathon's face to its core.
 pub type MarathonDoor = Arc<dyn marathon::api::Door>;
 
-/// The frameworks of a node.
+/// The way of Chronos' face to its core.
+pub type ChronosDoor = Arc<dyn chronos::api::Door>;
+
+/// What hosting on a node stands on.
+pub struct Ground<'a> {
+    /// Where cores run.
+    pub control: &'a Control,
+    /// The process's clocks.
+    pub clock: &'a Clock,
+    /// Holds the master while this node leads.
+    pub leading: &'a watch::Receiver<Option<Master>>,
+    /// Fires when the node stops.
+    pub stop: &'a watch::Receiver<bool>,
+}
+
+/// The frameworks of a node, and what serves their faces.
 pub struct Frameworks {
-    /// Marathon and where its events go.
-    pub marathon: Option<(Hosted<MarathonDoor>, Hub)>,
+    hosted: Vec<(&'static str, JoinHandle<()>)>,
+    /// Marathon's face.
+    pub marathon: Option<Server>,
+    /// Chronos' face.
+    pub chronos: Option<Server>,
 }
 
 impl Frameworks {
     /// Hosts those that run here from now on.
+    ///
+    /// # Errors
+    /// When a realm asks and has no credentials.
     pub fn start(
         options: &Options,
         at: Addresses,
-        control: &Control,
-        clock: &Clock,
-        leading: &watch::Receiver<Option<Master>>,
-        stop: &watch::Receiver<bool>,
-    ) -> Self {
-        let marathon = at.marathon.map(|address| {
-            let hub = Hub::default();
-            let (control, clock) = (control.clone(), clock.clone());
-            let (own, hostname) = (options.marathon.clone(), &options.hostname);
-            let framework = marathon_at(own, hostname, address, hub.clone(), clock.clone());
-            let (leading, stop) = (leading.clone(), stop.clone());
-            (hosting::host(framework, "marathon", control, clock, leading, stop), hub)
-        });
-        Self { marathon }
+        authentication: &HttpAuthentication,
+        ground: &Ground<'_>,
+    ) -> Result<Self> {
+        let mut hosted = Vec::new();
+        let standing = |address| Standing {
+            address,
+            hostname: options.hostname.clone(),
+            links: at.links(),
+            authentication: authentication.clone(),
+            clock: ground.clock.clone(),
+        };
+        let mut marathon = None;
+        if let Some(address) = at.marathon {
+            let at = standing(address);
+            marathon = Some(start::<MarathonProcess>(&options.marathon, &at, ground, &mut hosted)?);
+        }
+        let mut chronos = None;
+        if let Some(address) = at.chronos {
+            let at = standing(address);
+            chronos = Some(start::<ChronosProcess>(&options.chronos, &at, ground, &mut hosted)?);
+        }
+        Ok(Self { hosted, marathon, chronos })
     }
 
     /// Waits until all have wound up; they were told to.
     pub async fn stopped(self) {
-        if let Some((hosted, _)) = self.marathon
-            && tokio::time::timeout(STOP, hosted.task).await.is_err()
-        {
-            tracing::warn!("marathon did not stop in time");
+        for (name, task) in self.hosted {
+            if tokio::time::timeout(STOP, task).await.is_err() {
+                tracing::warn!("{name} did not stop in time");
+            }
         }
     }
+}
+
+fn start<P: Process>(
+    options: &P::Options,
+    at: &Standing,
+    ground: &Ground<'_>,
+    hosted: &mut Vec<(&'static str, JoinHandle<()>)>,
+) -> Result<Server> {
+    let (running, door) = watch::channel(None);
+    let (framework, server) = P::open(options, at, door)?;
+    let cores = (ground.control.clone(), ground.clock.clone());
+    let (leading, stop) = (ground.leading.clone(), ground.stop.clone());
+    let task = hosting::host(framework, P::NAME, cores, leading, running, stop);
+    hosted.push((P::NAME, task));
+    Ok(server)
 }
 
 /// Marathon with a face at that address.
@@ -68,10 +115,9 @@ pub fn marathon_at(
     hostname: &str,
     address: SocketAddr,
     hub: Hub,
-    clock: Clock,
 ) -> marathon::service::Marathon {
     let url = format!("http://{hostname}:{}", address.port());
-    marathon::service::Marathon::new(options, user(), hostname.to_string(), url, hub, clock)
+    marathon::service::Marathon::new(options, user(), hostname.to_string(), url, hub)
 }
 
 /// Marathon's face.
@@ -80,25 +126,61 @@ pub fn marathon_at(
 /// When the realm asks and has no credentials.
 pub fn marathon_server(
     options: &marathon::options::Options,
-    hostname: &str,
-    address: SocketAddr,
+    at: &Standing,
     door: watch::Receiver<Option<MarathonDoor>>,
     hub: Hub,
     links: &Links,
-    asks: &HttpAuthentication,
-    clock: Clock,
 ) -> Result<Server> {
     let metrics = Metrics::new().with_system();
+    let asks = &at.authentication;
     let on = asks.readonly || asks.readwrite;
     let realm = Realm::configured("marathon", on, asks, &metrics)?;
     let identity = marathon::api::Identity {
-        hostname: hostname.to_string(),
-        http_port: address.port(),
+        hostname: at.hostname.clone(),
+        http_port: at.address.port(),
         config: marathon::options::told(options),
     };
-    let api = marathon::api::Api::new(door, identity, options.rules.clone(), hub, clock);
+    let rules = options.rules.clone();
+    let api = marathon::api::Api::new(door, identity, rules, hub, at.clock.clone());
     let face = marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
     Ok(Server::new("marathon", face).metrics(&metrics))
+}
+
+/// Chronos with a face at that address.
+pub fn chronos_at(
+    options: chronos::options::Options,
+    hostname: &str,
+    address: SocketAddr,
+    hub: chronos::api::events::Hub,
+) -> chronos::service::Chronos {
+    let url = format!("http://{hostname}:{}", address.port());
+    chronos::service::Chronos::new(options, user(), hostname.to_string(), url, hub)
+}
+
+/// Chronos' face.
+///
+/// # Errors
+/// When the realm asks and has no credentials.
+pub fn chronos_server(
+    options: &chronos::options::Options,
+    at: &Standing,
+    door: watch::Receiver<Option<ChronosDoor>>,
+    hub: chronos::api::events::Hub,
+    links: &Links,
+) -> Result<Server> {
+    let metrics = Metrics::new().with_system();
+    let asks = &at.authentication;
+    let on = asks.readonly || asks.readwrite;
+    let realm = Realm::configured("chronos", on, asks, &metrics)?;
+    let identity = chronos::api::Identity {
+        hostname: at.hostname.clone(),
+        port: at.address.port(),
+        history_shown: options.core.history_limit,
+    };
+    let rules = options.core.rules.clone();
+    let api = chronos::api::Api::new(door, identity, rules, hub, at.clock.clone());
+    let face = chronos::api::face(api, &realm).with(console::face(Section::Chronos, links));
+    Ok(Server::new("chronos", face).metrics(&metrics))
 }
 
 /// Who this process is.

@@ -8,36 +8,26 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A framework that is hosted whenever this node leads.
-pub struct Hosted<D> {
-    /// Its door, while it runs.
-    pub door: watch::Receiver<Option<D>>,
-    /// Ends after `stop` has fired.
-    pub task: JoinHandle<()>,
-}
-
-/// Hosts a framework under that namespace whenever `leading` holds a master.
+/// Hosts a framework under that namespace whenever `leading` holds a master; `running` holds its door while it runs.
 pub fn host<F: Framework>(
     framework: F,
     namespace: &'static str,
-    control: Control,
-    clock: Clock,
+    ground: (Control, Clock),
     leading: watch::Receiver<Option<Master>>,
-    stop: watch::Receiver<bool>,
-) -> Hosted<F::Door> {
-    let (running, door) = watch::channel(None);
+    running: watch::Sender<Option<F::Door>>,
+    mut stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
     let framework = Arc::new(framework);
-    let task = tokio::spawn(async move {
+    tokio::spawn(async move {
+        let (control, clock) = ground;
         let whole = follow(framework, namespace, control, clock, leading, &running);
-        let mut stop = stop;
         tokio::select! {
             // The sender outlives this, or the node is gone.
             _ = stop.wait_for(|stop| *stop) => {}
             () = whole => {}
         }
         running.send_replace(None);
-    });
-    Hosted { door, task }
+    })
 }
 
 async fn follow<F: Framework>(

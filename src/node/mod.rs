@@ -200,8 +200,10 @@ async fn start_in(options: Options) -> Result<Node> {
         clock: clock.clone(),
     };
     let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
-    let frameworks =
-        Frameworks::start(&options, doors.addresses, &control, &clock, &leading, &stopping);
+    let ground =
+        frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
+    let (at, asks) = (doors.addresses, &doors.authentication);
+    let mut frameworks = Frameworks::start(&options, at, asks, &ground)?;
     let start = agent::Start {
         options: &options,
         dir: &dir,
@@ -227,8 +229,8 @@ async fn start_in(options: Options) -> Result<Node> {
         tasks_found: agent.tasks_found,
         notes: agent.notes.clone(),
     };
-    let running =
-        faces::serve(doors, &options, identity, leading, &agent, &frameworks, logging, clock)?;
+    let own = [frameworks.marathon.take(), frameworks.chronos.take()];
+    let running = faces::serve(doors, &options, identity, leading, &agent, own, logging, clock)?;
     Ok(Node {
         ready,
         on_exit: options.on_exit,

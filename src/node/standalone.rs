@@ -21,8 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+mod chronos;
 mod marathon;
 
+pub use chronos::ChronosProcess;
 pub use marathon::MarathonProcess;
 
 /// How long requests under way may take when the process stops.

@@ -66,9 +66,10 @@ async fn follow(address: String, callable: Callable, ready: tokio::sync::oneshot
             let _ = ready.send(());
         }
         while let Some((line, rest)) =
-            text.split_once("\r\n").map(|(a, b)| (a.to_string(), b.to_string()))
+            text.split_once('\n').map(|(a, b)| (a.to_string(), b.to_string()))
         {
             text = rest;
+            let line = line.trim_end();
             if let Some(json) = line.strip_prefix("data: ") {
                 heard(&serde_json::from_str(json).unwrap(), &mut ports, &callable);
             }

@@ -37,12 +37,11 @@ impl Process for MarathonProcess {
         door: watch::Receiver<Option<<Marathon as Framework>::Door>>,
     ) -> Result<(Marathon, Server)> {
         let hub = Hub::default();
-        let (asks, clock) = (&at.authentication, at.clock.clone());
         let (host, address) = (&at.hostname, at.address);
-        let framework = marathon_at(options.clone(), host, address, hub.clone(), clock.clone());
+        let framework = marathon_at(options.clone(), host, address, hub.clone());
         let own = Some(Place::Port(at.address.port()));
         let links = Links { marathon: own, ..at.links.clone() };
-        let server = marathon_server(options, host, address, door, hub, &links, asks, clock)?;
+        let server = marathon_server(options, at, door, hub, &links)?;
         Ok((framework, server))
     }
 }
