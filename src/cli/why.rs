@@ -24,42 +24,53 @@ pub struct WhyArgs {
 /// As [`Client::get`]; not found.
 pub async fn run(reach: &Reach, format: Format, args: WhyArgs) -> Result<()> {
     let id = args.id.as_str();
-    let mut silent = Vec::new();
-    let app = known(of_app(&reach.marathon, format, id).await, reach.marathon_named, &mut silent)?;
-    if let Some(told) = app {
-        return print(&told);
-    }
-    let job = known(of_job(&reach.chronos, format, id).await, reach.chronos_named, &mut silent)?;
-    if let Some(told) = job {
-        return print(&told);
-    }
-    of_master(&reach.master, format, id).await.map_err(|e| match e.code {
-        Code::NotFound => {
-            let mut error = Error::new(
-                Code::NotFound,
-                format!("there is no app, job, framework or task {id:?}"),
-            )
-            .hint("list them with `mesolith app`, `job`, `framework` or `task`");
-            for cause in &silent {
-                error.cause.push_str(&format!("\n({cause})"));
-            }
-            error
+    let (mut silent, mut named) = (Vec::new(), None);
+    let app = of_app(&reach.marathon, format, id).await;
+    let told = match passed_over(app, reach.marathon_named, &mut silent, &mut named) {
+        Some(told) => Some(told),
+        None => {
+            let job = of_job(&reach.chronos, format, id).await;
+            passed_over(job, reach.chronos_named, &mut silent, &mut named)
         }
-        _ => e,
-    })
+    };
+    if let Some(told) = told {
+        return print(&told);
+    }
+    let Err(e) = of_master(&reach.master, format, id).await else { return Ok(()) };
+    if e.code != Code::NotFound {
+        return Err(e);
+    }
+    // It may be known to one who could not be asked: that counts where somebody has named him.
+    Err(named.unwrap_or_else(|| nowhere(id, &silent)))
 }
 
-/// What a service told, if it knows the name. That it cannot be asked counts only where it was named.
-fn known(told: Result<String>, named: bool, silent: &mut Vec<String>) -> Result<Option<String>> {
+/// What a service told, if it knows the name. That it could not be asked is noted.
+fn passed_over(
+    told: Result<String>,
+    was_named: bool,
+    silent: &mut Vec<String>,
+    named: &mut Option<Error>,
+) -> Option<String> {
     match told {
-        Ok(told) => Ok(Some(told)),
-        Err(e) if matches!(e.code, Code::NotFound | Code::Invalid) => Ok(None),
-        Err(e) if named || e.code == Code::Forbidden => Err(e),
+        Ok(told) => return Some(told),
+        Err(e) if matches!(e.code, Code::NotFound | Code::Invalid) => {}
         Err(e) => {
-            silent.push(e.cause);
-            Ok(None)
+            silent.push(e.cause.clone());
+            if was_named && named.is_none() {
+                *named = Some(e);
+            }
         }
     }
+    None
+}
+
+fn nowhere(id: &str, silent: &[String]) -> Error {
+    let mut cause = format!("there is no app, job, framework or task {id:?}");
+    for note in silent {
+        cause.push_str(&format!("\n({note})"));
+    }
+    Error::new(Code::NotFound, cause)
+        .hint("list them with `mesolith app`, `job`, `framework` or `task`")
 }
 
 async fn of_app(marathon: &Client, format: Format, id: &str) -> Result<String> {
@@ -200,13 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_asked_is_passed_over_unless_named() {
-        let mut silent = Vec::new();
+    fn who_could_not_be_asked_is_told_and_counts_where_named() {
         let gone = || Err(Error::new(Code::Unavailable, "no Marathon answers"));
-        assert_eq!(known(gone(), false, &mut silent), Ok(None));
-        assert_eq!(silent, ["no Marathon answers"]);
-        assert!(known(gone(), true, &mut silent).is_err());
-        let unknown = Err(Error::new(Code::NotFound, "x"));
-        assert_eq!(known(unknown, true, &mut silent), Ok(None));
+        let (mut silent, mut named) = (Vec::new(), None);
+        assert_eq!(passed_over(gone(), false, &mut silent, &mut named), None);
+        assert_eq!((silent.as_slice(), &named), (&["no Marathon answers".to_string()][..], &None));
+        let error = nowhere("x", &silent);
+        assert_eq!(error.code, Code::NotFound);
+        assert!(error.cause.ends_with("\"x\"\n(no Marathon answers)"), "{error:?}");
+        assert_eq!(passed_over(gone(), true, &mut silent, &mut named), None);
+        assert_eq!(named.map(|e| e.code), Some(Code::Unavailable));
     }
 }

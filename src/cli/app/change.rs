@@ -47,11 +47,16 @@ pub async fn change(ask: &Ask<'_>, change: Change, how: &ChangeArgs) -> Result<E
         false => Some(Watch::begin(ask.marathon).await),
     };
     let Change { method, path, query, body, id } = change;
+    let removes = method == Method::DELETE;
     let answer = ask.marathon.change(method, &path, &query, body.as_ref()).await?;
     if ask.format == Format::Json {
         print_json(&answer.json())?;
     }
-    let did = if answer.status == 201 { "created" } else { "changed" };
+    let did = match answer.status {
+        _ if removes => "is being removed",
+        201 => "created",
+        _ => "changed",
+    };
     let Some((deployment, version)) = deployment_of(&answer) else {
         eprintln!("{id}: {did}, without a deployment");
         return Ok(End::Done);

@@ -22,7 +22,7 @@ const LOOK_SOON: Duration = Duration::from_millis(200);
 /// Without an instance more for so long, it is asked why.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a deployment that is gone may be without the event that says how it ended.
-const EVENT_LATE_MAX: Duration = Duration::from_secs(2);
+const EVENT_LATE_MAX: Duration = Duration::from_millis(500);
 /// How long Marathon may not answer, while it fails over, before watching ends.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Of at most so many apps the instances are shown.
@@ -62,7 +62,8 @@ pub struct Watch<'a> {
     end: End,
     progress: Progress,
     failures: BTreeSet<String>,
-    told: Vec<String>,
+    /// What was told of apps that wait, once each.
+    told: BTreeSet<String>,
     /// How many instances ran at the last look that saw more of them, and when that was.
     placed: (u64, Instant),
     answered: Instant,
@@ -81,7 +82,7 @@ impl<'a> Watch<'a> {
             end: End::Done,
             progress: Progress::new(),
             failures: BTreeSet::new(),
-            told: Vec::new(),
+            told: BTreeSet::new(),
             placed: (0, now),
             answered: now,
             started: now,
@@ -117,7 +118,8 @@ impl<'a> Watch<'a> {
                 },
                 () = tokio::time::sleep_until(look) => {
                     self.look().await?;
-                    look = Instant::now() + LOOK_INTERVAL;
+                    let gone = self.pending.iter().any(|p| p.gone.is_some());
+                    look = Instant::now() + if gone { LOOK_SOON } else { LOOK_INTERVAL };
                 }
                 () = sleep_until(deadline) => return self.time_is_up(&ids).await,
             }
@@ -278,29 +280,24 @@ impl<'a> Watch<'a> {
         Ok(None)
     }
 
-    /// Tells what is in the way, when that is something new.
-    async fn tell_why(&mut self) -> Result<()> {
+    /// Tells what is in the way, when that is something new. Answers whether it is lack of place.
+    async fn tell_why(&mut self) -> Result<bool> {
         let queue = self.marathon.get("/v2/queue", &[("embed", "lastUnusedOffers")]).await?;
+        let mut placeless = false;
         for id in &self.apps {
             let Some(entry) = waiting::entry_of(&queue, id) else { continue };
+            placeless |= waiting::lacks_place(entry);
             let key = format!("{id} {}", waiting::rules(entry).join(" "));
-            if !self.told.contains(&key) {
+            if self.told.insert(key) {
                 self.progress.say(&waiting::explain(entry));
-                self.told.push(key);
             }
         }
-        Ok(())
+        Ok(placeless)
     }
 
     async fn time_is_up(&mut self, ids: &str) -> Result<End> {
-        let queue = self.marathon.get("/v2/queue", &[("embed", "lastUnusedOffers")]).await?;
-        let waits: Vec<&Value> =
-            self.apps.iter().filter_map(|id| waiting::entry_of(&queue, id)).collect();
-        for entry in &waits {
-            self.progress.say(&waiting::explain(entry));
-        }
+        let placeless = self.tell_why().await?;
         self.progress.say(&format!("the time is up; deployment {ids} goes on"));
-        let placeless = waits.iter().any(|entry| waiting::lacks_place(entry));
         Ok(if placeless { End::NotPlaced } else { End::TimedOut })
     }
 

@@ -239,8 +239,7 @@ mod tests {
         let old = json!({"due": 1000, "cause": "forced", "outcome": "failure"});
         assert_eq!(watch.standing(&json!({"history": [old]})), Standing::Unknown);
         let planned = json!({"due": 2000, "cause": "planned", "state": "running"});
-        let ours =
-            json!({"due": 3000, "cause": "forced", "state": "running", "taskId": "ct:3000:0:a:"});
+        let ours = json!({"due": 3000, "cause": "forced", "state": "running", "phase": {"launched": {"id": "ct:3000:0:a:"}}});
         let runs = json!({"runs": [planned, ours], "history": [old]});
         assert_eq!(watch.standing(&runs), Standing::Under("running".into(), "ct:3000:0:a:".into()));
         let over = json!({"due": 3000, "cause": "forced", "outcome": "success"});
