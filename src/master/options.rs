@@ -4,6 +4,7 @@ use crate::base::ids::Role;
 use crate::base::resources::Quantities;
 use crate::base::roles;
 use crate::base::settings::{Kind, Setting, Values};
+use crate::base::units::parse_duration;
 use crate::master::allocator;
 use crate::master::core::options as core;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,12 @@ const REREGISTER: Setting = Setting::new(
 )
 .or("10mins")
 .also(&["slave_reregister_timeout"]);
+const REMOVAL_RATE: Setting = Setting::new(
+    "agent_removal_rate_limit",
+    Kind::Text,
+    "How many agents may be marked unreachable in which time, as 1/10mins (default: no limit)",
+)
+.also(&["slave_removal_rate_limit"]);
 const OFFER_TIMEOUT: Setting =
     Setting::new("offer_timeout", Kind::Duration, "Take unanswered offers back after this long");
 const COMPLETED_FRAMEWORKS: Setting =
@@ -108,6 +115,7 @@ pub const SETTINGS: &[Setting] = &[
     PING,
     PINGS,
     REREGISTER,
+    REMOVAL_RATE,
     OFFER_TIMEOUT,
     COMPLETED_FRAMEWORKS,
     COMPLETED_TASKS,
@@ -174,6 +182,7 @@ pub fn read(values: &mut Values) -> Options {
         max_completed_tasks_per_framework: completed_tasks,
         max_unreachable_tasks_per_framework: unreachable,
         registry_max_agent_count: agent_count,
+        agent_removal_interval: values.parse(&REMOVAL_RATE, parse_rate),
         roles: values.parse(&ROLES, parse_roles),
         root_submissions: values.bool(&ROOT),
     };
@@ -201,6 +210,18 @@ fn read_allocator(values: &mut Values) -> allocator::Options {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// `number/duration`: the time from one to the next.
+fn parse_rate(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?} is not number/duration, as in 1/10mins");
+    let (number, duration) = text.split_once('/').ok_or_else(bad)?;
+    let number: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(bad)?;
+    let duration = parse_duration(duration.trim()).map_err(|e| e.to_string())?;
+    match duration / number {
+        each if !each.is_zero() && each <= WEEK => Ok(each),
+        _ => Err("one in more than 0 and at most 7 days".into()),
+    }
 }
 
 fn parse_roles(text: &str) -> Result<BTreeSet<Role>, String> {
@@ -245,6 +266,15 @@ mod tests {
         assert_eq!(options.core.agent_reregister_timeout, Duration::from_secs(600));
         assert_eq!(options.allocator.min_allocatable.len(), 2);
         assert!(options.core.root_submissions);
+    }
+
+    #[test]
+    fn a_rate_is_read_as_the_time_from_one_to_the_next() {
+        assert_eq!(parse_rate("1/10mins"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_rate("5 / 10secs"), Ok(Duration::from_secs(2)));
+        for bad in ["", "1", "0/1secs", "-1/1secs", "1/", "1/5parsecs", "1/0secs", "1/3weeks"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::master::service::Master;
 use crate::security::{Credentials, HttpAuthentication, check_exposure};
 use crate::telemetry::{Logging, Metrics};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -75,7 +76,15 @@ pub async fn open(options: &Options) -> Result<Doors> {
         (roles.chronos, options.chronos_port, "--chronos-port"),
     ];
     let mut bound = [None, None, None, None];
+    // An agent that moves cannot keep its id: with any port free to choose, it is the one it had.
+    let before = port_before(&options.data_dir).filter(|_| options.agent_port == 0);
+    if let Some(port) = before {
+        bound[1] = bind(SocketAddr::new(options.ip, port), "--agent-port").await.ok();
+    }
     for (place, (_, port, flag)) in bound.iter_mut().zip(wanted).filter(|(_, (on, ..))| *on) {
+        if place.is_some() {
+            continue;
+        }
         match bind(SocketAddr::new(options.ip, port), flag).await {
             Ok(listener) => *place = Some(listener),
             Err(e) => faults.push(e),
@@ -98,6 +107,27 @@ pub async fn open(options: &Options) -> Result<Doors> {
         chronos: chronos.as_ref().map(address).transpose()?,
     };
     Ok(Doors { master, agent, marathon, chronos, addresses, authentication })
+}
+
+/// File of the data folder with the port the agent had last.
+const PORT_FILE: &str = "agent.port";
+
+fn port_before(data_dir: &Path) -> Option<u16> {
+    let text = std::fs::read_to_string(data_dir.join(PORT_FILE)).ok()?;
+    text.trim().parse().ok().filter(|port| *port != 0)
+}
+
+/// Remembers the agent's port for a next start that names none.
+///
+/// # Errors
+/// [`Code::System`] when it cannot be written.
+pub fn remember_port(data_dir: &Path, port: u16) -> Result<()> {
+    if port_before(data_dir) == Some(port) {
+        return Ok(());
+    }
+    let path = data_dir.join(PORT_FILE);
+    std::fs::write(&path, format!("{port}\n"))
+        .map_err(|e| Error::new(Code::System, format!("cannot write {}: {e}", path.display())))
 }
 
 /// Several errors as one: the first one's code, all causes and hints.
@@ -217,4 +247,34 @@ fn agent_server(
         .with(files::routes(role.files.clone(), None, &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("agent", face).metrics(&metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn without_a_named_port_the_agent_has_the_one_it_had_while_that_is_free() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let flags = [
+            ("data_dir", dir.path().to_string_lossy().into_owned()),
+            ("master_port", "0".into()),
+            ("agent_port", "0".into()),
+        ];
+        let flags = flags.map(|(name, text)| (name.to_string(), text)).into();
+        let options = super::super::settings::read(&Sources::default(), &BTreeMap::new(), &flags);
+        let options = options.expect("good settings");
+        let first = open(&options).await.expect("two free ports");
+        let had = first.agent_address.port();
+        remember_port(dir.path(), had).expect("written");
+        let other = open(&options).await.expect("others, for that one is taken");
+        assert_ne!(other.agent_address.port(), had);
+        drop((first, other));
+        let again = open(&options).await.expect("free again");
+        assert_eq!(again.agent_address.port(), had);
+        std::fs::write(dir.path().join(PORT_FILE), "nonsense").expect("written");
+        drop(open(&options).await.expect("what cannot be read is not used"));
+    }
 }

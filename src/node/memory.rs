@@ -4,7 +4,6 @@
 //! the size from which it maps blocks separately with every such block that is freed. All three suit a program that fills its
 //! memory again; a node is idle most of its life. With another allocator nothing is done.
 
-use std::future::Future;
 use std::time::Duration;
 
 /// Arenas of malloc: the control thread and the rest meet rarely.
@@ -30,18 +29,16 @@ pub fn bound() {
 }
 
 /// Gives back what is free whenever the process has grown and come to rest; never ends.
-pub fn give_back() -> impl Future<Output = ()> + Send {
-    async {
-        let mut watch = Watch::default();
-        loop {
-            tokio::time::sleep(LOOK).await;
-            if watch.look(resident_kib()) {
-                // It holds malloc's locks for some milliseconds: not on a thread that others wait for.
-                let trimming = tokio::task::spawn_blocking(trim).await;
-                watch.given_back(resident_kib());
-                if trimming.is_err() {
-                    return;
-                }
+pub async fn give_back() {
+    let mut watch = Watch::default();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if watch.look(resident_kib()) {
+            // It holds malloc's locks for some milliseconds: not on a thread that others wait for.
+            let trimming = tokio::task::spawn_blocking(trim).await;
+            watch.given_back(resident_kib());
+            if trimming.is_err() {
+                return;
             }
         }
     }

@@ -223,6 +223,10 @@ async fn start_in(options: Options) -> Result<Node> {
             return Err(e);
         }
     };
+    // The node runs well without; a next start that names no port may only get another.
+    if let Err(e) = faces::remember_port(&options.data_dir, doors.agent_address.port()) {
+        tracing::warn!("{e}");
+    }
     let ready = Ready {
         at: doors.addresses,
         data_dir: options.data_dir.clone(),

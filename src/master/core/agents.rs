@@ -4,7 +4,7 @@ use super::io::LinkId;
 use super::view::AgentView;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
-use crate::base::time::Wall;
+use crate::base::time::{Mono, Wall};
 use crate::mesos::v1;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,6 +154,8 @@ pub(super) struct Agents {
     pub unreachable: Departed,
     pub gone: Departed,
     changed: BTreeSet<AgentId>,
+    /// When the next agent may be marked unreachable.
+    pub next_removal: Option<Mono>,
 }
 
 impl Agents {

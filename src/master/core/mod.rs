@@ -33,6 +33,7 @@ mod recovery;
 mod registration;
 pub mod registry;
 mod removal;
+mod removal_rate;
 mod reregistration;
 mod states;
 mod status;
@@ -83,6 +84,8 @@ enum Timer {
     Ping(AgentId),
     /// A registered agent without a link must be back.
     Reregister(AgentId),
+    /// It is an agent's turn to be marked unreachable.
+    Remove(AgentId),
     /// All agents that the registry told of must be back.
     Recovered,
     /// A framework without a session must be back.
@@ -126,6 +129,7 @@ impl Machine for MasterCore {
                 Timer::Heartbeat(session) => self.heartbeat(cx, session, out),
                 Timer::Ping(agent) => self.ping(cx, &agent, out),
                 Timer::Reregister(agent) => self.reregister_timed_out(cx, &agent, out),
+                Timer::Remove(agent) => self.removal_due(cx, &agent, out),
                 Timer::Recovered => self.recovered_timed_out(cx, out),
                 Timer::Failover(framework) => self.failover_timed_out(cx, &framework, out),
                 Timer::Offer(offer) => self.offer_timed_out(cx, &offer, out),

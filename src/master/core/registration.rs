@@ -157,6 +157,7 @@ impl MasterCore {
         }
         self.agents.links.insert(link, id.clone());
         self.timers.cancel(&Timer::Reregister(id.clone()));
+        self.keep(id);
         // The first ping comes at a random point of the interval: agents that arrive together are
         // not pinged together.
         let first = cx.rng.up_to(self.options.agent_ping_timeout);

@@ -76,6 +76,7 @@ impl MasterCore {
         }
         self.timers.cancel(&Timer::Ping(id.clone()));
         self.timers.cancel(&Timer::Reregister(id.clone()));
+        self.timers.cancel(&Timer::Remove(id.clone()));
     }
 
     /// Gives resources back to the allocator. Those of an agent that is not registered are nobody's
