@@ -317,8 +317,13 @@ fn third_party_crates_have_one_owner() {
             if is_test_file(&source.path) {
                 continue;
             }
-            let used =
-                source.tokens.windows(3).any(|w| w[0] == *name && w[1] == ":" && w[2] == ":");
+            // `x::ring::…` is not a path of that crate.
+            let inner = |at: usize| at > 0 && source.tokens[at - 1] == ":";
+            let used = source
+                .tokens
+                .windows(3)
+                .enumerate()
+                .any(|(at, w)| w[0] == *name && w[1] == ":" && w[2] == ":" && !inner(at));
             let allowed = owners.iter().any(|o| {
                 source.path.starts_with(o)
                     || source.path.ends_with(o)
