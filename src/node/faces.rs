@@ -262,18 +262,19 @@ mod tests {
             ("data_dir", dir.path().to_string_lossy().into_owned()),
             ("master_port", "0".into()),
             ("agent_port", "0".into()),
+            ("node_roles", "master,agent".into()),
         ];
         let flags = flags.map(|(name, text)| (name.to_string(), text)).into();
         let options = super::super::settings::read(&Sources::default(), &BTreeMap::new(), &flags);
         let options = options.expect("good settings");
         let first = open(&options).await.expect("two free ports");
-        let had = first.agent_address.port();
+        let had = first.addresses.agent.port();
         remember_port(dir.path(), had).expect("written");
         let other = open(&options).await.expect("others, for that one is taken");
-        assert_ne!(other.agent_address.port(), had);
+        assert_ne!(other.addresses.agent.port(), had);
         drop((first, other));
         let again = open(&options).await.expect("free again");
-        assert_eq!(again.agent_address.port(), had);
+        assert_eq!(again.addresses.agent.port(), had);
         std::fs::write(dir.path().join(PORT_FILE), "nonsense").expect("written");
         drop(open(&options).await.expect("what cannot be read is not used"));
     }

@@ -224,7 +224,7 @@ async fn start_in(options: Options) -> Result<Node> {
         }
     };
     // The node runs well without; a next start that names no port may only get another.
-    if let Err(e) = faces::remember_port(&options.data_dir, doors.agent_address.port()) {
+    if let Err(e) = faces::remember_port(&options.data_dir, doors.addresses.agent.port()) {
         tracing::warn!("{e}");
     }
     let ready = Ready {

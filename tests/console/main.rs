@@ -11,6 +11,7 @@ mod fake_marathon;
 mod marathon;
 mod mesos;
 mod page;
+mod real;
 #[allow(dead_code, reason = "shared with the tests of nodes, which use more of it")]
 #[path = "../node/world.rs"]
 mod world;
