@@ -18,19 +18,35 @@ fn trace() -> usize {
     }
 }
 
+type Run = fn(u64) -> Result<mesolith::sim::Report, String>;
+
 fn run(seed: u64) -> Result<mesolith::sim::Report, String> {
-    let profile = Profile { trace: trace(), ..Profile::of(seed) };
+    run_profile(seed, Profile::of(seed), "one_seed")
+}
+
+/// The same seed with Marathon in the world.
+fn run_marathon(seed: u64) -> Result<mesolith::sim::Report, String> {
+    run_profile(seed, Profile::with_marathon(seed), "one_marathon_seed")
+}
+
+fn run_profile(
+    seed: u64,
+    profile: Profile,
+    test: &str,
+) -> Result<mesolith::sim::Report, String> {
+    let profile = Profile { trace: trace(), ..profile };
     World::run(seed, profile).map_err(|violation| {
         format!(
             "seed {seed}: {violation}\n  again: MESOLITH_SIM_SEED={seed} MESOLITH_SIM_TRACE=1 \
-             cargo test --test sim -- --nocapture one_seed"
+             cargo test --test sim -- --nocapture {test}"
         )
     })
 }
 
-fn run_all(seeds: std::ops::Range<u64>) {
+fn run_all(run: Run, seeds: std::ops::Range<u64>) {
     let mut failed = Vec::new();
     let (mut faults, mut masters, mut starts, mut acknowledged) = (0, 0, 0, 0);
+    let mut commands = 0;
     for seed in seeds {
         match run(seed) {
             Ok(report) => {
@@ -38,11 +54,15 @@ fn run_all(seeds: std::ops::Range<u64>) {
                 masters += report.masters;
                 starts += report.starts;
                 acknowledged += report.acknowledged;
+                commands += report.commands;
             }
             Err(why) => failed.push(why),
         }
     }
-    println!("{faults} faults, {masters} masters, {starts} starts, {acknowledged} acknowledged");
+    println!(
+        "{faults} faults, {masters} masters, {starts} starts, {acknowledged} acknowledged, \
+         {commands} commands of clients"
+    );
     assert!(failed.is_empty(), "{} seeds failed:\n{}", failed.len(), failed.join("\n"));
 }
 
@@ -57,13 +77,43 @@ fn calm_worlds_hold() {
 
 #[test]
 fn seeds_hold() {
-    run_all(0..100);
+    run_all(run, 0..100);
 }
 
 #[test]
 fn more_seeds_hold() {
     let base = number("MESOLITH_SIM_BASE").unwrap_or(10_000);
-    run_all(base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+    run_all(run, base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+}
+
+#[test]
+fn calm_worlds_with_marathon_hold() {
+    for seed in 0..5 {
+        let profile = Profile { marathon: true, frameworks: 1, trace: trace(), ..Profile::calm() };
+        let report = World::run(seed, profile).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        assert!(report.starts > 10 && report.commands > 10, "something happens: {report:?}");
+    }
+}
+
+// covers: MAR-0350, MAR-0502, MAR-0511
+#[test]
+fn seeds_with_marathon_hold() {
+    run_all(run_marathon, 0..100);
+}
+
+#[test]
+fn more_seeds_with_marathon_hold() {
+    let base = number("MESOLITH_SIM_BASE").unwrap_or(10_000);
+    run_all(run_marathon, base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+}
+
+#[test]
+fn one_marathon_seed() {
+    let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
+    match run_marathon(seed) {
+        Ok(report) => println!("seed {seed}: {report:?}"),
+        Err(why) => panic!("{why}"),
+    }
 }
 
 #[test]
@@ -120,9 +170,13 @@ fn an_agent_forgets_a_framework_that_ended_without_it() {
 
 /// Within some seeds, the defect is caught by the rule that is about it.
 fn caught(mutation: Mutation, rule: &str) {
+    caught_in(Profile::of, mutation, rule);
+}
+
+fn caught_in(profile: fn(u64) -> Profile, mutation: Mutation, rule: &str) {
     let mut others = Vec::new();
     for seed in 0..40 {
-        let profile = Profile { mutation: Some(mutation), ..Profile::of(seed) };
+        let profile = Profile { mutation: Some(mutation), ..profile(seed) };
         match World::run(seed, profile) {
             Err(violation) if violation.invariant == rule => return,
             Err(violation) => others.push(violation.to_string()),
@@ -175,4 +229,24 @@ fn an_old_epoch_that_gets_through_is_caught() {
 #[test]
 fn another_uuid_is_caught() {
     caught(Mutation::NewUuid, "uuids");
+}
+
+#[test]
+fn a_task_that_is_asked_for_twice_is_caught() {
+    caught_in(Profile::with_marathon, Mutation::ForgetIncarnation, "asked once");
+}
+
+#[test]
+fn too_few_in_service_are_caught() {
+    caught_in(Profile::with_marathon, Mutation::TellRunning, "minimum health capacity");
+}
+
+#[test]
+fn too_many_are_caught() {
+    caught_in(Profile::with_marathon, Mutation::TellKilled, "maximum over capacity");
+}
+
+#[test]
+fn an_app_that_does_not_get_its_instances_is_caught() {
+    caught_in(Profile::with_marathon, Mutation::NoOffers, "convergence");
 }

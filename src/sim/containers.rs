@@ -155,6 +155,11 @@ impl World {
 
     /// What the command does if it is left alone.
     fn script(&mut self, n: usize, container: &ContainerId) {
+        let found = self.nodes.get(n).and_then(|node| node.containers.get(container));
+        if found.is_some_and(|c| c.launch.framework.name == "marathon") && !self.chance(200) {
+            // A service: it serves until it is told to end, but for a crash now and then.
+            return;
+        }
         let life = self.between(1, 20_000);
         let status = match self.rng.below(20) {
             0..=8 => Some(0),

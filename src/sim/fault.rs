@@ -41,6 +41,7 @@ impl World {
                 }
             }
             13 => self.elect(),
+            _ if self.marathon.is_some() && self.rng.chance(1, 2) => self.marathon_crash(),
             _ => self.scheduler_crash(scheduler),
         }
     }

@@ -31,7 +31,8 @@ impl World {
 
     /// Is everything as it should be yet?
     pub(super) fn look(&mut self) {
-        let state = self.at_rest();
+        let marathon = self.marathon_at_rest();
+        let state = marathon.and_then(|()| self.at_rest());
         let newcomer = self.schedulers.last().filter(|s| s.last);
         match (state, newcomer) {
             (Ok(()), None) => {

@@ -46,6 +46,10 @@ pub(super) fn line(what: &What) -> String {
         What::Later { scheduler, call } => {
             format!("framework {scheduler}, late: {:?}", call.r#type())
         }
+        What::MarathonTurn(proc) => format!("Marathon {proc} turns"),
+        What::MarathonSynced(proc) => format!("the store of Marathon {proc} synced"),
+        What::MarathonUp => "Marathon starts".into(),
+        What::MarathonTick => "Marathon ticks".into(),
         What::Fault => "fault".into(),
         What::Heal => "all faults end".into(),
         What::Look => "look".into(),

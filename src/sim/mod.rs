@@ -14,6 +14,7 @@ mod leader;
 mod lines;
 mod link;
 mod log;
+mod marathon;
 mod node;
 mod profile;
 mod queue;

@@ -24,6 +24,14 @@ pub enum Mutation {
     OldEpoch,
     /// An update that is sent again has another uuid.
     NewUuid,
+    /// Marathon's store forgets that an instance waits for another task.
+    ForgetIncarnation,
+    /// Marathon is told that tasks run that are only starting.
+    TellRunning,
+    /// Marathon is told that tasks have ended that are only about to.
+    TellKilled,
+    /// Marathon gets no offers when everything should end well.
+    NoOffers,
 }
 
 /// How a world is.
@@ -33,6 +41,8 @@ pub struct Profile {
     pub agents: usize,
     /// Scripted frameworks.
     pub frameworks: usize,
+    /// Marathon, with its clients.
+    pub marathon: bool,
     /// How long there are faults and new tasks.
     pub chaos: Duration,
     /// Mean time between two faults; zero is none at all.
@@ -61,6 +71,7 @@ impl Profile {
         Self {
             agents: 2,
             frameworks: 2,
+            marathon: false,
             chaos: Duration::from_secs(60),
             fault_every: Duration::ZERO,
             delay: Duration::from_millis(5),
@@ -82,6 +93,7 @@ impl Profile {
         Self {
             agents: pick(&[1, 2, 3, 4]) as usize,
             frameworks: pick(&[1, 2, 3]) as usize,
+            marathon: false,
             chaos: Duration::from_secs(pick(&[30, 60, 120, 300])),
             fault_every: Duration::from_millis(pick(&[700, 2000, 5000, 15_000])),
             delay: Duration::from_millis(pick(&[2, 20, 200, 2000])),
@@ -93,5 +105,12 @@ impl Profile {
             mutation: None,
             trace: 0,
         }
+    }
+
+    /// What the seed says, with Marathon and fewer other frameworks.
+    pub fn with_marathon(seed: u64) -> Self {
+        let profile = Self::of(seed);
+        let agents = profile.agents.max(2);
+        Self { agents, frameworks: profile.frameworks - 1, marathon: true, ..profile }
     }
 }

@@ -63,6 +63,14 @@ pub(super) enum What {
     SchedulerUp(usize),
     /// A framework acknowledges at last, or lets go of an offer.
     Later { scheduler: usize, call: Box<Call> },
+    /// Marathon takes its mail.
+    MarathonTurn(u64),
+    /// Marathon's oldest batch reaches its store.
+    MarathonSynced(u64),
+    /// Marathon's process starts.
+    MarathonUp,
+    /// Marathon's shell and its clients look at where they stand.
+    MarathonTick,
     /// Something breaks.
     Fault,
     /// All faults end.

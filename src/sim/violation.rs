@@ -41,6 +41,8 @@ pub struct Report {
     pub starts: u64,
     /// Status updates that frameworks acknowledged.
     pub acknowledged: u64,
+    /// Commands that clients sent to Marathon.
+    pub commands: u64,
     /// Seconds of virtual time.
     pub seconds: u64,
 }

@@ -5,6 +5,7 @@ use super::leader::Master;
 use super::lines::line;
 use super::link::Link;
 use super::log::Log;
+use super::marathon::Marathon;
 use super::node::Node;
 use super::queue::{Queue, What};
 use super::scheduler::Scheduler;
@@ -33,6 +34,7 @@ pub struct World {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) requests: BTreeMap<u64, Asked>,
     pub(super) schedulers: Vec<Scheduler>,
+    pub(super) marathon: Option<Marathon>,
     /// Agents that were told to stop, leaving their tasks.
     pub(super) stopping: BTreeSet<usize>,
     /// No faults any more; everything is to end well.
@@ -78,6 +80,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let nodes = (0..profile.agents).map(|n| Node::new(n, rng.below(1_000_000_000))).collect();
         let schedulers = (0..profile.frameworks).map(|n| Scheduler::new(n, &mut rng)).collect();
+        let marathon = profile.marathon.then(|| Marathon::new(rng.below(1_000_000_000)));
         Self {
             trace: Trace::new(profile.trace),
             profile,
@@ -91,6 +94,7 @@ impl World {
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             schedulers,
+            marathon,
             stopping: BTreeSet::new(),
             calm: false,
             finished: false,
@@ -111,6 +115,10 @@ impl World {
             let pause = self.between(0, 1000);
             self.after(pause, What::Tick(n));
         }
+        if self.marathon.is_some() {
+            self.after(Duration::ZERO, What::MarathonUp);
+            self.after(Duration::from_millis(100), What::MarathonTick);
+        }
         if !self.profile.fault_every.is_zero() {
             self.after(self.profile.fault_every, What::Fault);
         }
@@ -125,6 +133,7 @@ impl World {
                 let node = self.nodes.get(*node).filter(|n| n.is(*proc));
                 node.and_then(|n| n.agent.as_ref()).map(|a| a.turn_at)
             }
+            What::MarathonTurn(proc) => self.marathon.as_ref().and_then(|m| m.turn_at(*proc)),
             _ => return false,
         };
         set != Some(Some(self.now))
@@ -168,6 +177,10 @@ impl World {
             What::Tick(n) => self.tick(n),
             What::SchedulerUp(n) => self.scheduler_up(n),
             What::Later { scheduler, call } => self.later(scheduler, *call),
+            What::MarathonTurn(proc) => self.marathon_turn(proc),
+            What::MarathonSynced(proc) => self.marathon_synced(proc),
+            What::MarathonUp => self.marathon_up(),
+            What::MarathonTick => self.marathon_tick(),
             What::Fault => self.fault(),
             What::Heal => self.heal(),
             What::Look => self.look(),

@@ -1,13 +1,17 @@
 //! What must hold in every world, one rule a file. They look at what crosses the borders of the cores, never inside.
 
 mod admitted;
+mod asked_once;
 mod fencing;
 mod forward;
 mod isolation;
 mod launched_once;
+mod least_in_service;
+mod most_there;
 mod never_lost;
 mod removed;
 mod resources;
+mod services;
 mod uuids;
 
 use crate::base::ids::FrameworkId;
@@ -15,6 +19,8 @@ use crate::base::kv::Op;
 use crate::base::time::Mono;
 use crate::mesos::internal::StatusUpdate;
 use crate::mesos::v1::TaskStatus;
+
+pub(super) use services::Bounds;
 
 /// What one running container may use.
 pub(super) struct Use {
@@ -55,6 +61,16 @@ pub(super) enum Seen<'a> {
     Told { framework: &'a str, status: &'a TaskStatus, own: bool },
     /// A framework acknowledges an update, now or later.
     Acknowledged { framework: &'a str, status: &'a TaskStatus },
+    /// Marathon sends a LAUNCH of that task.
+    Launched { task: &'a str },
+    /// Marathon has decided something; the writes are on their way to its store.
+    Decided { batch: &'a [Op] },
+    /// So many instances of an app are wanted, or may be; or nothing else is.
+    Wanted { app: &'a str, bounds: Bounds, alone: bool },
+    /// The app is deleted.
+    Unwanted { app: &'a str },
+    /// A client asks that all tasks of the app are killed.
+    Spared { app: &'a str },
 }
 
 /// One rule.
@@ -85,6 +101,9 @@ impl Default for Invariants {
             Box::<admitted::Admitted>::default(),
             Box::<fencing::Fencing>::default(),
             Box::<uuids::Uuids>::default(),
+            Box::<asked_once::AskedOnce>::default(),
+            Box::<least_in_service::LeastInService>::default(),
+            Box::<most_there::MostThere>::default(),
         ])
     }
 }

@@ -7,12 +7,17 @@ use crate::mesos::v1::scheduler::{Event, call};
 use crate::mesos::v1::{TaskState, TaskStatus};
 use crate::sim::Mutation;
 use crate::sim::invariants::Seen;
+use crate::sim::marathon::MARATHON;
 use crate::sim::session::Asked;
 use crate::sim::world::World;
+use std::sync::Arc;
 
 impl World {
-    pub(in crate::sim) fn told(&mut self, session: &SessionId, event: &Event) {
+    pub(in crate::sim) fn told(&mut self, session: &SessionId, event: &Arc<Event>) {
         let Some(mut n) = self.hearer(session) else { return };
+        if n == MARATHON {
+            return self.marathon_told(session, event);
+        }
         let now = self.now;
         let Some(scheduler) = self.schedulers.get_mut(n) else { return };
         if !scheduler.up || scheduler.session.as_ref() != Some(session) {
@@ -105,7 +110,10 @@ impl World {
 
     /// Some master may hold the framework as disconnected from now on.
     pub(in crate::sim) fn disconnected(&mut self, n: usize) {
-        let id = self.schedulers.get(n).map_or(String::new(), |s| s.id().to_string());
+        let id = match &self.marathon {
+            Some(marathon) if n == MARATHON => marathon.id().to_string(),
+            _ => self.schedulers.get(n).map_or(String::new(), |s| s.id().to_string()),
+        };
         self.see(&Seen::Disconnected { framework: &id });
     }
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod hear;
 
+use super::marathon::MARATHON;
 use super::queue::What;
 use super::world::World;
 use crate::base::rng::Rng;
@@ -180,6 +181,9 @@ impl World {
 
     /// Its session is gone; it subscribes again some time.
     pub(super) fn session_lost(&mut self, n: usize, session: &SessionId) {
+        if n == MARATHON {
+            return self.marathon_session_lost(session);
+        }
         let Some(scheduler) = self.schedulers.get_mut(n) else { return };
         if scheduler.session.as_ref() == Some(session) {
             (scheduler.session, scheduler.subscribed) = (None, false);

@@ -146,3 +146,22 @@ fn kills_go_out_in_parts() {
     assert_eq!(world.calls_of(call::Type::Kill), 4);
     assert_eq!(tasks.len(), 8);
 }
+
+#[test]
+fn a_single_instance_stays_single() {
+    let mut world = World::new(1);
+    let mut single = app("/a", 1);
+    single.upgrade_strategy = crate::marathon::model::UpgradeStrategy {
+        minimum_health_capacity: 0.0,
+        maximum_over_capacity: 0.0,
+    };
+    world.deploy(&[single]);
+    world.manners.kills = false;
+    world.kill_app("/a", false, true);
+    assert_eq!(world.tasks.len(), 1, "its successor waits until it has ended");
+    let task = world.tasks.keys().next().cloned().expect("a task");
+    world.status(&task, TaskState::TaskKilled);
+    world.run();
+    assert_eq!(world.running("/a").len(), 1);
+    assert_ne!(instance(&world.running("/a")[0]), instance(&task));
+}

@@ -1,0 +1,69 @@
+//! The end of a run for Marathon: every app has the instances it wants and nothing else runs; then all apps are removed.
+
+use crate::marathon::core::view::Condition;
+use crate::sim::world::World;
+use std::collections::BTreeSet;
+
+impl World {
+    /// Whether Marathon has come to rest, and was emptied after that.
+    ///
+    /// # Errors
+    /// What is not so, in a sentence.
+    pub(in crate::sim) fn marathon_at_rest(&mut self) -> Result<(), String> {
+        let Some(marathon) = self.marathon.as_ref() else { return Ok(()) };
+        let emptied = marathon.emptied;
+        let core = marathon.core().ok_or("Marathon does not run")?;
+        if !marathon.subscribed {
+            return Err("Marathon is not subscribed".into());
+        }
+        let view = core.view();
+        if let Some(deployment) = view.deployments.first() {
+            let waits = deployment.current_actions.first().map_or("", |a| a.waits_for.as_str());
+            let apps = &deployment.affected;
+            return Err(format!("Marathon deploys {apps:?}: {waits}"));
+        }
+        if let Some(instance) = view.leaving.first() {
+            return Err(format!("{} is still there, {:?}", instance.id, instance.condition));
+        }
+        let mut held = BTreeSet::new();
+        for app in view.apps.values() {
+            let running =
+                app.instances.iter().filter(|i| i.condition == Condition::Running).count();
+            let wanted = app.app.instances as usize;
+            if running != wanted || app.instances.len() != wanted {
+                let all: Vec<_> = app.instances.iter().map(|i| i.condition).collect();
+                return Err(format!("{} wants {wanted} and has {all:?}", app.app.id));
+            }
+            held.extend(app.instances.iter().map(|i| i.task_id.to_string()));
+        }
+        self.nothing_else_runs(&held)?;
+        if emptied {
+            return if view.apps.is_empty() { Ok(()) } else { Err("apps are left".into()) };
+        }
+        if let Some(marathon) = self.marathon.as_mut() {
+            marathon.emptied = true;
+        }
+        self.remove_all();
+        Err("all apps are being removed".into())
+    }
+
+    /// What the leader holds of Marathon's tasks is what Marathon holds.
+    fn nothing_else_runs(&self, held: &BTreeSet<String>) -> Result<(), String> {
+        let id = self.marathon.as_ref().map_or("", |m| m.id());
+        let leader = self.masters.values().find(|m| m.epoch == self.log.epoch);
+        let view = leader.ok_or("nobody leads")?.driven.machine.view();
+        let is_ours = |f: &&std::sync::Arc<crate::master::core::view::FrameworkView>| {
+            f.info.id.as_ref().is_some_and(|known| known.value == id)
+        };
+        let known = view.frameworks.iter().find(is_ours).ok_or("Marathon is not registered")?;
+        if !known.connected {
+            return Err("Marathon is not connected".into());
+        }
+        let tasks: BTreeSet<String> =
+            known.tasks.iter().map(|t| t.task_id.value.clone()).collect();
+        match tasks.symmetric_difference(held).next() {
+            Some(task) => Err(format!("{task} is known to only one of master and Marathon")),
+            None => Ok(()),
+        }
+    }
+}
