@@ -170,7 +170,7 @@ impl<'a> Watch<'a> {
             Standing::Under(state, _) => waits(state),
             Standing::Unknown | Standing::Over(_) => false,
         };
-        if placeless {
+        if placeless && !self.told {
             self.tell_why().await?;
         }
         self.progress.say(&format!("the time is up; the run of {} goes on", self.job));
