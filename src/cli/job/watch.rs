@@ -65,7 +65,7 @@ impl<'a> Watch<'a> {
             job: job.to_string(),
             before: all(&runs).map(due_of).collect(),
             due: None,
-            progress: Progress::new(),
+            progress: Progress::default(),
             told: false,
         })
     }
@@ -227,7 +227,7 @@ mod tests {
             job: "a".into(),
             before: before.iter().copied().collect(),
             due: None,
-            progress: Progress::new(),
+            progress: Progress::default(),
             told: false,
         }
     }
