@@ -65,35 +65,27 @@ impl Interrupt {
 }
 
 /// Progress on stderr: one live line on a terminal, else a line for each change.
+#[derive(Default)]
 pub struct Progress {
+    /// There from the first line on, so that what is said before stays whole.
     bar: Option<ProgressBar>,
     last: String,
 }
 
 impl Progress {
-    /// Nothing is shown yet.
-    pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(SPIN_INTERVAL);
-            bar
-        });
-        Self { bar, last: String::new() }
-    }
-
     /// Shows how far it is.
     pub fn show(&mut self, line: &str) {
         if self.last == line {
             return;
         }
+        self.last = line.to_string();
+        if self.bar.is_none() && std::io::stderr().is_terminal() {
+            self.bar = Some(spinner());
+        }
         match &self.bar {
             Some(bar) => bar.set_message(line.to_string()),
             None => eprintln!("{line}"),
         }
-        self.last = line.to_string();
     }
 
     /// Says something that stays on the screen.
@@ -104,6 +96,15 @@ impl Progress {
             None => eprintln!("{text}"),
         }
     }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(SPIN_INTERVAL);
+    bar
 }
 
 impl Drop for Progress {

@@ -157,8 +157,12 @@ async fn of_master(master: &Client, format: Format, id: &str) -> Result<()> {
 
 /// An explanation in lines; `candidates` is what was looked at.
 pub fn explanation(e: &Value, candidates: &str) -> String {
-    let mut out =
-        format!("{}: {} {candidates} looked at\n", text(e, "subject"), number(e, "candidates"));
+    let mut out = text(e, "subject");
+    match number(e, "candidates") {
+        // What waits for its time looks at none.
+        0.0 if !list(e, "refusals").is_empty() => out.push('\n'),
+        n => out.push_str(&format!(": {n} {candidates} looked at\n")),
+    }
     if list(e, "refusals").is_empty() {
         out.push_str("  nothing refuses it\n");
     }

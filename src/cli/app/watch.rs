@@ -80,7 +80,7 @@ impl<'a> Watch<'a> {
             pending: Vec::new(),
             apps: BTreeSet::new(),
             end: End::Done,
-            progress: Progress::new(),
+            progress: Progress::default(),
             failures: BTreeSet::new(),
             told: BTreeSet::new(),
             placed: (0, now),

@@ -65,7 +65,7 @@ impl<'a> Watch<'a> {
             job: job.to_string(),
             before: all(&runs).map(due_of).collect(),
             due: None,
-            progress: Progress::new(),
+            progress: Progress::default(),
             told: false,
         })
     }
@@ -170,7 +170,7 @@ impl<'a> Watch<'a> {
             Standing::Under(state, _) => waits(state),
             Standing::Unknown | Standing::Over(_) => false,
         };
-        if placeless {
+        if placeless && !self.told {
             self.tell_why().await?;
         }
         self.progress.say(&format!("the time is up; the run of {} goes on", self.job));
@@ -227,7 +227,7 @@ mod tests {
             job: "a".into(),
             before: before.iter().copied().collect(),
             due: None,
-            progress: Progress::new(),
+            progress: Progress::default(),
             told: false,
         }
     }
