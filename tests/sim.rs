@@ -29,11 +29,7 @@ fn run_marathon(seed: u64) -> Result<mesolith::sim::Report, String> {
     run_profile(seed, Profile::with_marathon(seed), "one_marathon_seed")
 }
 
-fn run_profile(
-    seed: u64,
-    profile: Profile,
-    test: &str,
-) -> Result<mesolith::sim::Report, String> {
+fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim::Report, String> {
     let profile = Profile { trace: trace(), ..profile };
     World::run(seed, profile).map_err(|violation| {
         format!(

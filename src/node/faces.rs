@@ -152,6 +152,18 @@ fn authentication(options: &Options) -> Result<HttpAuthentication> {
     })
 }
 
+/// What the faces of the master and the agent tell and read.
+pub struct About {
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// Holds the master while this node leads.
+    pub leading: watch::Receiver<Option<Master>>,
+    /// What is logged, to be changed.
+    pub logging: Option<Logging>,
+    /// The process's clocks.
+    pub clock: Clock,
+}
+
 /// Serves all faces.
 ///
 /// # Errors
@@ -159,13 +171,11 @@ fn authentication(options: &Options) -> Result<HttpAuthentication> {
 pub fn serve(
     doors: Doors,
     options: &Options,
-    identity: Arc<Identity>,
-    leading: watch::Receiver<Option<Master>>,
+    about: About,
     agent: &Role,
     [marathon, chronos]: [Option<Server>; 2],
-    logging: Option<Logging>,
-    clock: Clock,
 ) -> Result<Vec<Running>> {
+    let About { identity, leading, logging, clock } = about;
     let log = options.log_dir.as_ref().map(|dir| dir.join("mesolith.log"));
     let own = FileTable::new();
     if let Some(log) = &log {

@@ -234,7 +234,8 @@ async fn start_in(options: Options) -> Result<Node> {
         notes: agent.notes.clone(),
     };
     let own = [frameworks.marathon.take(), frameworks.chronos.take()];
-    let running = faces::serve(doors, &options, identity, leading, &agent, own, logging, clock)?;
+    let about = faces::About { identity, leading, logging, clock };
+    let running = faces::serve(doors, &options, about, &agent, own)?;
     Ok(Node {
         ready,
         on_exit: options.on_exit,

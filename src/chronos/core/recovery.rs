@@ -75,10 +75,10 @@ impl ChronosCore {
             let history: VecDeque<Arc<Row>> = history.into_iter().map(Arc::new).collect();
             self.rows += history.len();
             let (concurrent, high) = (job.concurrent, job.high_priority);
-            if let Some(schedule) = job.schedule().filter(|_| !job.disabled) {
-                if let Some(next) = schedule.next(state.through) {
-                    self.agenda.set(Due::Planned(name.clone()), next);
-                }
+            if let Some(schedule) = job.schedule().filter(|_| !job.disabled)
+                && let Some(next) = schedule.next(state.through)
+            {
+                self.agenda.set(Due::Planned(name.clone()), next);
             }
             let entry = Entry { number: record.number, job: Arc::new(job), state, history };
             self.entries.insert(entry);

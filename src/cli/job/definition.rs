@@ -83,7 +83,7 @@ pub fn definition(file: Option<Value>, name: Option<&str>, args: &DefinitionArgs
         ("runAsUser", args.user.as_ref().map(|v| json!(v))),
         ("owner", args.owner.as_ref().map(|v| json!(v))),
         ("description", args.description.as_ref().map(|v| json!(v))),
-        ("disabled", args.disabled.then(|| json!(true))),
+        ("disabled", args.disabled.then_some(json!(true))),
         ("uris", (!args.uri.is_empty()).then(|| json!(args.uri))),
         ("parents", (!args.parents.is_empty()).then(|| json!(args.parents))),
     ] {

@@ -110,7 +110,8 @@ impl MarathonCore {
         }
         self.refresh(spec);
         // Those that are on their way out count as capacity until they have ended: a single instance stays single.
-        let leaving = self.instances.of(&spec.id).filter(|i| i.goal == Goal::Decommissioned).count();
+        let leaving =
+            self.instances.of(&spec.id).filter(|i| i.goal == Goal::Decommissioned).count();
         let most = rollout::most(count, &spec.upgrade_strategy);
         let room = most.saturating_sub(there + leaving);
         self.schedule(cx, spec, count.saturating_sub(there).min(room));

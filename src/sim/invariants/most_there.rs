@@ -19,7 +19,9 @@ impl Invariant for MostThere {
             let most = service.bounds.iter().map(|b| b.most.max(b.instances)).max().unwrap_or(0);
             let there = service.there();
             if there > most {
-                return Err(format!("{task} is launched: {there} of {app} are there, {most} may be"));
+                return Err(format!(
+                    "{task} is launched: {there} of {app} are there, {most} may be"
+                ));
             }
             Ok(())
         })

@@ -36,10 +36,8 @@ fn define(rng: &mut Rng, id: &PathId) -> App {
     };
     app.unreachable_strategy = UnreachableStrategy::default();
     if rng.chance(1, 3) {
-        app.unreachable_strategy = UnreachableStrategy::Enabled {
-            inactive_after_seconds: 10,
-            expunge_after_seconds: 60,
-        };
+        app.unreachable_strategy =
+            UnreachableStrategy::Enabled { inactive_after_seconds: 10, expunge_after_seconds: 60 };
     }
     if rng.chance(1, 3) {
         app.health_checks = vec![HealthCheck {

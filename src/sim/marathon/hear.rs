@@ -134,7 +134,8 @@ impl World {
 
     /// The core calls the master; now and then the call does not get out.
     pub(super) fn marathon_calls(&mut self, call: Call) {
-        let session = self.marathon.as_ref().filter(|m| m.subscribed).and_then(|m| m.session.clone());
+        let session =
+            self.marathon.as_ref().filter(|m| m.subscribed).and_then(|m| m.session.clone());
         let lost = self.chance(10);
         let Some(session) = session.filter(|_| !lost) else {
             return self.tell_marathon(Input::Undelivered(Box::new(call)));

@@ -59,8 +59,7 @@ impl World {
         if !known.connected {
             return Err("Marathon is not connected".into());
         }
-        let tasks: BTreeSet<String> =
-            known.tasks.iter().map(|t| t.task_id.value.clone()).collect();
+        let tasks: BTreeSet<String> = known.tasks.iter().map(|t| t.task_id.value.clone()).collect();
         match tasks.symmetric_difference(held).next() {
             Some(task) => Err(format!("{task} is known to only one of master and Marathon")),
             None => Ok(()),

@@ -121,7 +121,7 @@ pub async fn apps() -> Result<()> {
             framework.port.revive(&[]).await?;
             let offer = framework.offer().await?;
             framework.idle(pause).await?;
-            let tasks = framework.tasks(&offer, &[name.clone()], &stamps, false)?;
+            let tasks = framework.tasks(&offer, std::slice::from_ref(&name), &stamps, false)?;
             let sent = framework.launch(offer, tasks).await?;
             framework.until(&name, TaskState::TaskFinished).await?;
             times.insert("kernel launch", ms(sent, stamps.wait(&name).await?));

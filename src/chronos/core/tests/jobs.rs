@@ -123,10 +123,10 @@ fn a_job_made_anew_waits_for_the_end_of_the_old_ones_task() {
     world.loses_acts = true;
     world.requests_delete("j");
     world.loses_acts = false;
-    assert_eq!(world.live(), [old.clone()]);
+    assert_eq!(world.live(), std::slice::from_ref(&old));
     world.advance(1000);
     world.scheduled("j", "R/2024-01-01T00:00:10Z/PT10S");
-    assert_eq!(world.live(), [old.clone()]);
+    assert_eq!(world.live(), std::slice::from_ref(&old));
     assert!(world.core.why("j").unwrap().refusals[0].detail.contains("deleted job"));
     // The kill is made again with the next subscription.
     world.disconnect();

@@ -36,7 +36,7 @@ fn a_task_has_the_originals_name_resources_and_environment() {
     }));
     assert_eq!(info.name, "ChronosTask:j");
     let resource = |name: &str| {
-        info.resources.iter().find(|r| r.name == name).and_then(|r| r.scalar.clone()).unwrap().value
+        info.resources.iter().find(|r| r.name == name).and_then(|r| r.scalar).unwrap().value
     };
     assert_eq!((resource("cpus"), resource("mem"), resource("disk")), (0.1, 128.0, 256.0));
     let command = info.command.unwrap();
