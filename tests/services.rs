@@ -3,6 +3,8 @@
 
 #[path = "services/apps.rs"]
 mod apps;
+#[path = "services/jobs.rs"]
+mod jobs;
 #[path = "services/restarts.rs"]
 mod restarts;
 #[path = "services/rolling.rs"]

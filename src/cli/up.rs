@@ -79,7 +79,7 @@ fn announce(ready: &Ready) {
     if let Some(address) = at.marathon {
         let marathon = named("marathon", address, 8080);
         text.push_str(&format!(
-            "      mesolith app run{marathon} --id=web --cmd='python3 -m http.server $PORT0'\n"
+            "      mesolith app run{marathon} --id=web --cpus=0.1 --cmd='python3 -m http.server $PORT0'\n"
         ));
     }
     text.push_str("Stop: Ctrl-C\n");
