@@ -9,6 +9,8 @@ mod jobs;
 mod restarts;
 #[path = "services/rolling.rs"]
 mod rolling;
+#[path = "services/system.rs"]
+mod system;
 #[path = "api/wire.rs"]
 #[allow(dead_code, reason = "shared with the suite of the Mesos APIs")]
 mod wire;

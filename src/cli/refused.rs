@@ -150,7 +150,10 @@ mod tests {
     fn an_unknown_job_is_not_found_and_a_bad_one_names_its_field() {
         let unknown = r#"{"message":"Job 'x' not found","status":"Bad Request"}"#;
         assert_eq!(refusal(Service::Chronos, 400, unknown).code, Code::NotFound);
-        let trace = r#"{"message":"java.lang.IllegalArgumentException: requirement failed: JobSchedule 'x' not found\n\tat a.b","status":"Bad Request"}"#;
+        let trace = concat!(
+            r#"{"message":"java.lang.IllegalArgumentException: requirement failed: "#,
+            r#"JobSchedule 'x' not found\n\tat a.b","status":"Bad Request"}"#,
+        );
         let error = refusal(Service::Chronos, 400, trace);
         assert_eq!(
             (error.code, error.cause.as_str()),

@@ -305,6 +305,7 @@ impl Drop for Home {
 pub struct Node {
     pub talk: Talk,
     pub master: String,
+    pub agent: String,
 }
 
 impl Node {
@@ -319,10 +320,11 @@ impl Node {
             std::thread::sleep(LOOK);
         }
         let said = talk.stderr();
-        let line = said.lines().find(|l| l.trim_start().starts_with("master ")).unwrap();
-        let master = line.split_once("http://").unwrap().1.to_string();
-        assert!(said.lines().any(|l| l.trim_start().starts_with("agent ")), "{said}");
-        Self { master, talk }
+        let address = |face: &str| {
+            let line = said.lines().find(|l| l.trim_start().starts_with(face)).unwrap();
+            line.split_once("http://").unwrap().1.to_string()
+        };
+        Self { master: address("master "), agent: address("agent "), talk }
     }
 
     /// What it dies of is not seen coming.

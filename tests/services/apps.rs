@@ -1,17 +1,8 @@
 //! Apps from their definition to their sandbox: run, kept, healed, explained, scaled, removed.
 
 use super::wire;
-use super::world::{Form, World, pids_of};
+use super::world::{Form, World};
 use serde_json::{Value, json};
-
-/// A command that sleeps for days and can be told from all others on the machine.
-fn sleeper(n: u32) -> String {
-    format!("exec sleep 8{:06}.{n:03}", std::process::id())
-}
-
-fn sleepers(n: u32) -> Vec<i32> {
-    pids_of(&format!("sleep 8{:06}.{n:03}", std::process::id()))
-}
 
 /// The tutorial's first app: created, run, ended, run again; its sandbox is read through the master.
 async fn the_first_app_runs_and_is_started_again(form: Form) {
@@ -51,10 +42,12 @@ async fn the_first_app_runs_and_is_started_again(form: Form) {
 async fn a_killed_instance_is_replaced(form: Form) {
     let world = World::start(form);
     world
-        .deploy(json!({"id": "/two", "cmd": sleeper(1), "instances": 2, "cpus": 0.1, "mem": 16}))
+        .deploy(
+            json!({"id": "/two", "cmd": world.sleeper(1), "instances": 2, "cpus": 0.1, "mem": 16}),
+        )
         .await;
     let before = world.running("/two", 2).await;
-    let victim = sleepers(1)[0];
+    let victim = world.sleepers(1)[0];
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), nix::sys::signal::SIGKILL).unwrap();
     world
         .until("/v2/apps/two/tasks", "two run, one of them new", |seen| {
@@ -72,6 +65,7 @@ async fn a_killed_instance_is_replaced(form: Form) {
     assert_eq!(app["app"]["lastTaskFailure"]["state"], "TASK_FAILED", "{app:#}");
 }
 
+// covers: MAR-0628
 async fn what_cannot_be_placed_is_explained(form: Form) {
     let world = World::start(form);
     let large = json!({"id": "/large", "cmd": "sleep 1", "cpus": 64, "mem": 16});
@@ -95,7 +89,7 @@ async fn what_cannot_be_placed_is_explained(form: Form) {
 
 async fn scaled_locked_killed_removed(form: Form) {
     let world = World::start(form);
-    world.deploy(json!({"id": "/g/a", "cmd": sleeper(2), "cpus": 0.1, "mem": 16})).await;
+    world.deploy(json!({"id": "/g/a", "cmd": world.sleeper(2), "cpus": 0.1, "mem": 16})).await;
     let scaled = world.ask("PUT", "/v2/apps/g/a", json!({"instances": 5})).await;
     assert_eq!(scaled.status, 200, "{}", scaled.text());
     world.deployed().await;
@@ -113,7 +107,7 @@ async fn scaled_locked_killed_removed(form: Form) {
     assert_eq!(removed.status, 200, "{}", removed.text());
     world.deployed().await;
     assert_eq!(world.get("/v2/apps").await["apps"], json!([]));
-    assert!(sleepers(2).is_empty());
+    assert!(world.sleepers(2).is_empty());
 }
 
 async fn bad_input_is_refused_whole(form: Form) {

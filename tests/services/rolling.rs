@@ -154,6 +154,7 @@ async fn called(port: u16) -> Result<String, String> {
     }
 }
 
+// covers: MAR-0609, MAR-0620, MAR-0653
 async fn no_request_fails_while_all_instances_are_replaced_and_back(form: Form) {
     let world = World::start(form);
     let callable = Callable::default();

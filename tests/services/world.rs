@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine.
@@ -15,6 +16,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 const RESOURCES: &str = "--resources=cpus:8;mem:4096;disk:4096;ports:[31000-31999]";
+
+/// Worlds of this process: each has commands that can be told from those of the others.
+static WORLDS: AtomicU32 = AtomicU32::new(0);
 
 /// Where the frameworks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,7 @@ pub struct World {
     frameworks: Vec<Process>,
     flags: Vec<String>,
     dir: tempfile::TempDir,
+    number: u32,
     pub master: String,
     pub agent: String,
     pub marathon: String,
@@ -131,6 +136,7 @@ impl World {
             frameworks: Vec::new(),
             flags,
             dir,
+            number: WORLDS.fetch_add(1, Ordering::Relaxed),
         };
         world.start_frameworks();
         world
@@ -182,6 +188,21 @@ impl World {
         let at = [&self.master, &self.agent, &self.marathon, &self.chronos];
         self.node = Self::node(self.form, self.dir.path(), &self.flags, at);
         self.start_frameworks();
+    }
+
+    /// How long the nth sleeper sleeps: days, and told from all others on the machine.
+    pub fn span(&self, n: u64) -> String {
+        format!("7{:06}{:02}.{n:03}", std::process::id(), self.number)
+    }
+
+    /// A command that sleeps so long.
+    pub fn sleeper(&self, n: u64) -> String {
+        format!("exec sleep {}", self.span(n))
+    }
+
+    /// The processes that sleep so long.
+    pub fn sleepers(&self, n: u64) -> Vec<i32> {
+        pids_of(&format!("sleep {}", self.span(n)))
     }
 
     /// Asks Marathon.
@@ -242,8 +263,8 @@ pub async fn until(address: &str, path: &str, what: &str, shows: impl Fn(&Value)
     }
 }
 
-/// The pid of the process whose command line has that in it.
-pub fn pids_of(marker: &str) -> Vec<i32> {
+/// The processes whose command line has that in it.
+fn pids_of(marker: &str) -> Vec<i32> {
     let me = i32::try_from(std::process::id()).unwrap();
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

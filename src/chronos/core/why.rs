@@ -92,6 +92,7 @@ impl ChronosCore {
             return;
         }
         let wanted = needs(job);
+        let needed = &wanted;
         let mut rules: BTreeMap<(&str, String), u64> = BTreeMap::new();
         let mut nearest = None;
         for (_, seen) in self.offers.seen() {
@@ -105,7 +106,12 @@ impl ChronosCore {
             if seen.resources.find(&wanted, &self.options.role).is_none() {
                 let free = &seen.resources;
                 if nearest.as_ref().is_none_or(|(cpus, _)| free.cpus() > *cpus) {
-                    nearest = Some((free.cpus(), format!("{free} on {}", seen.host)));
+                    let wanted = ["cpus", "mem", "disk", "gpus"].iter();
+                    let wanted = wanted.filter(|name| !needed.scalar(name).is_zero());
+                    let had: Vec<String> =
+                        wanted.map(|name| format!("{name}:{}", free.scalar(name))).collect();
+                    let had = format!("{} on {}", had.join("; "), seen.host);
+                    nearest = Some((free.cpus(), had));
                 }
                 *rules.entry(("resources", String::new())).or_default() += 1;
             }
