@@ -110,6 +110,21 @@ fn tells(event: &Event) -> String {
     format!("{:?}", event.r#type())
 }
 
+/// What Marathon has decided.
+pub(super) fn decides(batch: &[Op]) -> String {
+    let row = |op: &Op| match op {
+        Op::Put { key, value } if key.starts_with("instances/") => {
+            let text = String::from_utf8_lossy(value.get(1..).unwrap_or_default());
+            let row: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let field = |name: &str| row.get(name).map(ToString::to_string).unwrap_or_default();
+            let (n, goal, kill) = (field("incarnation"), field("goal"), field("kill"));
+            format!("+{key}.{n} {} {goal} kill {kill}", field("condition"))
+        }
+        other => name(other),
+    };
+    format!("Marathon decides: {}", batch.iter().map(row).collect::<Vec<_>>().join("; "))
+}
+
 /// What a batch does to a key.
 fn name(op: &Op) -> String {
     match op {

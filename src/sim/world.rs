@@ -187,6 +187,11 @@ impl World {
         }
     }
 
+    /// One more line of the trace.
+    pub(super) fn note(&mut self, line: &str) {
+        self.trace.note(self.now, line);
+    }
+
     /// Shows something to all invariants.
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
         if let Err((invariant, what)) = self.invariants.see(self.now, seen) {

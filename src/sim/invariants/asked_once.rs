@@ -13,7 +13,7 @@ impl Invariant for AskedOnce {
     }
 
     fn see(&mut self, _at: Mono, seen: &Seen<'_>) -> Result<(), String> {
-        let Seen::Launched { task } = seen else { return Ok(()) };
+        let Seen::Launched { task, .. } = seen else { return Ok(()) };
         if self.0.insert((*task).to_string()) {
             Ok(())
         } else {

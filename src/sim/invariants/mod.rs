@@ -19,6 +19,7 @@ use crate::base::kv::Op;
 use crate::base::time::Mono;
 use crate::mesos::internal::StatusUpdate;
 use crate::mesos::v1::TaskStatus;
+use std::collections::BTreeMap;
 
 pub(super) use services::Bounds;
 
@@ -61,10 +62,12 @@ pub(super) enum Seen<'a> {
     Told { framework: &'a str, status: &'a TaskStatus, own: bool },
     /// A framework acknowledges an update, now or later.
     Acknowledged { framework: &'a str, status: &'a TaskStatus },
-    /// Marathon sends a LAUNCH of that task.
-    Launched { task: &'a str },
+    /// Marathon sends a LAUNCH of that task, with or without a health check.
+    Launched { task: &'a str, checked: bool },
     /// Marathon has decided something; the writes are on their way to its store.
     Decided { batch: &'a [Op] },
+    /// Marathon starts, with these rows.
+    Remembered { rows: &'a BTreeMap<String, Vec<u8>> },
     /// So many instances of an app are wanted, or may be; or nothing else is.
     Wanted { app: &'a str, bounds: Bounds, alone: bool },
     /// The app is deleted.

@@ -7,7 +7,7 @@ use crate::marathon::model::App;
 use crate::mesos::make;
 use crate::mesos::v1::{TaskState, TaskStatus};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many instances a definition allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ impl Bounds {
 pub(super) struct Task {
     pub running: bool,
     pub healthy: Option<bool>,
+    /// It has a health check, and serves only if that says so.
+    pub checked: bool,
     /// Marathon has decided to end it.
     pub ending: bool,
     /// It was unreachable once: Marathon may have forgotten it.
@@ -49,15 +51,21 @@ pub(super) struct Service {
     /// Everything that may be wanted now; empty once it is deleted.
     pub bounds: Vec<Bounds>,
     pub tasks: BTreeMap<String, Task>,
-    /// Tasks that clients asked to be killed.
-    pub spared: BTreeSet<String>,
+    /// A client asks that all its tasks are killed: what is ended until then is not Marathon's own doing.
+    pub spared: bool,
+}
+
+impl Task {
+    /// Running, and healthy if there is a way to know.
+    pub fn serves(&self) -> bool {
+        self.running && (!self.checked || self.healthy == Some(true))
+    }
 }
 
 impl Service {
     /// In service and not about to end.
     pub fn in_service(&self) -> usize {
-        let serves = |t: &&Task| t.running && !t.ending && t.healthy != Some(false);
-        self.tasks.values().filter(serves).count()
+        self.tasks.values().filter(|t| t.serves() && !t.ending).count()
     }
 
     /// Launched, not ended, and not about to.
@@ -115,18 +123,41 @@ impl Services {
                 }
             }
             Seen::Spared { app } => {
-                let service = self.all.entry((*app).to_string()).or_default();
-                service.spared = service.tasks.keys().cloned().collect();
+                self.all.entry((*app).to_string()).or_default().spared = true;
             }
             Seen::Told { status, .. } => self.told(status),
+            Seen::Launched { task, checked } => {
+                let service = app_of(task).and_then(|app| self.all.get_mut(&app));
+                if let Some(task) = service.and_then(|s| s.tasks.get_mut(*task)) {
+                    task.checked = *checked;
+                }
+            }
+            Seen::Remembered { rows } => self.remembered(rows),
             Seen::Decided { batch } => {
                 for decision in batch.iter().filter_map(read) {
                     self.decided(&decision, &mut decided)?;
                 }
+                self.all.values_mut().for_each(|service| service.spared = false);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Marathon starts again: what it had decided and not stored it has not decided.
+    fn remembered(&mut self, rows: &BTreeMap<String, Vec<u8>>) {
+        let known: BTreeMap<String, bool> = rows
+            .iter()
+            .filter_map(|(key, value)| row(key, value))
+            .map(|row| (row.task, row.kill))
+            .collect();
+        for service in self.all.values_mut() {
+            service.spared = false;
+            service.tasks.retain(|id, _| known.contains_key(id));
+            for (id, task) in &mut service.tasks {
+                task.ending = known.get(id).is_some_and(|kill| *kill);
+            }
+        }
     }
 
     fn told(&mut self, status: &TaskStatus) {
@@ -135,7 +166,6 @@ impl Services {
         let state = status.state();
         if make::is_terminal(state) || state == TaskState::TaskUnknown {
             service.tasks.remove(id);
-            service.spared.remove(id);
             return;
         }
         let Some(task) = service.tasks.get_mut(id) else { return };
@@ -168,8 +198,7 @@ impl Services {
                     if let Some(task) = service.tasks.get_mut(task) {
                         task.ending = true;
                     }
-                    let serves = before.running && before.healthy != Some(false) && !before.lost;
-                    if serves && !service.spared.contains(task) {
+                    if before.serves() && !before.lost && !service.spared {
                         check(service, decision)?;
                     }
                 }
@@ -179,15 +208,30 @@ impl Services {
     }
 }
 
+/// What an instance's row says.
+struct Row {
+    app: String,
+    task: String,
+    condition: String,
+    kill: bool,
+}
+
+fn row(key: &str, value: &[u8]) -> Option<Row> {
+    let instance = key.strip_prefix("instances/")?;
+    let row: Value = serde_json::from_slice(value.get(1..)?).ok()?;
+    Some(Row {
+        app: row.get("app")?.as_str()?.to_string(),
+        task: format!("{instance}._app.{}", row.get("incarnation")?.as_u64()?),
+        condition: row.get("condition")?.as_str()?.to_string(),
+        kill: row.get("kill")?.as_bool()?,
+    })
+}
+
 /// What a write to an instance's row decides.
 fn read(op: &Op) -> Option<Decision> {
     let Op::Put { key, value } = op else { return None };
-    let instance = key.strip_prefix("instances/")?;
-    let row: Value = serde_json::from_slice(value.get(1..)?).ok()?;
-    let app = row.get("app")?.as_str()?.to_string();
-    let task = format!("{instance}._app.{}", row.get("incarnation")?.as_u64()?);
-    let condition = row.get("condition")?.as_str()?;
-    if row.get("kill")?.as_bool()? {
+    let Row { app, task, condition, kill } = row(key, value)?;
+    if kill {
         return Some(Decision::End { app, task });
     }
     (condition == "Provisioned").then_some(Decision::Launch { app, task })

@@ -146,8 +146,8 @@ impl World {
         let operations = call.accept.iter().flat_map(|a| &a.operations);
         let tasks = operations.flat_map(|o| o.launch.iter().flat_map(|l| &l.task_infos));
         for task in tasks.cloned().collect::<Vec<_>>() {
-            let name = task.task_id.value.clone();
-            self.see(&Seen::Launched { task: &name });
+            let checked = task.health_check.is_some();
+            self.see(&Seen::Launched { task: &task.task_id.value, checked });
         }
         self.send_call(MARATHON, &session, call);
     }

@@ -10,6 +10,7 @@ mod rest;
 use super::Mutation;
 use super::driven::{Clocks, Driven, Turn};
 use super::invariants::Seen;
+use super::lines::decides;
 use super::log::apply;
 use super::queue::What;
 use super::world::World;
@@ -89,6 +90,7 @@ impl World {
         let mut cx = Cx { now: clocks.mono(now), wall: clocks.wall(now), rng: &mut rng };
         let mut out = Effects::default();
         let rows = marathon.rows.clone();
+        let remembered = rows.clone();
         match MarathonCore::recover(core::Options::default(), rows, &mut cx, &mut out) {
             Ok(core) => {
                 let mut driven = Driven::new(core, proc, clocks, rng);
@@ -97,6 +99,7 @@ impl World {
                 marathon.last_sync = now;
                 (marathon.session, marathon.subscribed) = (None, false);
                 marathon.told.clear();
+                self.see(&Seen::Remembered { rows: &remembered });
                 self.marathon_did(proc, first);
             }
             Err(e) => self.violated("recovery", format!("Marathon cannot be built: {e}")),
@@ -157,6 +160,8 @@ impl World {
         // What it knows now, and what it has made of that.
         self.show_definitions();
         if let Some(batch) = turn.batch {
+            let line = decides(&batch);
+            self.note(&line);
             self.see(&Seen::Decided { batch: &batch });
             self.show_rest();
             let mut delay = self.rng.up_to(self.profile.sync);
