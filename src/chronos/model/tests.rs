@@ -274,7 +274,12 @@ fn constraints_hold_or_not() {
 
 proptest::proptest! {
     #[test]
-    fn no_json_ends_the_program(text in "\\{(\"(name|command|schedule|cpus|fetch|parents|constraints)\":(\"[a-z]{0,4}\"|[-0-9.]{1,5}|null|\\[\\]|\\[\\[\"a\",\"LIKE\",\"[(a*]{0,3}\"\\]\\]),?){0,5}\\}?") {
+    fn no_json_ends_the_program(
+        text in concat!(
+            "\\{(\"(name|command|schedule|cpus|fetch|parents|constraints)\":",
+            "(\"[a-z]{0,4}\"|[-0-9.]{1,5}|null|\\[\\]|\\[\\[\"a\",\"LIKE\",\"[(a*]{0,3}\"\\]\\]),?){0,5}\\}?",
+        ),
+    ) {
         let _ = read_text(text.as_bytes(), &Options::default().rules, Wall(0));
     }
 }
