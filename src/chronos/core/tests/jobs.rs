@@ -114,6 +114,20 @@ fn a_deleted_job_is_gone_at_once_with_its_tasks() {
     assert_eq!(world.launched_of("other"), 1);
 }
 
+/// covers: CHR-0085
+#[test]
+fn what_waited_of_a_deleted_job_leaves_the_queue() {
+    let mut world = World::new();
+    world.disconnect();
+    world.scheduled("j", "R/2024-01-01T00:00:00Z/PT1H");
+    world.scheduled("other", "R/2024-01-01T00:00:00Z/PT1H");
+    assert_eq!(world.core.numbers().queue, 2);
+    world.ask(Command::Delete { name: "j".into() });
+    assert_eq!((world.core.numbers().queue, world.core.numbers().runs), (1, 1));
+    world.connect();
+    assert_eq!((world.launched_of("j"), world.launched_of("other")), (0, 1));
+}
+
 #[test]
 fn a_job_made_anew_waits_for_the_end_of_the_old_ones_task() {
     let mut world = World::new();
