@@ -334,6 +334,10 @@ async fn call_all<F: Framework>(
         };
         if let Err(e) = port.call(call.clone()).await {
             tracing::debug!("{} was not delivered: {e}", call.r#type().as_str_name());
+            // It may arrive yet. On another subscription it is refused then, whatever the core does meanwhile.
+            if matches!(e.code, Code::Timeout | Code::Unavailable) {
+                port.reconnect();
+            }
             if handle.send(framework.undelivered(call)).await.is_err() {
                 return;
             }
