@@ -6,6 +6,10 @@ mod execute;
 mod executor;
 #[path = "framework/faults.rs"]
 mod faults;
+#[path = "framework/host.rs"]
+mod host;
+#[path = "framework/master.rs"]
+mod master;
 #[path = "framework/scripted.rs"]
 mod scripted;
 #[path = "framework/serve.rs"]

@@ -14,6 +14,7 @@ use crate::framework::queue::{self, EventReceiver, EventSender, QueueStats};
 use crate::framework::server::{BoxFuture, ExecutorServer, Refusal, Reply};
 use crate::http::files::FileTable;
 use crate::machine::driver::{Handle, Shell};
+use crate::machine::requests::Requests;
 use crate::mesos::internal::AgentMessage;
 use crate::mesos::v1::executor;
 use crate::store::AgentStore;
@@ -23,18 +24,17 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// How many requests of executors may wait for an answer of the core.
 const REQUESTS_MAX: usize = 16 * 1024;
 
 /// What the control thread and the I/O side share.
-#[derive(Default)]
 struct Shared {
     link: Mutex<Option<(LinkId, Sender<AgentMessage>)>>,
     leave: watch::Sender<Option<LinkId>>,
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<executor::Event>>>>,
-    requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
+    requests: Requests<Answer>,
     next: AtomicU64,
     stopped: watch::Sender<Option<Result<usize>>>,
 }
@@ -84,7 +84,14 @@ impl Agent {
         tools: Tools,
         io: tokio::runtime::Handle,
     ) -> (Self, AgentShell) {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            link: Mutex::default(),
+            leave: watch::Sender::default(),
+            sessions: Mutex::default(),
+            requests: Requests::new(REQUESTS_MAX),
+            next: AtomicU64::new(0),
+            stopped: watch::Sender::default(),
+        });
         let fetched = tools.containers.fetched();
         let shell = AgentShell {
             shared: Arc::clone(&shared),
@@ -166,31 +173,15 @@ impl Agent {
         let _ = self.handle.send(Input::MasterLost { link }).await;
     }
 
-    fn register(&self) -> Result<(RequestId, oneshot::Receiver<Answer>)> {
-        let request = RequestId(self.shared.next.fetch_add(1, Ordering::Relaxed));
-        let (tx, rx) = oneshot::channel();
-        let mut requests = lock(&self.shared.requests);
-        if requests.len() >= REQUESTS_MAX {
-            return Err(Error::new(Code::Overloaded, "too many requests wait for an answer"));
-        }
-        requests.insert(request, tx);
-        Ok((request, rx))
-    }
-
     async fn request(
         &self,
         make: impl FnOnce(RequestId) -> Input,
     ) -> std::result::Result<Reply, Refusal> {
-        let unavailable = |e: Error| Refusal::new(503, e.cause);
-        let (request, answer) = self.register().map_err(unavailable)?;
-        if let Err(e) = self.handle.try_send(make(request)) {
-            lock(&self.shared.requests).remove(&request);
-            return Err(unavailable(e));
-        }
-        match answer.await {
+        let make = |request| make(RequestId(request));
+        match self.shared.requests.ask(&self.handle, make).await {
             Ok(Answer::Accepted) => Ok(Reply::Accepted),
             Ok(Answer::Refused { status, text }) => Err(Refusal::new(status, text)),
-            Err(_) => Err(unavailable(ended())),
+            Err(e) => Err(Refusal::new(503, e.cause)),
         }
     }
 
@@ -242,6 +233,12 @@ impl ExecutorServer for Agent {
     }
 }
 
+impl Drop for AgentShell {
+    fn drop(&mut self) {
+        self.shared.requests.end();
+    }
+}
+
 impl AgentShell {
     /// Runs something on the I/O side whose result is an input.
     fn spawn(&self, work: impl Future<Output = Input> + Send + 'static) {
@@ -278,12 +275,7 @@ impl AgentShell {
                     sender.close();
                 }
             }
-            Act::Answer { request, answer } => {
-                if let Some(waiting) = lock(&self.shared.requests).remove(&request) {
-                    // An executor that has gone needs no answer.
-                    let _ = waiting.send(answer);
-                }
-            }
+            Act::Answer { request, answer } => self.shared.requests.answer(request.0, answer),
             _ => {}
         }
     }

@@ -30,6 +30,8 @@ pub enum Kind {
 pub struct Setting {
     /// As in `--name`; Mesos's own name where it has one.
     pub name: &'static str,
+    /// The flag's name, where another setting has this one's.
+    pub flag: &'static str,
     /// Older spellings that are still read.
     pub aliases: &'static [&'static str],
     /// What its text must be.
@@ -43,7 +45,13 @@ pub struct Setting {
 impl Setting {
     /// A setting without aliases or default.
     pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, aliases: &[], kind, default: None, help }
+        Self { name, flag: name, aliases: &[], kind, default: None, help }
+    }
+
+    /// With a flag of another name: `name` is what environment and files call it.
+    pub const fn typed(mut self, flag: &'static str) -> Self {
+        self.flag = flag;
+        self
     }
 
     /// With a default.
@@ -204,6 +212,11 @@ impl Values {
         let faults = std::mem::take(&mut self.faults);
         Err(Error::new(Code::Invalid, faults.join("\n"))
             .hint("nothing was started; correct these and try again"))
+    }
+
+    /// Takes over the faults that another table's reader noted.
+    pub fn take_faults(&mut self, other: &mut Values) {
+        self.faults.append(&mut other.faults);
     }
 
     /// Notes a fault that belongs to no single setting.

@@ -2,3 +2,10 @@
 //! and no agent.
 //!
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
+
+pub mod api;
+pub mod core;
+pub mod model;
+pub mod options;
+pub mod schedule;
+pub mod service;

@@ -1,31 +1,104 @@
-//! The command line's view of a cluster: JSON over the master's HTTP port. Knows addresses and errors, not meanings.
+//! The command line's view of a cluster: JSON over the HTTP ports of master, Marathon and Chronos. Knows addresses,
+//! and how each of them refuses; not what is asked.
 
+use super::events::Events;
+use super::refused;
 use crate::base::error::{Code, Error, Result};
+pub use reqwest::Method;
 use serde_json::Value;
 use std::time::Duration;
-
-/// Where the master is asked when nobody says otherwise.
-pub const DEFAULT_MASTER: &str = "127.0.0.1:5050";
 
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one event stream may last; its reader has limits of its own.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
+/// In which header Marathon names the deployment that a change has started.
+const DEPLOYMENT_HEADER: &str = "marathon-deployment-id";
 
-/// A client of one master; follows its redirects to the leader.
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The Mesos master.
+    Master,
+    /// Marathon: apps.
+    Marathon,
+    /// Chronos: jobs.
+    Chronos,
+}
+
+impl Service {
+    /// Its name in a sentence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Master => "the master",
+            Self::Marathon => "Marathon",
+            Self::Chronos => "Chronos",
+        }
+    }
+
+    /// Where it listens when nobody says otherwise.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Master => 5050,
+            Self::Marathon => 8080,
+            Self::Chronos => 4400,
+        }
+    }
+
+    fn nobody(self) -> &'static str {
+        match self {
+            Self::Master => "no master",
+            Self::Marathon => "no Marathon",
+            Self::Chronos => "no Chronos",
+        }
+    }
+
+    fn way_out(self) -> &'static str {
+        match self {
+            Self::Master => {
+                "start a cluster with `mesolith up`, or name its master with --master HOST:PORT"
+            }
+            Self::Marathon => "start a cluster with `mesolith up`, or name --marathon HOST:PORT",
+            Self::Chronos => "start a cluster with `mesolith up`, or name --chronos HOST:PORT",
+        }
+    }
+}
+
+/// What came back of a change.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status, 2xx.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+    /// The deployment it started, if Marathon named one.
+    pub deployment: Option<String>,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is empty or no JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+/// A client of one service; follows its redirects to the leader.
 #[derive(Clone)]
 pub struct Client {
+    service: Service,
     http: reqwest::Client,
     base: String,
     credentials: Option<(String, String)>,
 }
 
 impl Client {
-    /// A client of the master at `host:port` (or a URL). `credentials` is `principal:secret`.
+    /// A client of the service at `host:port` (or a URL). `credentials` is `principal:secret`.
     ///
     /// # Errors
     /// [`Code::Internal`] when the HTTP library cannot start.
-    pub fn new(master: &str, credentials: Option<&str>) -> Result<Self> {
+    pub fn new(service: Service, address: &str, credentials: Option<&str>) -> Result<Self> {
         // Another part of the program may have installed it: both are the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -33,16 +106,16 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|e| Error::new(Code::Internal, format!("cannot start an HTTP client: {e}")))?;
-        let base = if master.contains("://") {
-            master.trim_end_matches('/').to_string()
+        let base = if address.contains("://") {
+            address.trim_end_matches('/').to_string()
         } else {
-            format!("http://{master}")
+            format!("http://{address}")
         };
         let credentials = credentials.map(|c| match c.split_once(':') {
             Some((principal, secret)) => (principal.to_string(), secret.to_string()),
             None => (c.to_string(), String::new()),
         });
-        Ok(Self { http, base, credentials })
+        Ok(Self { service, http, base, credentials })
     }
 
     /// The base URL.
@@ -56,7 +129,7 @@ impl Client {
     /// By status: 404 not found, 401 and 403 forbidden, 409 conflict; [`Code::Unavailable`] when nobody answers.
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
         let url = self.url(path, query);
-        let text = self.send(self.http.get(&url)).await?;
+        let text = self.send(self.http.get(&url)).await?.text;
         serde_json::from_str(&text)
             .map_err(|e| Error::new(Code::Internal, format!("{url} answered no JSON: {e}")))
     }
@@ -66,8 +139,24 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<String> {
-        let request = self.http.post(self.url(path, &[]));
-        let request = request.header("content-type", "application/json").body(body.to_string());
+        Ok(self.change(Method::POST, path, &[], Some(body)).await?.text)
+    }
+
+    /// Asks for a change, with a JSON body or none.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let mut request = self.http.request(method, self.url(path, query));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
         self.send(request).await
     }
 
@@ -78,7 +167,26 @@ impl Client {
     pub async fn post_form(&self, path: &str, name: &str, value: &str) -> Result<String> {
         let request = self.http.post(self.url(path, &[])).body(format!("{name}={}", encode(value)));
         let kind = "application/x-www-form-urlencoded";
-        self.send(request.header("content-type", kind)).await
+        Ok(self.send(request.header("content-type", kind)).await?.text)
+    }
+
+    /// Opens a stream of server-sent events.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn events(&self, path: &str, query: &[(&str, &str)]) -> Result<Events> {
+        let request = self.http.get(self.url(path, query)).timeout(STREAM_TIMEOUT);
+        let request = self.signed(request).header("accept", "text/event-stream");
+        // The head of the answer comes at once, or there will be no stream.
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request.send()).await;
+        let answer = answer.map_err(|_| self.too_slow())?.map_err(|e| self.unreachable(&e))?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(Events::new(answer)),
+            status => {
+                let text = answer.text().await.map_err(|e| self.unreachable(&e))?;
+                Err(refused::refusal(self.service, status, &text))
+            }
+        }
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> String {
@@ -92,42 +200,40 @@ impl Client {
         url
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<String> {
-        if let Some((principal, secret)) = &self.credentials {
-            request = request.basic_auth(principal, Some(secret));
+    fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.credentials {
+            Some((principal, secret)) => request.basic_auth(principal, Some(secret)),
+            None => request,
         }
-        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
+        let answer = self.signed(request).send().await.map_err(|e| self.unreachable(&e))?;
         let status = answer.status().as_u16();
+        let deployment = answer.headers().get(DEPLOYMENT_HEADER);
+        let deployment = deployment.and_then(|v| v.to_str().ok()).map(str::to_string);
         let text = answer.text().await.map_err(|e| self.unreachable(&e))?;
         match status {
-            200..=299 => Ok(text),
-            401 => Err(Error::new(Code::Forbidden, "the master wants to know who you are")
-                .hint("give --principal NAME:SECRET, or set MESOLITH_PRINCIPAL")),
-            _ => {
-                let code = match status {
-                    400 | 405 | 413 | 415 => Code::Invalid,
-                    403 => Code::Forbidden,
-                    404 => Code::NotFound,
-                    409 => Code::Conflict,
-                    503 => Code::Unavailable,
-                    _ => Code::Internal,
-                };
-                Err(Error::new(code, format!("the master answered {status}: {}", text.trim())))
-            }
+            200..=299 => Ok(Answer { status, text, deployment }),
+            _ => Err(refused::refusal(self.service, status, &text)),
         }
+    }
+
+    fn too_slow(&self) -> Error {
+        let cause = format!("{} did not answer within {REQUEST_TIMEOUT:?}", self.base);
+        Error::new(Code::Timeout, cause)
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> Error {
         if e.is_timeout() && !e.is_connect() {
-            let cause = format!("{} did not answer within {REQUEST_TIMEOUT:?}", self.base);
-            return Error::new(Code::Timeout, cause);
+            return self.too_slow();
         }
-        Error::new(Code::Unavailable, format!("no master answers at {}", self.base))
-            .hint("start a cluster with `mesolith up`, or name its master with --master HOST:PORT")
+        let cause = format!("{} answers at {}", self.service.nobody(), self.base);
+        Error::new(Code::Unavailable, cause).hint(self.service.way_out())
     }
 }
 
-/// Percent-encodes a query or form value.
-fn encode(value: &str) -> String {
+/// Percent-encodes a query or form value, or one segment of a path.
+pub fn encode(value: &str) -> String {
     percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -3,30 +3,51 @@
 
 use crate::base::settings::{Kind, Setting};
 use crate::config::Flags;
-use crate::node::settings;
+use crate::node::settings::{self, Table};
+use crate::node::standalone::{self, ChronosProcess, MarathonProcess};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-/// The settings given as flags.
+/// The settings of `up` given as flags.
 #[derive(Clone, Debug, Default)]
 pub struct SettingFlags(pub Flags);
 
-/// `data_dir` is typed `--data-dir`; Mesos's own spelling with `_` is read too.
-fn long(setting: &Setting) -> String {
-    setting.name.replace('_', "-")
+/// Those of `marathon`.
+#[derive(Clone, Debug, Default)]
+pub struct MarathonFlags(pub Flags);
+
+/// Those of `chronos`.
+#[derive(Clone, Debug, Default)]
+pub struct ChronosFlags(pub Flags);
+
+/// `data_dir` is typed `--data-dir`; Mesos's own spelling with `_` is read too. What belongs to a framework begins with
+/// its name.
+fn long(prefix: &str, setting: &Setting) -> String {
+    format!("{prefix}{}", setting.flag).replace('_', "-")
 }
 
-fn argument(setting: &Setting, heading: &'static str) -> Arg {
-    let name = long(setting);
+/// Under which name the text goes to `config`.
+fn id(prefix: &str, setting: &Setting) -> String {
+    format!("{prefix}{}", setting.name)
+}
+
+fn argument(table: &Table, setting: &Setting) -> Arg {
+    let name = long(table.prefix, setting);
     let help = match setting.default {
         Some(default) => format!("{} [default: {default}]", setting.help),
         None => setting.help.to_string(),
     };
-    let mut arg = Arg::new(setting.name).long(name.clone()).help(help).help_heading(heading);
-    if name != setting.name {
-        arg = arg.alias(setting.name);
+    let mut arg = Arg::new(id(table.prefix, setting)).long(name.clone()).help(help);
+    arg = arg.help_heading(table.heading);
+    let mesos = format!("{}{}", table.prefix, setting.flag);
+    if name != mesos {
+        arg = arg.alias(mesos);
     }
     for alias in setting.aliases {
-        arg = arg.alias(*alias).alias(alias.replace('_', "-"));
+        let alias = format!("{}{alias}", table.prefix);
+        arg = arg.alias(alias.replace('_', "-"));
+        if alias.contains('_') {
+            arg = arg.alias(alias);
+        }
     }
     match setting.kind {
         Kind::Bool => arg
@@ -42,53 +63,82 @@ fn argument(setting: &Setting, heading: &'static str) -> Arg {
 }
 
 /// The `--no-NAME` of a yes-or-no setting; not shown in help.
-fn negation(setting: &Setting) -> Arg {
-    Arg::new(format!("no-{}", setting.name))
-        .long(format!("no-{}", long(setting)))
-        .alias(format!("no-{}", setting.name))
+fn negation(table: &Table, setting: &Setting) -> Arg {
+    let id = id(table.prefix, setting);
+    Arg::new(format!("no-{id}"))
+        .long(format!("no-{}", long(table.prefix, setting)))
+        .alias(format!("no-{}{}", table.prefix, setting.flag))
         .action(ArgAction::SetTrue)
-        .conflicts_with(setting.name)
+        .conflicts_with(id)
         .hide(true)
 }
 
-impl Args for SettingFlags {
-    fn augment_args(mut command: Command) -> Command {
-        for (heading, table) in settings::tables() {
-            for setting in table {
-                command = command.arg(argument(setting, heading));
-                if setting.kind == Kind::Bool {
-                    command = command.arg(negation(setting));
-                }
+/// Adds the flags of those tables to a command.
+fn augment(mut command: Command, tables: &[Table]) -> Command {
+    for table in tables {
+        for setting in table.settings {
+            command = command.arg(argument(table, setting));
+            if setting.kind == Kind::Bool {
+                command = command.arg(negation(table, setting));
             }
         }
-        command
     }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+    command
 }
 
-impl FromArgMatches for SettingFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut flags = Flags::new();
-        for setting in settings::table() {
-            if let Some(text) = matches.get_one::<String>(setting.name) {
-                flags.insert(setting.name.to_string(), text.clone());
+/// The texts of those tables that were given as flags.
+fn given(matches: &ArgMatches, tables: &[Table]) -> Flags {
+    let mut flags = Flags::new();
+    for table in tables {
+        for setting in table.settings {
+            let id = id(table.prefix, setting);
+            if let Some(text) = matches.get_one::<String>(&id) {
+                flags.insert(id.clone(), text.clone());
             }
-            let no = format!("no-{}", setting.name);
+            let no = format!("no-{id}");
             if setting.kind == Kind::Bool && matches.get_flag(&no) {
-                flags.insert(setting.name.to_string(), "false".into());
+                flags.insert(id, "false".into());
             }
         }
-        Ok(Self(flags))
     }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
+    flags
 }
+
+/// The flags of a command as its arguments.
+macro_rules! flags_of {
+    ($name:ident, $tables:expr) => {
+        impl Args for $name {
+            fn augment_args(command: Command) -> Command {
+                augment(command, &$tables)
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl From<$name> for Flags {
+            fn from(flags: $name) -> Flags {
+                flags.0
+            }
+        }
+
+        impl FromArgMatches for $name {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok(Self(given(matches, &$tables)))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+flags_of!(SettingFlags, settings::tables());
+flags_of!(MarathonFlags, standalone::tables::<MarathonProcess>());
+flags_of!(ChronosFlags, standalone::tables::<ChronosProcess>());
 
 #[cfg(test)]
 mod tests {

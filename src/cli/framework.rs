@@ -2,13 +2,13 @@
 
 use super::client::Client;
 use super::cluster::find;
+use super::confirm::confirm;
 use super::output::{
     Format, ago, list, megabytes, number, print_facts, print_json, print_table, short, text,
 };
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::io::IsTerminal as _;
 
 /// What to do with frameworks.
 #[derive(Debug, Args)]
@@ -120,20 +120,8 @@ fn show(framework: &Value, format: Format) -> Result<()> {
 async fn teardown(client: &Client, framework: &Value, yes: bool) -> Result<()> {
     let (name, id) = (text(framework, "name"), text(framework, "id"));
     let tasks = list(framework, "tasks").len();
-    if !yes {
-        if !std::io::stdin().is_terminal() {
-            return Err(Error::new(Code::Invalid, "this ends a framework and its tasks for good")
-                .hint("give --yes to do it without being asked"));
-        }
-        eprint!("End framework {name} ({id}) and its {tasks} tasks for good? [y/N] ");
-        let mut answer = String::new();
-        std::io::stdin()
-            .read_line(&mut answer)
-            .map_err(|e| Error::new(Code::System, format!("cannot read the answer: {e}")))?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Err(Error::new(Code::Invalid, "nothing was done"));
-        }
-    }
+    let what = format!("this ends framework {name} ({id}) and its {tasks} tasks for good");
+    confirm(yes, &what)?;
     client.post_form("/teardown", "frameworkId", &id).await?;
     eprintln!("ended framework {name} ({id})");
     Ok(())

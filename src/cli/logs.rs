@@ -1,4 +1,4 @@
-//! `mesolith logs`: what a task wrote, from its sandbox, followed while it runs.
+//! `mesolith logs`: what a task wrote, from its sandbox, followed while it runs. Of an app or a job it is the newest task.
 
 use super::client::Client;
 use super::cluster::{Tasks, sandbox};
@@ -17,7 +17,8 @@ const TAIL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Which logs.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Task id, or the beginning of one
+    /// App id or job name, for its newest task; or a task id, or the beginning of one
+    #[arg(value_name = "APP|JOB|TASK")]
     task: String,
     /// Go on until the task has ended
     #[arg(short, long)]
@@ -39,7 +40,13 @@ pub struct LogsArgs {
 /// As [`Client::get`]; not found.
 pub async fn run(client: &Client, args: LogsArgs) -> Result<()> {
     let tasks = Tasks::fetch(client).await?;
-    let task = tasks.find(&args.task)?;
+    let task = match tasks.newest_of(&args.task) {
+        Some(task) => {
+            eprintln!("task {}", text(task, "id"));
+            task
+        }
+        None => tasks.find(&args.task)?,
+    };
     let id = text(task, "id");
     let name = args.file.unwrap_or_else(|| if args.stderr { "stderr" } else { "stdout" }.into());
     let path = format!("{}/{name}", sandbox(task));

@@ -1,29 +1,46 @@
 //! The command line: one file a verb. Parses, asks the cluster, prints; decides nothing.
 
+mod app;
+mod apply;
 mod client;
 mod cluster;
 mod completion;
+mod confirm;
 mod down;
+mod events;
 pub mod execute;
 mod exit;
+mod files;
 mod flags;
 mod framework;
+mod job;
 mod kill;
 mod logs;
 mod node;
 mod output;
+mod process;
+mod reach;
+mod refused;
 pub mod resolve;
+#[cfg(test)]
+mod scripted;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 mod up;
+mod watch;
 mod why;
 
 use crate::base::error::{Code, Error, Result};
+use crate::node::standalone::{ChronosProcess, MarathonProcess};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use client::{Client, DEFAULT_MASTER};
+use exit::End;
 use output::Format;
+use reach::Reach;
 use std::future::Future;
 use std::process::ExitCode;
+use watch::Interrupt;
 
 /// Apache Mesos as one binary: a master and an agent with one command.
 #[derive(Debug, Parser)]
@@ -32,6 +49,8 @@ use std::process::ExitCode;
     version,
     arg_required_else_help = true,
     before_help = "  mesolith up                          start a cluster on this machine\n  \
+                   mesolith app run --id hello --cmd 'sleep 60'     keep a service running on it\n  \
+                   mesolith job run --name tick --command date --schedule R//PT1M\n  \
                    mesolith execute --name hi --command 'echo hi'   run a task on it"
 )]
 struct Cli {
@@ -47,6 +66,12 @@ struct Global {
     /// The master, as HOST:PORT or URL [default: 127.0.0.1:5050]
     #[arg(long, global = true, env = "MESOLITH_MASTER", hide_env_values = true)]
     master: Option<String>,
+    /// Marathon, as HOST:PORT or URL [default: port 8080 on the master's host]
+    #[arg(long, global = true, env = "MESOLITH_MARATHON", hide_env_values = true)]
+    marathon: Option<String>,
+    /// Chronos, as HOST:PORT or URL [default: port 4400 on the master's host]
+    #[arg(long, global = true, env = "MESOLITH_CHRONOS", hide_env_values = true)]
+    chronos: Option<String>,
     /// Who you are, as NAME:SECRET
     #[arg(long, global = true, env = "MESOLITH_PRINCIPAL", hide_env_values = true)]
     principal: Option<String>,
@@ -59,6 +84,10 @@ struct Global {
 enum Verb {
     /// Start a cluster on this machine: master and agent
     Up(up::UpArgs),
+    /// Run Marathon as a process of its own, with masters elsewhere
+    Marathon(process::ProcessArgs<flags::MarathonFlags>),
+    /// Run Chronos as a process of its own, with masters elsewhere
+    Chronos(process::ProcessArgs<flags::ChronosFlags>),
     /// Stop the node that runs on a data folder, or what is left of it
     Down(down::DownArgs),
     /// Run one command as a task, show its output, exit with its code
@@ -75,6 +104,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Services: run, list, show, scale, restart, roll back, kill, remove
+    App(app::AppArgs),
+    /// Jobs: run, list, show, force, kill, remove; their runs and next times
+    Job(job::JobArgs),
+    /// Make it so as files say: apps, groups and jobs
+    Apply(apply::ApplyArgs),
     /// The cluster on one screen
     Status,
     /// List and show tasks
@@ -83,7 +118,7 @@ enum Verb {
     Node(node::NodeArgs),
     /// List, show and end frameworks
     Framework(framework::FrameworkArgs),
-    /// What a task has written
+    /// What a task has written; of an app or a job, its newest task
     Logs(logs::LogsArgs),
     /// Why something waits, or how it came to its state
     Why(why::WhyArgs),
@@ -134,24 +169,52 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Global { master, principal, output } = cli.global.clone();
-    let client = || Client::new(master.as_deref().unwrap_or(DEFAULT_MASTER), principal.as_deref());
-    let outcome = match cli.verb {
+    let Global { master, marathon, chronos, principal, output } = cli.global.clone();
+    let reach = || {
+        let [master, marathon, chronos, principal] =
+            [&master, &marathon, &chronos, &principal].map(|text| text.as_deref());
+        Reach::new(master, marathon, chronos, principal)
+    };
+    let end = match cli.verb {
         Verb::Up(args) => return up::run(args),
-        Verb::Down(args) => down::run(&args),
+        Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
+        Verb::Chronos(args) => return process::run::<ChronosProcess, _>(args, master),
+        Verb::Down(args) => End::from(down::run(&args)?),
         // Reached with flags before the verb only.
         Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
-        Verb::Completion(args) => completion::run(args, Cli::command()),
-        Verb::Status => ask(async { status::run(&client()?, output).await }),
-        Verb::Task(args) => ask(async { task::run(&client()?, output, args).await }),
-        Verb::Node(args) => ask(async { node::run(&client()?, output, args).await }),
-        Verb::Framework(args) => ask(async { framework::run(&client()?, output, args).await }),
-        Verb::Logs(args) => ask(async { logs::run(&client()?, args).await }),
-        Verb::Why(args) => ask(async { why::run(&client()?, output, args).await }),
-        Verb::Kill(args) => ask(async { kill::run(&client()?, args).await }),
+        Verb::Completion(args) => End::from(completion::run(args, Cli::command())?),
+        verb => {
+            let reach = reach()?;
+            let interrupt = Interrupt::default();
+            ask(&interrupt, asked(verb, &reach, output, &interrupt))?
+        }
     };
-    outcome.map(|()| ExitCode::SUCCESS)
+    Ok(ExitCode::from(end.code()))
+}
+
+/// A verb that asks a cluster.
+async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt) -> Result<End> {
+    let Reach { master, marathon, chronos, .. } = reach;
+    match verb {
+        Verb::App(args) => app::run(&app::Ask { marathon, format, interrupt }, args).await,
+        Verb::Job(args) => job::run(&job::Ask { chronos, format, interrupt }, args).await,
+        Verb::Apply(args) => apply::run(marathon, chronos, format, interrupt, args).await,
+        Verb::Status => status::run(reach, format).await.map(End::from),
+        Verb::Task(args) => task::run(master, format, args).await.map(End::from),
+        Verb::Node(args) => node::run(master, format, args).await.map(End::from),
+        Verb::Framework(args) => framework::run(master, format, args).await.map(End::from),
+        Verb::Logs(args) => logs::run(master, args).await.map(End::from),
+        Verb::Why(args) => why::run(reach, format, args).await.map(End::from),
+        Verb::Kill(args) => kill::run(master, args).await.map(End::from),
+        Verb::Up(_)
+        | Verb::Marathon(_)
+        | Verb::Chronos(_)
+        | Verb::Down(_)
+        | Verb::Execute { .. }
+        | Verb::Resolve { .. }
+        | Verb::Completion(_) => Err(Error::new(Code::Internal, "this verb asks no cluster")),
+    }
 }
 
 /// Runs `mesos-execute` as a verb. What was said before the verb, or by `MESOLITH_…`, stands where its own flags say
@@ -183,26 +246,22 @@ fn named(name: &str, args: Vec<String>) -> Vec<String> {
     std::iter::once(name.to_string()).chain(args).collect()
 }
 
-/// Runs a verb that asks a cluster, on a small runtime of its own.
-fn ask(verb: impl Future<Output = Result<()>>) -> Result<()> {
+/// Runs a verb that asks a cluster, on a small runtime of its own. Ctrl-C ends it, and says what goes on without it.
+fn ask(interrupt: &Interrupt, verb: impl Future<Output = Result<End>>) -> Result<End> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|e| Error::new(Code::System, format!("cannot start the I/O runtime: {e}")))?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         tokio::select! {
-            outcome = verb => outcome,
-            // A reader who has seen enough: nothing was changed, nothing needs undoing.
-            _ = tokio::signal::ctrl_c() => std::process::exit(130),
+            end = verb => Some(end),
+            _ = tokio::signal::ctrl_c() => None,
         }
+    });
+    // The verb is dropped by now, and its line of progress is gone from the terminal.
+    end.unwrap_or_else(|| {
+        if let Some(text) = interrupt.text() {
+            eprintln!("{text}");
+        }
+        Ok(End::Interrupted)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
-    }
 }

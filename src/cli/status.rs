@@ -2,20 +2,72 @@
 
 use super::client::Client;
 use super::output::{Format, list, megabytes, number, print_facts, print_json, short, text};
+use super::reach::Reach;
 use crate::base::error::Result;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long the summary waits for Marathon and Chronos, which need not be there.
+const SERVICES_WAIT: Duration = Duration::from_secs(3);
 
 /// Shows who leads, what there is, what is used, and what runs.
 ///
 /// # Errors
-/// As [`Client::get`].
-pub async fn run(client: &Client, format: Format) -> Result<()> {
-    let state = client.get("/state", &[]).await?;
-    let summary = summarize(client.base(), &state);
+/// As [`Client::get`], of the master.
+pub async fn run(reach: &Reach, format: Format) -> Result<()> {
+    let (state, marathon, chronos) = tokio::join!(
+        reach.master.get("/state", &[]),
+        tokio::time::timeout(SERVICES_WAIT, services(&reach.marathon)),
+        tokio::time::timeout(SERVICES_WAIT, jobs(&reach.chronos)),
+    );
+    let mut summary = summarize(reach.master.base(), &state?);
+    // Who does not answer has no counts; that is shown, and no reason to keep the rest back.
+    summary["marathon"] = marathon.ok().and_then(Result::ok).unwrap_or_default();
+    summary["chronos"] = chronos.ok().and_then(Result::ok).unwrap_or_default();
     match format {
         Format::Json => print_json(&summary),
         Format::Table => print_facts(&facts(&summary)),
     }
+}
+
+/// Counts of what Marathon has.
+async fn services(marathon: &Client) -> Result<Value> {
+    let apps = marathon.get("/v2/apps", &[]).await?;
+    let deployments = marathon.get("/v2/deployments", &[]).await?;
+    let queue = marathon.get("/v2/queue", &[]).await?;
+    let waiting: f64 = list(&queue, "queue").iter().map(|e| number(e, "count")).sum();
+    Ok(json!({
+        "apps": list(&apps, "apps").len(),
+        "deployments": deployments.as_array().map_or(0, Vec::len),
+        "waiting_instances": waiting as u64,
+    }))
+}
+
+/// Counts of what Chronos has.
+async fn jobs(chronos: &Client) -> Result<Value> {
+    let answer = chronos.get("/v1/scheduler/jobs/summary", &[]).await?;
+    let jobs = list(&answer, "jobs");
+    let count = |has: &dyn Fn(&Value) -> bool| jobs.iter().filter(|j| has(j)).count();
+    Ok(json!({
+        "jobs": jobs.len(),
+        "running": count(&|j| text(j, "state").ends_with("running")),
+        "queued": count(&|j| text(j, "state") == "queued"),
+        "failing": count(&|j| text(j, "status") == "failure"),
+    }))
+}
+
+/// A count and, behind it, the parts that are not zero.
+fn counted(summary: &Value, of: &str, parts: &[(&str, &str)]) -> String {
+    if summary.is_null() {
+        return "no answer".into();
+    }
+    let mut text = number(summary, of).to_string();
+    for (key, word) in parts {
+        if number(summary, key) > 0.0 {
+            text.push_str(&format!(", {} {word}", number(summary, key)));
+        }
+    }
+    text
 }
 
 fn summarize(base: &str, state: &Value) -> Value {
@@ -95,6 +147,22 @@ fn facts(summary: &Value) -> Vec<(&'static str, String)> {
         ("disk", used("disk", megabytes)),
         ("frameworks", format!("{} active", number(&summary["frameworks"], "active"))),
         ("tasks", if task_text.is_empty() { "none".into() } else { task_text.join(", ") }),
+        (
+            "apps",
+            counted(
+                &summary["marathon"],
+                "apps",
+                &[("deployments", "deployments"), ("waiting_instances", "instances waiting")],
+            ),
+        ),
+        (
+            "jobs",
+            counted(
+                &summary["chronos"],
+                "jobs",
+                &[("running", "running"), ("queued", "queued"), ("failing", "failing")],
+            ),
+        ),
     ]
 }
 
@@ -110,11 +178,15 @@ mod tests {
             "slaves": [{"resources": {"cpus": 4.0, "mem": 2048.0}, "used_resources": {"cpus": 0.5}}],
             "frameworks": [{"active": true, "tasks": [{"state": "TASK_RUNNING"}, {"state": "TASK_RUNNING"}]}],
         });
-        let facts = facts(&summarize("http://m", &state));
+        let mut summary = summarize("http://m", &state);
+        summary["marathon"] = json!({"apps": 3, "deployments": 1, "waiting_instances": 0});
+        let facts = facts(&summary);
         let get = |name: &str| facts.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         assert_eq!(get("cpus").as_deref(), Some("0.5 of 4 used"));
         assert_eq!(get("memory").as_deref(), Some("0 MiB of 2 GiB used"));
         assert_eq!(get("agents").as_deref(), Some("1 active, 2 unreachable"));
         assert_eq!(get("tasks").as_deref(), Some("2 running"));
+        assert_eq!(get("apps").as_deref(), Some("3, 1 deployments"));
+        assert_eq!(get("jobs").as_deref(), Some("no answer"));
     }
 }

@@ -6,6 +6,7 @@ use crate::config;
 use crate::node::{self, Ended, Ready, settings};
 use clap::Args;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// What to start.
@@ -27,7 +28,9 @@ pub fn run(args: UpArgs) -> Result<ExitCode> {
     let sources = config::standard_sources(args.config.as_deref());
     let options = settings::read(&sources, &env, &args.settings.0)?;
     let quiet = options.quiet;
+    node::memory::bound();
     let runtime = node::io_runtime()?;
+    runtime.spawn(node::memory::give_back());
     let ended = runtime.block_on(node::run(options, |ready| {
         if !quiet {
             announce(ready);
@@ -43,28 +46,43 @@ pub fn run(args: UpArgs) -> Result<ExitCode> {
 
 /// The URLs, and what to try next: talk, so on stderr.
 fn announce(ready: &Ready) {
-    let mut text = format!(
-        "mesolith {} is up\n\n  master  http://{}\n  agent   http://{}\n  data    {}\n",
-        crate::base::version::MESOLITH_VERSION,
-        ready.master,
-        ready.agent,
-        ready.data_dir.display(),
-    );
+    let mut text = format!("mesolith {} is up\n\n", crate::base::version::MESOLITH_VERSION);
+    let at = ready.at;
+    let faces = [
+        ("master", Some(at.master)),
+        ("agent", Some(at.agent)),
+        ("marathon", at.marathon),
+        ("chronos", at.chronos),
+    ];
+    for (name, address) in faces {
+        if let Some(address) = address {
+            text.push_str(&format!("  {name:<8}  http://{address}\n"));
+        }
+    }
+    text.push_str(&format!("  data      {}\n", ready.data_dir.display()));
     for note in &ready.notes {
-        text.push_str(&format!("  note    {note}\n"));
+        text.push_str(&format!("  note      {note}\n"));
     }
     if ready.tasks_found > 0 {
         let word = if ready.tasks_found == 1 { "task goes" } else { "tasks go" };
-        text.push_str(&format!("  found   {} {word} on\n", ready.tasks_found));
+        text.push_str(&format!("  found     {} {word} on\n", ready.tasks_found));
     }
-    let master = match ready.master.port() {
-        5050 if ready.master.ip().is_loopback() => String::new(),
-        _ => format!(" --master={}", ready.master),
+    let usual = |address: SocketAddr, port| address.port() == port && address.ip().is_loopback();
+    let named = |flag: &str, address: SocketAddr, port| match usual(address, port) {
+        true => String::new(),
+        false => format!(" --{flag}={address}"),
     };
+    let master = named("master", at.master, 5050);
     text.push_str(&format!(
-        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n\
-         Stop: Ctrl-C\n"
+        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n"
     ));
+    if let Some(address) = at.marathon {
+        let marathon = named("marathon", address, 8080);
+        text.push_str(&format!(
+            "      mesolith app run{marathon} --id=web --cpus=0.1 --cmd='python3 -m http.server $PORT0'\n"
+        ));
+    }
+    text.push_str("Stop: Ctrl-C\n");
     eprint!("{text}");
 }
 
@@ -87,13 +105,18 @@ fn farewell(ended: &Ended) {
 pub fn with_local<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
     with: impl FnOnce(String) -> F + Send + 'static,
 ) -> Result<T> {
-    let flags = [("ephemeral", "true"), ("master_port", "0"), ("agent_port", "0")];
+    let flags = [
+        ("ephemeral", "true"),
+        ("master_port", "0"),
+        ("agent_port", "0"),
+        ("node_roles", "master,agent"),
+    ];
     let flags = flags.map(|(name, text)| (name.to_string(), text.to_string())).into();
     let options = settings::read(&config::Sources::default(), &BTreeMap::new(), &flags)?;
     let runtime = node::io_runtime()?;
     let outcome = runtime.block_on(async move {
         let node = node::start(options).await?;
-        let address = node.ready().master.to_string();
+        let address = node.ready().at.master.to_string();
         let outcome = tokio::spawn(with(address)).await;
         node.stop(true).await?;
         outcome.map_err(|e| Error::new(Code::Internal, format!("the command has panicked: {e}")))?

@@ -15,8 +15,10 @@ pub type Flags = BTreeMap<String, String>;
 /// Where values may come from besides the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// TOML files, later ones win: `name = value` lines at the top level.
+    /// TOML files, later ones win: `name = value` lines.
     pub files: Vec<String>,
+    /// Which section of them is read; none: what is before the first, and no word about frameworks' sections.
+    pub section: Option<&'static str>,
     /// Folders in the manner of `/etc/mesos-master`: one file a flag, named like it; `?name` and `?no-name` are booleans.
     pub folders: Vec<String>,
     /// Prefixes of environment variables, later ones win (`MESOS_`, `MESOLITH_`).
@@ -36,7 +38,7 @@ pub fn merge(
         read_folder(table, folder, &mut texts, &mut faults);
     }
     for file in &sources.files {
-        read_toml(table, file, &mut texts, &mut faults);
+        read_toml(table, file, sources.section, &mut texts, &mut faults);
     }
     for prefix in &sources.env_prefixes {
         for setting in table {
@@ -91,7 +93,13 @@ fn read_value(path: &str) -> Result<String, String> {
 
 type Texts = BTreeMap<String, (String, Origin)>;
 
-fn read_toml(table: &[Setting], file: &str, texts: &mut Texts, faults: &mut Vec<String>) {
+fn read_toml(
+    table: &[Setting],
+    file: &str,
+    section: Option<&str>,
+    texts: &mut Texts,
+    faults: &mut Vec<String>,
+) {
     let content = match fs::read_to_string(file) {
         Ok(content) => content,
         Err(e) => return faults.push(format!("cannot read {file}: {e}")),
@@ -100,7 +108,18 @@ fn read_toml(table: &[Setting], file: &str, texts: &mut Texts, faults: &mut Vec<
         Ok(parsed) => parsed,
         Err(e) => return faults.push(format!("{file} is not TOML: {e}")),
     };
-    for (name, value) in parsed {
+    let lines = match section {
+        None => parsed,
+        Some(section) => match parsed.get(section) {
+            Some(toml::Value::Table(lines)) => lines.clone(),
+            Some(_) => return faults.push(format!("{file}: {section} is no section")),
+            None => return,
+        },
+    };
+    for (name, value) in lines {
+        if section.is_none() && FRAMEWORKS.contains(&name.as_str()) {
+            continue;
+        }
         let text = match value {
             toml::Value::String(s) => s,
             toml::Value::Integer(n) => n.to_string(),
@@ -132,7 +151,8 @@ fn read_folder(table: &[Setting], folder: &str, texts: &mut Texts, faults: &mut 
             continue;
         }
         let (name, text) = match file_name.strip_prefix('?') {
-            Some(flag) => match flag.strip_prefix("no-") {
+            // Mesos says `?no-name`, Marathon and Chronos `?disable_name`.
+            Some(flag) => match flag.strip_prefix("no-").or(flag.strip_prefix("disable_")) {
                 Some(name) => (name.to_string(), "false".to_string()),
                 None => (flag.to_string(), "true".to_string()),
             },
@@ -222,6 +242,29 @@ pub fn parse_flags(table: &[Setting], args: &[String]) -> Result<Flags, Vec<Stri
     if faults.is_empty() { Ok(flags) } else { Err(faults) }
 }
 
+/// Frameworks with settings of their own: their sections in files.
+const FRAMEWORKS: &[&str] = &["marathon", "chronos"];
+
+impl Sources {
+    /// The sources of a framework's settings: its section of the same files, its ancestor's folder
+    /// (`/etc/marathon/conf`), its ancestor's environment (`MARATHON_`), and `MESOLITH_MARATHON_`.
+    ///
+    /// The ancestor's places are read where those of Mesos are.
+    pub fn of_framework(&self, name: &str) -> Self {
+        let (section, folder, env_prefixes) = match name {
+            "marathon" => {
+                (Some("marathon"), "/etc/marathon/conf", vec!["MARATHON_", "MESOLITH_MARATHON_"])
+            }
+            _ => (Some("chronos"), "/etc/chronos/conf", vec!["CHRONOS_", "MESOLITH_CHRONOS_"]),
+        };
+        let folders = match self.folders.is_empty() {
+            true => Vec::new(),
+            false => vec![folder.to_string()],
+        };
+        Self { files: self.files.clone(), section, folders, env_prefixes }
+    }
+}
+
 /// The settings file that is read when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/mesolith/config.toml";
 
@@ -235,6 +278,7 @@ pub fn standard_sources(named: Option<&str>) -> Sources {
     let folders = ["/etc/mesos-master", "/etc/mesos-slave", "/etc/mesos-agent"];
     Sources {
         files,
+        section: None,
         folders: folders.iter().map(|f| f.to_string()).collect(),
         env_prefixes: vec!["MESOS_", "MESOLITH_"],
     }

@@ -39,7 +39,7 @@ pub use body::{BodyLimit, Call};
 pub use face::{Face, PathRest};
 pub use guard::HostPolicy;
 pub use listen::bind;
-pub use negotiate::{accept_codec, request_codec};
+pub use negotiate::{accept_codec, accepts_gzip, request_codec};
 pub use query::Query;
 pub use reply::Refusal;
 pub use serve::{Limits, Peer, Running, Server};

@@ -99,7 +99,7 @@ fn weight(parameter: &str) -> Option<f32> {
 }
 
 /// Whether `Accept-Encoding` allows gzip.
-pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut gzip = None;
     let mut any = None;
     for value in headers.get_all(axum::http::header::ACCEPT_ENCODING) {

@@ -13,33 +13,40 @@ const CALLBACK_BYTES_MAX: usize = 100;
 /// How many parameters are kept; the rest of a longer query is not looked at.
 const PARAMETERS_MAX: usize = 256;
 
-/// The parameters of a query string, decoded once; of a repeated name, the last. Usable as an axum
-/// extractor.
+/// The parameters of a query string, decoded once. Usable as an axum extractor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query(BTreeMap<String, String>);
+pub struct Query {
+    /// Of a repeated name, the last.
+    last: BTreeMap<String, String>,
+    /// All, as they came.
+    pairs: Vec<(String, String)>,
+}
 
 impl Query {
     /// Reads `a=1&b=x%20y+z`. What is no UTF-8 becomes U+FFFD.
     pub fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(PARAMETERS_MAX);
-        Self(
-            pairs
-                .map(|pair| {
-                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (decode(name), decode(value))
-                })
-                .collect(),
-        )
+        let decoded = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        });
+        let pairs: Vec<_> = decoded.collect();
+        Self { last: pairs.iter().cloned().collect(), pairs }
     }
 
-    /// The value of a name.
+    /// The value of a name; of a repeated one, the last.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.last.get(name).map(String::as_str)
     }
 
-    /// All parameters, sorted by name.
+    /// All parameters, sorted by name; of a repeated one, the last.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.last.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// All parameters in the order they came, repeated ones too.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The callback that `?jsonp=` names.
@@ -87,5 +94,7 @@ mod tests {
         assert_eq!(query.get("x"), Some("3"));
         assert_eq!(query.get("flag"), Some(""));
         assert_eq!(query.get("none"), None);
+        let all: Vec<_> = query.pairs().filter(|(name, _)| *name == "x").collect();
+        assert_eq!(all, [("x", "1 2"), ("x", "3")]);
     }
 }

@@ -108,6 +108,11 @@ impl<M: Machine> Handle<M> {
         self.0.send(Mail::Input(input)).await.map_err(|_| ended())
     }
 
+    /// Completes when the machine has ended.
+    pub async fn ended(&self) {
+        self.0.closed().await;
+    }
+
     /// Reads the state between two steps. The result is handed out when all that it shows is durable.
     ///
     /// # Errors

@@ -2,9 +2,12 @@
 //!
 //! A core is a [`Machine`]: plain, synchronous, deterministic. It is given inputs, the time and seeded randomness; it
 //! changes its own state and answers with [`Effects`]: what must be made durable, and what must be done once it is.
-//! The same core runs under [`driver`] in production and under `sim` in tests.
+//! The same core runs under [`driver`] in production (on the thread of [`control`], its callers in [`requests`]) and under
+//! `sim` in tests.
 
+pub mod control;
 pub mod driver;
+pub mod requests;
 pub mod timers;
 
 use crate::base::rng::Rng;

@@ -4,6 +4,7 @@ use crate::base::ids::Role;
 use crate::base::resources::Quantities;
 use crate::base::roles;
 use crate::base::settings::{Kind, Setting, Values};
+use crate::base::units::parse_duration;
 use crate::master::allocator;
 use crate::master::core::options as core;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,12 @@ const REREGISTER: Setting = Setting::new(
 )
 .or("10mins")
 .also(&["slave_reregister_timeout"]);
+const REMOVAL_RATE: Setting = Setting::new(
+    "agent_removal_rate_limit",
+    Kind::Text,
+    "How many agents may be marked unreachable in which time, as 1/10mins (default: no limit)",
+)
+.also(&["slave_removal_rate_limit"]);
 const OFFER_TIMEOUT: Setting =
     Setting::new("offer_timeout", Kind::Duration, "Take unanswered offers back after this long");
 const COMPLETED_FRAMEWORKS: Setting =
@@ -55,7 +62,9 @@ const UNREACHABLE_TASKS: Setting = Setting::new(
     "Unreachable tasks that are remembered for each framework",
 )
 .or("1000");
-const ROLES: Setting = Setting::new("roles", Kind::Text, "The only roles allowed, with commas");
+const ROLES: Setting =
+    Setting::new("roles", Kind::Text, "The only roles of resources allowed, with commas")
+        .typed("allowed_roles");
 const WEIGHTS: Setting =
     Setting::new("weights", Kind::Text, "Weights of roles, as role=2,role2=1.5");
 const ROOT: Setting =
@@ -75,6 +84,12 @@ const AGENT_COUNT: Setting = Setting::new(
 .or("102400");
 const REGISTRY_GC: Setting =
     Setting::new("registry_gc_interval", Kind::Duration, "How often they are trimmed").or("15mins");
+const STATE_QUOTA: Setting = Setting::new(
+    "framework_state_quota",
+    Kind::Bytes,
+    "What one framework may keep of its own state with the masters; Marathon and Chronos are such frameworks",
+)
+.or("1GB");
 const INTERVAL: Setting = Setting::new(
     "allocation_interval",
     Kind::Duration,
@@ -106,6 +121,7 @@ pub const SETTINGS: &[Setting] = &[
     PING,
     PINGS,
     REREGISTER,
+    REMOVAL_RATE,
     OFFER_TIMEOUT,
     COMPLETED_FRAMEWORKS,
     COMPLETED_TASKS,
@@ -116,6 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     AGENT_AGE,
     AGENT_COUNT,
     REGISTRY_GC,
+    STATE_QUOTA,
     INTERVAL,
     MIN_ALLOCATABLE,
     EXCLUDED,
@@ -131,7 +148,12 @@ pub struct Options {
     pub core: core::Options,
     /// Of the allocator.
     pub allocator: allocator::Options,
+    /// How many bytes one framework may keep of its own state.
+    pub state_quota: u64,
 }
+
+/// The state a framework may keep unless something else is said, in bytes.
+const STATE_QUOTA_DEFAULT: u64 = 1 << 30;
 
 /// Reads the settings; what is wrong is noted in `values`.
 pub fn read(values: &mut Values) -> Options {
@@ -172,10 +194,16 @@ pub fn read(values: &mut Values) -> Options {
         max_completed_tasks_per_framework: completed_tasks,
         max_unreachable_tasks_per_framework: unreachable,
         registry_max_agent_count: agent_count,
+        agent_removal_interval: values.parse(&REMOVAL_RATE, parse_rate),
         roles: values.parse(&ROLES, parse_roles),
         root_submissions: values.bool(&ROOT),
     };
-    Options { cluster: values.text(&CLUSTER), core, allocator: read_allocator(values) }
+    Options {
+        cluster: values.text(&CLUSTER),
+        core,
+        allocator: read_allocator(values),
+        state_quota: values.bytes(&STATE_QUOTA).unwrap_or(STATE_QUOTA_DEFAULT),
+    }
 }
 
 fn read_allocator(values: &mut Values) -> allocator::Options {
@@ -199,6 +227,18 @@ fn read_allocator(values: &mut Values) -> allocator::Options {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// `number/duration`: the time from one to the next.
+fn parse_rate(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?} is not number/duration, as in 1/10mins");
+    let (number, duration) = text.split_once('/').ok_or_else(bad)?;
+    let number: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(bad)?;
+    let duration = parse_duration(duration.trim()).map_err(|e| e.to_string())?;
+    match duration / number {
+        each if !each.is_zero() && each <= WEEK => Ok(each),
+        _ => Err("one in more than 0 and at most 7 days".into()),
+    }
 }
 
 fn parse_roles(text: &str) -> Result<BTreeSet<Role>, String> {
@@ -243,6 +283,15 @@ mod tests {
         assert_eq!(options.core.agent_reregister_timeout, Duration::from_secs(600));
         assert_eq!(options.allocator.min_allocatable.len(), 2);
         assert!(options.core.root_submissions);
+    }
+
+    #[test]
+    fn a_rate_is_read_as_the_time_from_one_to_the_next() {
+        assert_eq!(parse_rate("1/10mins"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_rate("5 / 10secs"), Ok(Duration::from_secs(2)));
+        for bad in ["", "1", "0/1secs", "-1/1secs", "1/", "1/5parsecs", "1/0secs", "1/3weeks"] {
+            assert!(parse_rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The master's shell: gives the core its inputs (agents' links, schedulers' sessions, operators' requests) and carries
 //! out its acts. It decides nothing.
 
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::Result;
 use crate::base::kv::Op;
 use crate::cluster::link::Sender;
 use crate::cluster::link::local::MasterEnd;
 use crate::framework::queue::{self, EventSender, QueueStats};
 use crate::framework::server::{BoxFuture, Refusal, Reply, SchedulerServer, Subscription};
 use crate::machine::driver::{Handle, Shell};
+use crate::machine::requests::Requests;
 use crate::master::core::MasterCore;
+use crate::master::core::changes::Changes;
 use crate::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::master::state::State;
 use crate::mesos::internal::MasterMessage;
 use crate::mesos::v1::scheduler;
 use std::collections::HashMap;
@@ -17,22 +20,24 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc};
 
 /// How many requests may wait for an answer of the core.
 const REQUESTS_MAX: usize = 64 * 1024;
+
+/// How many batches of changes may wait for one who watches; a slower one loads everything anew.
+const WATCHED_BATCHES_MAX: usize = 256;
 
 /// Makes a batch of registry writes durable under the master's epoch.
 pub type Persist = Box<dyn FnMut(Vec<Op>) -> Pin<Box<dyn Future<Output = Result<()>>>>>;
 
 /// What the control thread and the I/O side share.
-#[derive(Default)]
 struct Shared {
     links: Mutex<HashMap<LinkId, Sender<MasterMessage>>>,
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<scheduler::Event>>>>,
-    requests: Mutex<HashMap<RequestId, oneshot::Sender<Answer>>>,
+    requests: Requests<Answer>,
     next_link: AtomicU64,
-    next_request: AtomicU64,
+    changes: broadcast::Sender<Arc<Changes>>,
 }
 
 /// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
@@ -44,6 +49,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone)]
 pub struct Master {
     handle: Handle<MasterCore>,
+    state: State,
     shared: Arc<Shared>,
     queues: Arc<QueueStats>,
     io: tokio::runtime::Handle,
@@ -60,10 +66,17 @@ impl Master {
     /// A door to the core behind `handle`, and the shell to run the core with. Tasks are spawned on `io`.
     pub fn new(
         handle: Handle<MasterCore>,
+        state: State,
         persist: Persist,
         io: tokio::runtime::Handle,
     ) -> (Self, MasterShell) {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            links: Mutex::default(),
+            sessions: Mutex::default(),
+            requests: Requests::new(REQUESTS_MAX),
+            next_link: AtomicU64::new(0),
+            changes: broadcast::Sender::new(WATCHED_BATCHES_MAX),
+        });
         // One message a lost link or session, each of which was bounded when it was made.
         let (closed, mut closings) = mpsc::unbounded_channel();
         let forward = handle.clone();
@@ -75,12 +88,22 @@ impl Master {
             }
         });
         let shell = MasterShell { shared: Arc::clone(&shared), persist, closed };
-        (Self { handle, shared, queues: QueueStats::new(), io }, shell)
+        (Self { handle, state, shared, queues: QueueStats::new(), io }, shell)
     }
 
     /// The core's mailbox, for reads.
     pub fn handle(&self) -> &Handle<MasterCore> {
         &self.handle
+    }
+
+    /// Frameworks' own state, as of this incarnation.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What changes from now on, a message a batch.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Changes>> {
+        self.shared.changes.subscribe()
     }
 
     /// How many subscriptions ended because their reader was too slow.
@@ -112,25 +135,9 @@ impl Master {
     /// Sends a request into the core and waits for its answer.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] when too many wait, [`Code::Unavailable`] when the core has ended.
+    /// As [`Requests::ask`].
     pub async fn request(&self, make: impl FnOnce(RequestId) -> Input) -> Result<Answer> {
-        let (request, answer) = self.register()?;
-        if let Err(e) = self.handle.try_send(make(request)) {
-            lock(&self.shared.requests).remove(&request);
-            return Err(e);
-        }
-        answer.await.map_err(|_| ended())
-    }
-
-    fn register(&self) -> Result<(RequestId, oneshot::Receiver<Answer>)> {
-        let request = RequestId(self.shared.next_request.fetch_add(1, Ordering::Relaxed));
-        let (tx, rx) = oneshot::channel();
-        let mut requests = lock(&self.shared.requests);
-        if requests.len() >= REQUESTS_MAX {
-            return Err(Error::new(Code::Overloaded, "too many requests wait for an answer"));
-        }
-        requests.insert(request, tx);
-        Ok((request, rx))
+        self.shared.requests.ask(&self.handle, |request| make(RequestId(request))).await
     }
 
     async fn open(
@@ -170,10 +177,6 @@ impl Master {
             }
         }
     }
-}
-
-fn ended() -> Error {
-    Error::new(Code::Unavailable, "the master is stopping or has lost its leadership")
 }
 
 fn outcome(answer: Result<Answer>) -> std::result::Result<Reply, Refusal> {
@@ -244,13 +247,18 @@ impl Shell<MasterCore> for MasterShell {
                     sender.close();
                 }
             }
-            Act::Answer { request, answer } => {
-                if let Some(waiting) = lock(&self.shared.requests).remove(&request) {
-                    // A client that has gone needs no answer.
-                    let _ = waiting.send(answer);
-                }
+            Act::Answer { request, answer } => self.shared.requests.answer(request.0, answer),
+            Act::Changed(changes) => {
+                // Fails only when nobody watches.
+                let _ = self.shared.changes.send(changes);
             }
         }
+    }
+}
+
+impl Drop for MasterShell {
+    fn drop(&mut self) {
+        self.shared.requests.end();
     }
 }
 

@@ -1,6 +1,5 @@
 //! The agent's role: containers found, core recovered and driven, the leading master dialled.
 
-use super::control::{Control, Outcome};
 use super::lead::seed;
 use super::settings::Options;
 use crate::agent::containerizer::client::{self, Supervised};
@@ -17,6 +16,7 @@ use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::link::local::Switchboard;
 use crate::http::files::FileTable;
+use crate::machine::control::{Control, Outcome};
 use crate::machine::driver::{self, Clock};
 use crate::machine::{Cx, Effects};
 use crate::mesos::convert::{Format, attributes_to_v1, resources_to_v1};
@@ -109,13 +109,9 @@ impl Paths {
     }
 }
 
-/// How the supervisor of a data folder is reached.
-pub fn supervisor(data_dir: &Path, cgroups_root: Option<&str>) -> client::Options {
-    let mut options = client::Options::new(Paths::below(data_dir).run);
-    if let Some(root) = cgroups_root {
-        options.cgroup_root = root.to_string();
-    }
-    options
+/// How the supervisor is reached that a node has left in a data folder.
+pub fn supervisor(data_dir: &Path) -> client::Options {
+    client::Options::left(Paths::below(data_dir).run)
 }
 
 /// Starts the role.
@@ -128,8 +124,15 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         Error::new(Code::System, format!("cannot make {}: {e}", paths.work.display()))
     })?;
     let wanted = &start.options.agent;
-    let supervised = Supervised::new(supervisor(start.dir.path(), wanted.cgroups_root.as_deref()));
-    let supervised = Arc::new(supervised);
+    let options = client::Options::keep(&paths.run, wanted.cgroups_root.as_deref())?;
+    let mut hints = Vec::new();
+    if let Some(root) = wanted.cgroups_root.as_ref().filter(|root| **root != options.cgroup_root) {
+        hints.push(format!(
+            "containers of an earlier run are in the cgroup {}: {root} is used once they have ended",
+            options.cgroup_root
+        ));
+    }
+    let supervised = Arc::new(Supervised::new(options));
     let containerizer: Arc<dyn Containerizer> = supervised.clone();
     let capabilities = containerizer.probe().await?;
     let backend = backend(wanted.launcher, &capabilities)?;
@@ -198,7 +201,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         containerizer,
         files,
         tasks_found,
-        notes: notes(backend, &capabilities),
+        notes: hints.into_iter().chain(notes(backend, &capabilities)).collect(),
         store,
         supervised,
         workers,

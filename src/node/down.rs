@@ -62,7 +62,7 @@ fn end_left_behind(dir: &Path) -> Result<String> {
     let _held = DataDir::open(dir)?;
     let runtime = io_runtime()?;
     runtime.block_on(async {
-        let supervised = Supervised::new(supervisor(dir, None));
+        let supervised = Supervised::new(supervisor(dir));
         let found = supervised.recover().await?.len();
         supervised.down(true).await?;
         Ok(format!("no node was running; ended {found} containers it had left"))

@@ -5,6 +5,7 @@ use super::agent::Role;
 use super::settings::Options;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
+use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
 use crate::http::{HostPolicy, Running, Server, bind, observe};
@@ -15,6 +16,7 @@ use crate::master::service::Master;
 use crate::security::{Credentials, HttpAuthentication, check_exposure};
 use crate::telemetry::{Logging, Metrics};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,11 +25,37 @@ use tokio::sync::watch;
 pub struct Doors {
     master: TcpListener,
     agent: TcpListener,
-    /// Where the master listens.
-    pub master_address: SocketAddr,
-    /// Where the agent listens.
-    pub agent_address: SocketAddr,
-    authentication: HttpAuthentication,
+    marathon: Option<TcpListener>,
+    chronos: Option<TcpListener>,
+    /// Where they are.
+    pub addresses: Addresses,
+    /// Who asks users.
+    pub authentication: HttpAuthentication,
+}
+
+/// Where the faces of a node are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The master's.
+    pub master: SocketAddr,
+    /// The agent's.
+    pub agent: SocketAddr,
+    /// Marathon's, where it runs.
+    pub marathon: Option<SocketAddr>,
+    /// Chronos', where it runs.
+    pub chronos: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Where the pages find each other.
+    pub fn links(&self) -> Links {
+        let place = |address: SocketAddr| Place::Port(address.port());
+        Links {
+            mesos: Some(place(self.master)),
+            marathon: self.marathon.map(place),
+            chronos: self.chronos.map(place),
+        }
+    }
 }
 
 /// Binds all ports, or none.
@@ -40,28 +68,66 @@ pub async fn open(options: &Options) -> Result<Doors> {
     let complete = authentication.is_complete();
     let exposed = SocketAddr::new(options.ip, options.master_port);
     faults.extend(check_exposure(exposed, complete, options.insecure).err());
-    let mut open =
-        async |port: u16, flag: &str| match bind(SocketAddr::new(options.ip, port), flag).await {
-            Ok(listener) => Some(listener),
-            Err(e) => {
-                faults.push(e);
-                None
-            }
-        };
-    let master = open(options.master_port, "--master-port").await;
-    let agent = open(options.agent_port, "--agent-port").await;
-    match (master, agent) {
-        (Some(master), Some(agent)) if faults.is_empty() => {
-            let address = |listener: &TcpListener| {
-                listener.local_addr().map_err(|e| {
-                    Error::new(Code::System, format!("a listener has no address: {e}"))
-                })
-            };
-            let (master_address, agent_address) = (address(&master)?, address(&agent)?);
-            Ok(Doors { master, agent, master_address, agent_address, authentication })
-        }
-        _ => Err(together(faults)),
+    let roles = options.roles;
+    let wanted = [
+        (true, options.master_port, "--master-port"),
+        (true, options.agent_port, "--agent-port"),
+        (roles.marathon, options.marathon_port, "--marathon-port"),
+        (roles.chronos, options.chronos_port, "--chronos-port"),
+    ];
+    let mut bound = [None, None, None, None];
+    // An agent that moves cannot keep its id: with any port free to choose, it is the one it had.
+    let before = port_before(&options.data_dir).filter(|_| options.agent_port == 0);
+    if let Some(port) = before {
+        bound[1] = bind(SocketAddr::new(options.ip, port), "--agent-port").await.ok();
     }
+    for (place, (_, port, flag)) in bound.iter_mut().zip(wanted).filter(|(_, (on, ..))| *on) {
+        if place.is_some() {
+            continue;
+        }
+        match bind(SocketAddr::new(options.ip, port), flag).await {
+            Ok(listener) => *place = Some(listener),
+            Err(e) => faults.push(e),
+        }
+    }
+    let [Some(master), Some(agent), marathon, chronos] = bound else {
+        return Err(together(faults));
+    };
+    if !faults.is_empty() {
+        return Err(together(faults));
+    }
+    let address = |listener: &TcpListener| {
+        let failed = |e| Error::new(Code::System, format!("a listener has no address: {e}"));
+        listener.local_addr().map_err(failed)
+    };
+    let addresses = Addresses {
+        master: address(&master)?,
+        agent: address(&agent)?,
+        marathon: marathon.as_ref().map(address).transpose()?,
+        chronos: chronos.as_ref().map(address).transpose()?,
+    };
+    Ok(Doors { master, agent, marathon, chronos, addresses, authentication })
+}
+
+/// File of the data folder with the port the agent had last.
+const PORT_FILE: &str = "agent.port";
+
+fn port_before(data_dir: &Path) -> Option<u16> {
+    let text = std::fs::read_to_string(data_dir.join(PORT_FILE)).ok()?;
+    text.trim().parse().ok().filter(|port| *port != 0)
+}
+
+/// Remembers the agent's port for a next start that names none.
+///
+/// # Errors
+/// [`Code::System`] when it cannot be written.
+pub fn remember_port(data_dir: &Path, port: u16) -> Result<()> {
+    if port_before(data_dir) == Some(port) {
+        return Ok(());
+    }
+    let path = data_dir.join(PORT_FILE);
+    std::fs::write(&path, format!("{port}\n"))
+        .map_err(|e| Error::new(Code::System, format!("cannot write {}: {e}", path.display())))
 }
 
 /// Several errors as one: the first one's code, all causes and hints.
@@ -86,19 +152,30 @@ fn authentication(options: &Options) -> Result<HttpAuthentication> {
     })
 }
 
-/// Serves both faces.
+/// What the faces of the master and the agent tell and read.
+pub struct About {
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// Holds the master while this node leads.
+    pub leading: watch::Receiver<Option<Master>>,
+    /// What is logged, to be changed.
+    pub logging: Option<Logging>,
+    /// The process's clocks.
+    pub clock: Clock,
+}
+
+/// Serves all faces.
 ///
 /// # Errors
 /// When a realm asks and has no credentials, or a listener cannot be used.
 pub fn serve(
     doors: Doors,
     options: &Options,
-    identity: Arc<Identity>,
-    leading: watch::Receiver<Option<Master>>,
+    about: About,
     agent: &Role,
-    logging: Option<Logging>,
-    clock: Clock,
+    [marathon, chronos]: [Option<Server>; 2],
 ) -> Result<Vec<Running>> {
+    let About { identity, leading, logging, clock } = about;
     let log = options.log_dir.as_ref().map(|dir| dir.join("mesolith.log"));
     let own = FileTable::new();
     if let Some(log) = &log {
@@ -109,7 +186,16 @@ pub fn serve(
     let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
-    Ok(vec![master.hosts(hosts()).start(doors.master)?, agent.hosts(hosts()).start(doors.agent)?])
+    let mut running = Vec::new();
+    let own = [(doors.marathon, marathon), (doors.chronos, chronos)];
+    for (listener, server) in own {
+        if let (Some(listener), Some(server)) = (listener, server) {
+            running.push(server.hosts(hosts()).start(listener)?);
+        }
+    }
+    running.push(master.hosts(hosts()).start(doors.master)?);
+    running.push(agent.hosts(hosts()).start(doors.agent)?);
+    Ok(running)
 }
 
 fn master_server(
@@ -133,6 +219,7 @@ fn master_server(
     let api = master_api::Api::new(leading, identity, clock);
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
     let face = master_api::face(api.clone(), &realms)
+        .with(console::face(Section::Mesos, &doors.addresses.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
@@ -157,8 +244,8 @@ fn agent_server(
     agent_api::metrics::bridge(&metrics, role.agent.clone());
     let about = agent_api::identity::Identity {
         hostname: options.hostname.clone(),
-        ip: doors.agent_address.ip(),
-        port: doors.agent_address.port(),
+        ip: doors.addresses.agent.ip(),
+        port: doors.addresses.agent.port(),
         master_hostname: identity.hostname.clone(),
         start_time: identity.start_time,
         log_dir: identity.log_dir.clone(),
@@ -166,7 +253,39 @@ fn agent_server(
     };
     let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
     let face = agent_api::face(api, &realms)
+        .with(console::face(Section::Agent, &doors.addresses.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("agent", face).metrics(&metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn without_a_named_port_the_agent_has_the_one_it_had_while_that_is_free() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let flags = [
+            ("data_dir", dir.path().to_string_lossy().into_owned()),
+            ("master_port", "0".into()),
+            ("agent_port", "0".into()),
+            ("node_roles", "master,agent".into()),
+        ];
+        let flags = flags.map(|(name, text)| (name.to_string(), text)).into();
+        let options = super::super::settings::read(&Sources::default(), &BTreeMap::new(), &flags);
+        let options = options.expect("good settings");
+        let first = open(&options).await.expect("two free ports");
+        let had = first.addresses.agent.port();
+        remember_port(dir.path(), had).expect("written");
+        let other = open(&options).await.expect("others, for that one is taken");
+        assert_ne!(other.addresses.agent.port(), had);
+        drop((first, other));
+        let again = open(&options).await.expect("free again");
+        assert_eq!(again.addresses.agent.port(), had);
+        std::fs::write(dir.path().join(PORT_FILE), "nonsense").expect("written");
+        drop(open(&options).await.expect("what cannot be read is not used"));
+    }
 }

@@ -1,19 +1,20 @@
 //! Leading: while this node leads, a master core runs under an epoch of its own; when the epoch is lost or a write
 //! fails, the core and all it had pending are discarded, and a new one is built from the registry.
 
-use super::control::Control;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::consensus::{self, Epoch, ProposeError, Registry};
 use crate::cluster::link::local::Switchboard;
+use crate::machine::control::Control;
 use crate::machine::driver::{self, Clock};
 use crate::machine::{Cx, Effects};
 use crate::master::api::identity::Identity;
 use crate::master::core::{Identity as CoreIdentity, MasterCore};
 use crate::master::options::Options;
 use crate::master::service::{Master, Persist};
+use crate::master::state::State;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let (handle, mailbox) = driver::mailbox();
     let io = tokio::runtime::Handle::current();
     let persist = persist(ground.registry.clone(), epoch);
+    let state = State::new(ground.registry.clone(), epoch, ground.options.state_quota);
     let (options, clock) = (ground.options.clone(), ground.clock.clone());
     let (tell, recovered) = oneshot::channel::<Result<Master>>();
     let running = ground
@@ -114,7 +116,7 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
                     return Ok(());
                 }
             };
-            let (master, shell) = Master::new(handle, persist(), io);
+            let (master, shell) = Master::new(handle, state, persist(), io);
             drop(tell.send(Ok(master)));
             driver::run(core, shell, clock, rng, mailbox, out).await
         })

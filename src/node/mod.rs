@@ -2,11 +2,14 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
-mod control;
 pub mod down;
 mod faces;
+mod frameworks;
+mod hosting;
 mod lead;
+pub mod memory;
 pub mod settings;
+pub mod standalone;
 
 use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
@@ -15,14 +18,15 @@ use crate::cluster::consensus::{self, Registry};
 use crate::cluster::link::local::Switchboard;
 use crate::http::files::{self, FileRequest, FileTable, Served};
 use crate::http::{Refusal, Running};
+use crate::machine::control::Control;
 use crate::machine::driver::Clock;
 use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use control::Control;
+use faces::Addresses;
+use frameworks::Frameworks;
 use settings::{LoggingLevel, OnExit, Options};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,10 +57,8 @@ pub fn io_runtime() -> Result<tokio::runtime::Runtime> {
 /// What there is to tell once a node is up.
 #[derive(Clone, Debug)]
 pub struct Ready {
-    /// Address of the master's face.
-    pub master: SocketAddr,
-    /// Address of the agent's face.
-    pub agent: SocketAddr,
+    /// Where its faces are.
+    pub at: Addresses,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Tasks of an earlier run that go on.
@@ -79,6 +81,7 @@ pub struct Node {
     faces: Vec<Running>,
     agent: agent::Role,
     leading: JoinHandle<()>,
+    frameworks: Frameworks,
     stop: watch::Sender<bool>,
     registry: Registry,
     temporary: Option<PathBuf>,
@@ -172,13 +175,14 @@ async fn start_in(options: Options) -> Result<Node> {
     let clock = Clock::default();
     let doors = faces::open(&options).await?;
     let dir = Arc::new(DataDir::open(&options.data_dir)?);
-    let logging = start_logging(&options)?;
+    let log_dir = options.log_dir.as_deref();
+    let logging = start_logging(options.logging_level, log_dir, options.quiet)?;
     let (control, _thread) = Control::start()?;
     let registry = Registry::open(&dir, consensus::Options::default()).await?;
     let identity = Arc::new(Identity {
         hostname: options.hostname.clone(),
-        ip: doors.master_address.ip(),
-        port: doors.master_address.port(),
+        ip: doors.addresses.master.ip(),
+        port: doors.addresses.master.port(),
         cluster: options.master.cluster.clone(),
         log_dir: options.log_dir.as_ref().map(|d| d.display().to_string()),
         start_time: clock.wall(),
@@ -196,13 +200,17 @@ async fn start_in(options: Options) -> Result<Node> {
         clock: clock.clone(),
     };
     let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
+    let ground =
+        frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
+    let (at, asks) = (doors.addresses, &doors.authentication);
+    let mut frameworks = Frameworks::start(&options, at, asks, &ground)?;
     let start = agent::Start {
         options: &options,
         dir: &dir,
         control: &control,
         switchboard,
         clock: clock.clone(),
-        address: doors.agent_address,
+        address: doors.addresses.agent,
         stopping,
     };
     let agent = match agent::start(start).await {
@@ -215,20 +223,26 @@ async fn start_in(options: Options) -> Result<Node> {
             return Err(e);
         }
     };
+    // The node runs well without; a next start that names no port may only get another.
+    if let Err(e) = faces::remember_port(&options.data_dir, doors.addresses.agent.port()) {
+        tracing::warn!("{e}");
+    }
     let ready = Ready {
-        master: doors.master_address,
-        agent: doors.agent_address,
+        at: doors.addresses,
         data_dir: options.data_dir.clone(),
         tasks_found: agent.tasks_found,
         notes: agent.notes.clone(),
     };
-    let running = faces::serve(doors, &options, identity, leading, &agent, logging, clock)?;
+    let own = [frameworks.marathon.take(), frameworks.chronos.take()];
+    let about = faces::About { identity, leading, logging, clock };
+    let running = faces::serve(doors, &options, about, &agent, own)?;
     Ok(Node {
         ready,
         on_exit: options.on_exit,
         faces: running,
         agent,
         leading: lead,
+        frameworks,
         stop,
         registry,
         temporary: None,
@@ -253,6 +267,7 @@ impl Node {
             face.stop(HTTP_STOP).await;
         }
         self.stop.send_replace(true);
+        self.frameworks.stopped().await;
         if tokio::time::timeout(LEAD_STOP, self.leading).await.is_err() {
             tracing::warn!("the master's core did not stop in time");
         }
@@ -264,22 +279,25 @@ impl Node {
     }
 }
 
-fn start_logging(options: &Options) -> Result<Option<Logging>> {
-    let (level, directive) = match options.logging_level {
+fn start_logging(
+    level: LoggingLevel,
+    log_dir: Option<&Path>,
+    quiet: bool,
+) -> Result<Option<Logging>> {
+    let (level, directive) = match level {
         LoggingLevel::Debug => (Level::Debug, "debug"),
         LoggingLevel::Info => (Level::Info, "info"),
         LoggingLevel::Warning => (Level::Warning, "warn"),
         LoggingLevel::Error => (Level::Error, "error"),
     };
-    let file = match &options.log_dir {
+    let file = match log_dir {
         Some(dir) => Some(LogFile::open(dir, LogFileOptions::default())?),
         None => None,
     };
     // The log's library warns of things that are ordinary when a node starts alone.
     let usual = || format!("{directive},openraft=error");
     let filter = std::env::var("MESOLITH_LOG").ok().or_else(|| Some(usual()));
-    let wanted =
-        LoggingOptions { level, filter, format: LogFormat::Text, quiet: options.quiet, file };
+    let wanted = LoggingOptions { level, filter, format: LogFormat::Text, quiet, file };
     match Logging::start(wanted) {
         Ok(logging) => Ok(Some(logging)),
         // A second node in one process (tests) shares the first one's logging.

@@ -2,7 +2,7 @@
 
 use crate::base::settings::{Kind, Setting, Values};
 use crate::config::{self, Flags, Sources};
-use crate::{agent, master};
+use crate::{agent, chronos, marathon, master};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,17 @@ const MASTER_PORT: Setting =
     Setting::new("master_port", Kind::Number, "Port of the Mesos master").or("5050");
 const AGENT_PORT: Setting =
     Setting::new("agent_port", Kind::Number, "Port of the Mesos agent").or("5051");
+const MARATHON_PORT: Setting =
+    Setting::new("marathon_port", Kind::Number, "Port of Marathon").or("8080");
+const CHRONOS_PORT: Setting =
+    Setting::new("chronos_port", Kind::Number, "Port of Chronos").or("4400");
+const ROLES: Setting = Setting::new(
+    "node_roles",
+    Kind::Text,
+    "What runs here, with commas: master, agent, and of the frameworks marathon, chronos",
+)
+.or("master,agent,marathon,chronos")
+.typed("roles");
 const INSECURE: Setting =
     Setting::new("insecure", Kind::Bool, "Listen beyond this machine without asking who is there")
         .or("false");
@@ -66,8 +77,11 @@ pub const SETTINGS: &[Setting] = &[
     ON_EXIT,
     IP,
     HOSTNAME,
+    ROLES,
     MASTER_PORT,
     AGENT_PORT,
+    MARATHON_PORT,
+    CHRONOS_PORT,
     INSECURE,
     AUTH_READONLY,
     AUTH_READWRITE,
@@ -78,14 +92,88 @@ pub const SETTINGS: &[Setting] = &[
     QUIET,
 ];
 
-/// Every setting of `up` under the heading it is helped under.
-pub fn tables() -> [(&'static str, &'static [Setting]); 3] {
-    [("Node", SETTINGS), ("Master", master::options::SETTINGS), ("Agent", agent::options::SETTINGS)]
+/// Some settings of `up`, together in help.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Above them in help.
+    pub heading: &'static str,
+    /// Before their names: `marathon_`, where a framework's settings are meant.
+    pub prefix: &'static str,
+    /// The settings.
+    pub settings: &'static [Setting],
 }
 
-/// All of them in one table.
-pub fn table() -> Vec<Setting> {
-    tables().iter().flat_map(|(_, settings)| settings.iter().copied()).collect()
+impl Table {
+    const fn new(heading: &'static str, prefix: &'static str, of: &'static [Setting]) -> Self {
+        Self { heading, prefix, settings: of }
+    }
+}
+
+/// Every setting of `up`.
+pub fn tables() -> [Table; 5] {
+    [
+        Table::new("Node", "", SETTINGS),
+        Table::new("Master", "", master::options::SETTINGS),
+        Table::new("Agent", "", agent::options::SETTINGS),
+        Table::new("Marathon", MARATHON, marathon::options::SETTINGS),
+        Table::new("Chronos", CHRONOS, chronos::options::SETTINGS),
+    ]
+}
+
+/// Before the names of Marathon's settings.
+const MARATHON: &str = "marathon_";
+/// Before the names of Chronos' settings.
+const CHRONOS: &str = "chronos_";
+
+/// The settings of the node, the master and the agent in one table.
+fn table() -> Vec<Setting> {
+    tables().iter().filter(|t| t.prefix.is_empty()).flat_map(|t| t.settings).copied().collect()
+}
+
+/// A framework's settings, from where its ancestor's were and from this program's own places.
+fn framework_values(
+    prefix: &'static str,
+    settings: &[Setting],
+    sources: &Sources,
+    env: &BTreeMap<String, String>,
+    flags: &Flags,
+) -> Values {
+    let name = prefix.trim_end_matches('_');
+    let flags = flags
+        .iter()
+        .filter_map(|(flag, text)| Some((flag.strip_prefix(prefix)?.to_string(), text.clone())));
+    config::merge(settings, &sources.of_framework(name), env, &flags.collect())
+}
+
+/// What runs on a node besides master and agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Marathon.
+    pub marathon: bool,
+    /// Chronos.
+    pub chronos: bool,
+}
+
+fn roles(text: &str) -> std::result::Result<Roles, String> {
+    let mut found = Roles::default();
+    let (mut master, mut agent) = (false, false);
+    for role in text.split(',').map(str::trim).filter(|role| !role.is_empty()) {
+        match role {
+            "master" => master = true,
+            "agent" => agent = true,
+            "marathon" => found.marathon = true,
+            "chronos" => found.chronos = true,
+            _ => {
+                return Err(format!(
+                    "'{role}' is no role: expected master, agent, marathon, chronos"
+                ));
+            }
+        }
+    }
+    match (master, agent) {
+        (true, true) => Ok(found),
+        _ => Err("a node is a master and an agent: nothing of it could run without".into()),
+    }
 }
 
 /// What becomes of tasks when the node stops.
@@ -110,7 +198,11 @@ pub enum LoggingLevel {
     Error,
 }
 
-fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
+/// Reads a level by its name.
+///
+/// # Errors
+/// What was expected.
+pub fn level(text: &str) -> std::result::Result<LoggingLevel, &'static str> {
     match text.to_uppercase().as_str() {
         "DEBUG" => Ok(LoggingLevel::Debug),
         "INFO" => Ok(LoggingLevel::Info),
@@ -137,6 +229,12 @@ pub struct Options {
     pub master_port: u16,
     /// Port of the agent; 0 is any free one.
     pub agent_port: u16,
+    /// Port of Marathon; 0 is any free one.
+    pub marathon_port: u16,
+    /// Port of Chronos; 0 is any free one.
+    pub chronos_port: u16,
+    /// What runs here.
+    pub roles: Roles,
     /// Listening beyond this machine without authentication is meant.
     pub insecure: bool,
     /// Ask who is reading.
@@ -157,6 +255,10 @@ pub struct Options {
     pub master: master::options::Options,
     /// Of the agent.
     pub agent: agent::options::Options,
+    /// Of Marathon.
+    pub marathon: marathon::options::Options,
+    /// Of Chronos.
+    pub chronos: chronos::options::Options,
     /// Effective texts, for `/flags`.
     pub flags: BTreeMap<String, String>,
 }
@@ -183,22 +285,32 @@ pub fn read(
     let ip = values
         .parse(&IP, |text| text.parse::<IpAddr>().map_err(|_| "expected an IP address"))
         .unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    let mut port = |setting| {
+    let mut port = |setting: &Setting| {
         let number = values.number(setting, 0, 65_535).and_then(|n| u16::try_from(n).ok());
         number.unwrap_or(0)
     };
-    let (master_port, agent_port) = (port(&MASTER_PORT), port(&AGENT_PORT));
-    if master_port != 0 && master_port == agent_port {
-        values.fault(&AGENT_PORT, "the master has this port already");
+    let settings = [&MASTER_PORT, &AGENT_PORT, &MARATHON_PORT, &CHRONOS_PORT];
+    let ports = settings.map(&mut port);
+    for (n, setting) in settings.iter().enumerate() {
+        if let Some(other) = (0..n).find(|m| ports[n] != 0 && ports[*m] == ports[n]) {
+            values.fault(setting, format!("{} is this port already", settings[other].name));
+        }
     }
+    let roles = values.parse(&ROLES, roles).unwrap_or_default();
+    let (marathon, chronos) = (marathon::options::SETTINGS, chronos::options::SETTINGS);
+    let mut marathon = framework_values(MARATHON, marathon, sources, env, flags);
+    let mut chronos = framework_values(CHRONOS, chronos, sources, env, flags);
     let path = |text: Option<String>| text.filter(|t| !t.is_empty()).map(PathBuf::from);
     let options = Options {
         ephemeral,
         on_exit: on_exit.unwrap_or(if ephemeral { OnExit::Kill } else { OnExit::Keep }),
         ip,
         hostname: values.text(&HOSTNAME).unwrap_or_else(|| ip.to_string()),
-        master_port,
-        agent_port,
+        master_port: ports[0],
+        agent_port: ports[1],
+        marathon_port: ports[2],
+        chronos_port: ports[3],
+        roles,
         insecure: values.bool(&INSECURE),
         authenticate_readonly: values.bool(&AUTH_READONLY),
         authenticate_readwrite: values.bool(&AUTH_READWRITE),
@@ -209,6 +321,8 @@ pub fn read(
         quiet: values.bool(&QUIET),
         master: master::options::read(&mut values),
         agent: agent::options::read(&mut values),
+        marathon: marathon::options::read(&mut marathon),
+        chronos: chronos::options::read(&mut chronos),
         flags: values.effective(&table),
         data_dir,
     };
@@ -218,6 +332,8 @@ pub fn read(
     if asks && options.credentials.is_none() {
         values.fault(&CREDENTIALS, "authentication needs a file of credentials");
     }
+    values.take_faults(&mut marathon);
+    values.take_faults(&mut chronos);
     values.finish()?;
     Ok(options)
 }

@@ -156,6 +156,8 @@ impl World {
                 Act::Event { session, event } => self.send_event(session, event),
                 Act::CloseSession { session } => self.master_ends_session(session),
                 Act::Answer { request, answer } => self.send_answer(request, answer),
+                // Nobody watches here.
+                Act::Changed(_) => {}
             }
         }
     }

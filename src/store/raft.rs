@@ -46,6 +46,15 @@ pub struct Row {
     pub version: u64,
 }
 
+/// Some keys of the replicated state, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The keys.
+    pub rows: Vec<Row>,
+    /// Whether more come after the last one.
+    pub more: bool,
+}
+
 /// The tables of `raft.redb`, open for writing.
 pub struct RaftSpace;
 
@@ -197,18 +206,24 @@ impl RaftView {
         }
     }
 
-    /// The keys that begin with `prefix` and come after `after` (if given), in order, until they
-    /// are more than `bytes_max`; one at the least, if there is one.
+    /// The keys that begin with `prefix` and come after `after` (if given), in order: at
+    /// most `limit`, and not more than `bytes_max` bytes, but one at the least, if there is one.
     ///
     /// # Errors
     /// What the database failed with, [`Code::Corrupt`] for an unreadable record.
-    pub fn rows(&self, prefix: &str, after: Option<&str>, bytes_max: usize) -> Result<Vec<Row>> {
+    pub fn rows(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        bytes_max: usize,
+        limit: usize,
+    ) -> Result<Rows> {
         use std::ops::Bound;
         let start = match after {
             Some(key) => Bound::Excluded(key),
             None => Bound::Included(prefix),
         };
-        let mut out = Vec::new();
+        let (mut rows, mut more) = (Vec::new(), false);
         let mut bytes = 0usize;
         for row in self.kv.range::<&str>((start, Bound::Unbounded)).map_err(failed)? {
             let (key, record) = row.map_err(failed)?;
@@ -217,13 +232,14 @@ impl RaftView {
                 break;
             }
             bytes = bytes.saturating_add(key.len() + record.value().len());
-            if bytes > bytes_max && !out.is_empty() {
+            more = rows.len() >= limit || (bytes > bytes_max && !rows.is_empty());
+            if more {
                 break;
             }
             let (version, value) = kv_decode(key, record.value())?;
-            out.push(Row { key: key.to_owned(), value: value.to_vec(), version });
+            rows.push(Row { key: key.to_owned(), value: value.to_vec(), version });
         }
-        Ok(out)
+        Ok(Rows { rows, more })
     }
 }
 

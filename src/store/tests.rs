@@ -194,16 +194,21 @@ fn a_view_pages_through_rows_and_log() {
     let mut keys = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let page = view.rows("k/", after.as_deref(), 300).expect("is read");
+        let page = view.rows("k/", after.as_deref(), 300, 9).expect("is read").rows;
         let Some(last) = page.last() else { break };
         assert!(page.len() <= 2);
         after = Some(last.key.clone());
         keys.extend(page.into_iter().map(|row| row.version));
     }
     assert_eq!(keys, (0..20).collect::<Vec<_>>());
+    let three = view.rows("k/", None, usize::MAX, 3).expect("is read");
+    assert_eq!((three.rows.len(), three.more), (3, true));
+    let all = view.rows("k/", None, usize::MAX, 20).expect("is read");
+    assert_eq!((all.rows.len(), all.more), (20, false));
     drop(view);
     let now = store.view().expect("opens");
-    assert_eq!(now.rows("", None, usize::MAX).expect("is read"), []);
+    let (all, no_limit) = ("", usize::MAX);
+    assert_eq!(now.rows(all, None, no_limit, no_limit).expect("is read").rows, []);
     assert_eq!(now.log_last().expect("is read"), None);
 }
 

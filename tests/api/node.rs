@@ -150,6 +150,7 @@ fn spawn(data: &Path, flags: &[String], addresses: [&str; 2]) -> (Child, String,
         .args(["up", "--config=/dev/null"])
         .arg(format!("--master-port={master}"))
         .arg(format!("--agent-port={agent}"))
+        .arg("--roles=master,agent")
         .arg(format!("--data-dir={}", data.display()))
         .args(flags)
         .stdin(Stdio::null())
@@ -162,9 +163,11 @@ fn spawn(data: &Path, flags: &[String], addresses: [&str; 2]) -> (Child, String,
     loop {
         let mut line = String::new();
         let end = said.read_line(&mut line).unwrap() == 0;
-        for (url, name) in urls.iter_mut().zip(["  master  http://", "  agent   http://"]) {
-            if let Some(rest) = line.strip_prefix(name) {
-                *url = Some(rest.trim().to_string());
+        for (url, name) in urls.iter_mut().zip(["master", "agent"]) {
+            if let Some((face, rest)) = line.trim().split_once(' ')
+                && face == name
+            {
+                *url = rest.trim().strip_prefix("http://").map(String::from);
             }
         }
         all.push_str(&line);

@@ -100,6 +100,66 @@ fn containers_outlive_the_supervisor() {
     });
 }
 
+// covers: MES-0387
+#[test]
+fn a_number_used_again_is_not_the_container() {
+    if !isolates("a_number_used_again_is_not_the_container") {
+        return;
+    }
+    run(|mut w| async move {
+        let mut innocent = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = i32::try_from(innocent.id()).unwrap();
+        let stat = read(std::path::Path::new(&format!("/proc/{pid}/stat")));
+        let born: u64 =
+            stat.rsplit_once(')').unwrap().1.split(' ').nth(20).unwrap().parse().unwrap();
+        let boot = read(std::path::Path::new("/proc/sys/kernel/random/boot_id"));
+        // Another process under the keeper's number: of this boot, and of one after it that began at the same tick.
+        let claims = [(born + 1, boot.trim().to_string()), (born, "an-earlier-boot".to_string())];
+        // What a plain process leaves behind ends with the test.
+        let command = format!("while [ -e {} ]; do sleep 0.1; done", w.dir.path().display());
+        let mut all = Vec::new();
+        for backend in BOTH {
+            for (start_time, boot_id) in &claims {
+                let spec = w.spec(backend, &command);
+                w.start(&spec).await;
+                let claim = serde_json::json!({
+                    "pid": pid, "start_time": start_time, "boot_id": boot_id
+                });
+                all.push((spec, claim));
+            }
+        }
+        // As a crash of the machine does: everything ends without a word.
+        let supervisor = w.supervisor();
+        let signal = |pid: i32| {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).unwrap();
+        };
+        signal(supervisor);
+        until("it is dead", || !alive(supervisor)).await;
+        for (spec, claim) in &all {
+            let state = w.home().join("containers").join(spec.id.as_str()).join("state.json");
+            let keeper: serde_json::Value = serde_json::from_str(&read(&state)).unwrap();
+            let keeper = i32::try_from(keeper["pid"].as_i64().unwrap()).unwrap();
+            signal(keeper);
+            until("its keeper is dead", || !alive(keeper)).await;
+            std::fs::write(&state, claim.to_string()).unwrap();
+        }
+        if w.agent.recover().await.is_err() {
+            w.agent.recover().await.unwrap();
+        }
+        for (spec, claim) in &all {
+            let record = w.end(spec).await;
+            assert_eq!((record.code(), record.signal()), (None, None), "{claim}");
+            w.agent.destroy(&spec.id).await.unwrap();
+            w.agent.forget(&spec.id).await.unwrap();
+        }
+        assert!(innocent.try_wait().unwrap().is_none(), "it was not touched");
+        innocent.kill().unwrap();
+        innocent.wait().unwrap();
+        w
+    });
+}
+
 #[test]
 fn nonsense_on_the_socket_is_ignored() {
     if !isolates("nonsense_on_the_socket_is_ignored") {

@@ -1,23 +1,20 @@
-//! Serves a [`SchedulerServer`], [`ExecutorServer`] or [`StateServer`] over HTTP, as a master or agent does.
+//! Serves a [`SchedulerServer`] or [`ExecutorServer`] over HTTP, as a master or agent does.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use base64::Engine as _;
-use mesolith::base::error::{Code, Error};
 use mesolith::framework::queue::EventReceiver;
 use mesolith::framework::server::{ExecutorServer, Refusal, Reply, SchedulerServer};
-use mesolith::framework::state::{Change, Scope, StateServer, wire};
 use mesolith::http::negotiate::{accept_codec, request_codec};
 use mesolith::mesos::codec::Codec;
 use mesolith::mesos::recordio;
 use mesolith::mesos::v1::{executor, scheduler};
 use prost::Message;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A server that ends with this value.
@@ -126,102 +123,5 @@ async fn executor_call(
     match server.subscribe(call, token).await {
         Ok(events) => stream(events, accept_codec(&headers).unwrap()),
         Err(refusal) => refused(refusal),
-    }
-}
-
-pub fn state_face(server: Arc<dyn StateServer>) -> Router {
-    let one = get(state_get).put(state_put).delete(state_delete);
-    Router::new()
-        .route("/mesolith/v1/state/{namespace}", get(state_list).post(state_commit))
-        .route("/mesolith/v1/state/{namespace}/{*key}", one)
-        .with_state(server)
-}
-
-type Door = State<Arc<dyn StateServer>>;
-
-fn scope(namespace: String, headers: &HeaderMap) -> Scope {
-    Scope { namespace, principal: principal(headers) }
-}
-
-fn failed(error: Error) -> Response {
-    let status = StatusCode::from_u16(wire::status_of(&error)).unwrap();
-    (status, axum::Json(wire::Refused::from(&error))).into_response()
-}
-
-async fn state_get(
-    State(server): Door,
-    Path((namespace, key)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    match server.get(scope(namespace, &headers), key).await {
-        Ok(Some(entry)) => {
-            ([(header::ETAG, wire::etag(entry.version))], entry.value).into_response()
-        }
-        Ok(None) => failed(Error::new(Code::NotFound, "there is no such entry")),
-        Err(error) => failed(error),
-    }
-}
-
-async fn state_change(
-    server: Arc<dyn StateServer>,
-    namespace: String,
-    headers: HeaderMap,
-    make: impl FnOnce(mesolith::framework::state::Expect) -> Change,
-) -> Response {
-    let (a, b) = (header_text(&headers, "if-match"), header_text(&headers, "if-none-match"));
-    let done = match wire::expectation(a.as_deref(), b.as_deref()) {
-        Ok(expect) => server.commit(scope(namespace, &headers), vec![make(expect)]).await,
-        Err(error) => Err(error),
-    };
-    match done {
-        Ok(versions) => {
-            (StatusCode::NO_CONTENT, [(header::ETAG, wire::etag(versions[0]))]).into_response()
-        }
-        Err(error) => failed(error),
-    }
-}
-
-async fn state_put(
-    State(server): Door,
-    Path((namespace, key)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let value = body.to_vec();
-    state_change(server, namespace, headers, |expect| Change::Put { key, value, expect }).await
-}
-
-async fn state_delete(
-    State(server): Door,
-    Path((namespace, key)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    state_change(server, namespace, headers, |expect| Change::Delete { key, expect }).await
-}
-
-async fn state_list(
-    State(server): Door,
-    Path(namespace): Path<String>,
-    Query(query): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-) -> Response {
-    let prefix = query.get("prefix").cloned().unwrap_or_default();
-    let limit = query["limit"].parse().unwrap();
-    let after = query.get("after").cloned();
-    match server.list(scope(namespace, &headers), prefix, after, limit).await {
-        Ok(page) => axum::Json(page).into_response(),
-        Err(error) => failed(error),
-    }
-}
-
-async fn state_commit(
-    State(server): Door,
-    Path(namespace): Path<String>,
-    headers: HeaderMap,
-    axum::Json(commit): axum::Json<wire::Commit>,
-) -> Response {
-    match server.commit(scope(namespace, &headers), commit.changes).await {
-        Ok(versions) => axum::Json(wire::Committed { versions }).into_response(),
-        Err(error) => failed(error),
     }
 }

@@ -118,6 +118,7 @@ fn an_ephemeral_node_leaves_nothing() {
     let home = Home::new();
     let root = format!("mesolith-gone-{}", std::process::id());
     let mut command = mesolith(&["up", "--ephemeral", "--master-port=0", "--agent-port=0"]);
+    command.arg("--roles=master,agent");
     command.arg(format!("--cgroups_root={root}")).env("TMPDIR", home.beside(""));
     if !isolates() {
         command.arg("--launcher=posix");

@@ -8,7 +8,8 @@ use std::net::TcpListener;
 fn a_second_node_on_the_same_data_is_refused_with_the_first_ones_pid() {
     let home = Home::new();
     let node = home.up();
-    let again = ["up", &home.data_dir(), "--master-port=0", "--agent-port=0"];
+    let [ports, roles] = ["--master-port=0", "--roles=master,agent"];
+    let again = ["up", &home.data_dir(), ports, roles, "--agent-port=0"];
     let said = finish(&mut mesolith(&again)).ended(4);
     let pid = node.talk.child.id().to_string();
     assert!(said.stderr.contains(&pid), "names the holder: {said:#?}");
@@ -21,15 +22,19 @@ fn a_second_node_on_the_same_data_is_refused_with_the_first_ones_pid() {
 fn all_busy_ports_are_told_at_once() {
     let home = Home::new();
     let taken: Vec<TcpListener> =
-        (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let ports: Vec<String> =
         taken.iter().map(|t| t.local_addr().unwrap().port().to_string()).collect();
     let mut command = mesolith(&["up", &home.data_dir()]);
-    command.arg(format!("--master-port={}", ports[0])).arg(format!("--agent-port={}", ports[1]));
+    let flags = ["--master-port", "--agent-port", "--marathon-port", "--chronos-port"];
+    for (flag, port) in flags.iter().zip(&ports) {
+        command.arg(format!("{flag}={port}"));
+    }
     let said = finish(&mut command);
     assert_eq!(said.code, Some(4), "{said:#?}");
     let me = std::process::id().to_string();
-    for wanted in [&ports[0], &ports[1], "--master-port", "--agent-port", &me] {
+    let ports = ports.iter().map(String::as_str);
+    for wanted in ports.chain(flags).chain([me.as_str()]) {
         assert!(said.stderr.contains(wanted), "{wanted} in {said:#?}");
     }
     assert!(!home.data().exists(), "nothing was started");

@@ -2,7 +2,7 @@
 
 use super::life::sleeping;
 use super::scheduler::{ENDS, task};
-use super::world::Home;
+use super::world::{Home, get, until};
 use mesolith::base::rng::Rng;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +71,13 @@ fn killed_again_and_again_no_task_and_no_update_is_lost() {
     // is told after the agent has taken those before it.
     scheduler.launch(vec![task("settle", "true")]);
     scheduler.until("the settling task ends", |s| s.has_ended("settle"));
+    // What was acknowledged just before a kill may have been lost with it, and comes again after a while.
+    until("the agent has nothing more to tell", || {
+        scheduler.handle_for(Duration::from_millis(20));
+        let state = get(&node.agent, "/state");
+        let frameworks = state["frameworks"].as_array().unwrap();
+        frameworks[0]["executors"].as_array().unwrap().len() == LONG
+    });
     // The next node has nothing of them to tell.
     node.kill9();
     node = up();

@@ -38,7 +38,8 @@ pub fn program<S: AsRef<OsStr>>(path: &Path, args: &[S]) -> Command {
     let mut command = Command::new(path);
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
-        if name.starts_with("MESOS_") || name.starts_with("MESOLITH_") {
+        let ours = ["MESOS_", "MESOLITH_", "MARATHON_", "CHRONOS_"];
+        if ours.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -214,6 +215,7 @@ impl Home {
         let [master, agent] = self.ports;
         let mut command = mesolith(&["up", &self.data_dir()]);
         command.arg(format!("--master-port={master}")).arg(format!("--agent-port={agent}"));
+        command.arg("--roles=master,agent");
         if !isolates() {
             eprintln!("not root: tasks are plain processes in this test");
             command.arg("--launcher=posix");
@@ -303,6 +305,7 @@ impl Drop for Home {
 pub struct Node {
     pub talk: Talk,
     pub master: String,
+    pub agent: String,
 }
 
 impl Node {
@@ -317,10 +320,11 @@ impl Node {
             std::thread::sleep(LOOK);
         }
         let said = talk.stderr();
-        let line = said.lines().find(|l| l.trim_start().starts_with("master ")).unwrap();
-        let master = line.split_once("http://").unwrap().1.to_string();
-        assert!(said.lines().any(|l| l.trim_start().starts_with("agent ")), "{said}");
-        Self { master, talk }
+        let address = |face: &str| {
+            let line = said.lines().find(|l| l.trim_start().starts_with(face)).unwrap();
+            line.split_once("http://").unwrap().1.to_string()
+        };
+        Self { master: address("master "), agent: address("agent "), talk }
     }
 
     /// What it dies of is not seen coming.

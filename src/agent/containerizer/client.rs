@@ -13,6 +13,7 @@ use crate::base::ids::ContainerId;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,6 +52,53 @@ impl Options {
             idle: IDLE,
         }
     }
+}
+
+/// Says, in the directory shared with the supervisor, below which cgroup its containers were made.
+const ROOT_FILE: &str = "cgroup_root";
+
+impl Options {
+    /// As the containers were made that an agent has left here.
+    pub fn left(run_dir: impl Into<PathBuf>) -> Options {
+        let options = Options::new(run_dir);
+        match remembered(&options.run_dir) {
+            Some(cgroup_root) => Options { cgroup_root, ..options },
+            None => options,
+        }
+    }
+
+    /// For an agent that wants its containers' cgroups below `wanted`; remembered for [`Options::left`]. While containers
+    /// of an earlier one are there, theirs goes on to be used: they are found by it.
+    ///
+    /// # Errors
+    /// [`Code::System`] when it cannot be written down.
+    pub fn keep(run_dir: impl Into<PathBuf>, wanted: Option<&str>) -> Result<Options> {
+        let mut options = Options::new(run_dir);
+        let held = std::fs::read_dir(home(&options.run_dir).join("containers"))
+            .is_ok_and(|mut entries| entries.next().is_some());
+        let before = remembered(&options.run_dir).filter(|_| held);
+        if let Some(root) = before.or_else(|| wanted.map(str::to_string)) {
+            options.cgroup_root = root;
+        }
+        write_whole(&options.run_dir.join(ROOT_FILE), &options.cgroup_root)
+            .map_err(|e| Error::new(Code::System, format!("{}: {e}", options.run_dir.display())))?;
+        Ok(options)
+    }
+}
+
+fn remembered(run_dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(run_dir.join(ROOT_FILE)).ok()?;
+    Some(text.trim().to_string()).filter(|root| !root.is_empty())
+}
+
+/// Whole or not at all, also when the process ends in between.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, format!("{text}\n"))?;
+    std::fs::rename(&fresh, path)
 }
 
 type Waiting = Arc<Mutex<Option<BTreeMap<u64, oneshot::Sender<Result<Told>>>>>>;
@@ -330,5 +378,28 @@ impl Containerizer for Supervised {
 
     fn events(&self) -> Option<mpsc::Receiver<Event>> {
         lock(&self.events).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cgroup_root_is_remembered_and_kept_while_there_are_containers() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let run = dir.path().join("run");
+        assert_eq!(Options::left(&run).cgroup_root, CGROUP_ROOT);
+        assert!(!run.exists(), "asking makes nothing");
+        let keep = |wanted| Options::keep(&run, wanted).expect("written").cgroup_root;
+        assert_eq!(keep(None), CGROUP_ROOT);
+        assert_eq!(keep(Some("one")), "one");
+        assert_eq!(Options::left(&run).cgroup_root, "one");
+        let container = home(&run).join("containers/c");
+        std::fs::create_dir_all(&container).expect("made");
+        assert_eq!(keep(Some("two")), "one");
+        assert_eq!(Options::left(&run).cgroup_root, "one");
+        std::fs::remove_dir(&container).expect("removed");
+        assert_eq!(keep(Some("two")), "two");
     }
 }

@@ -50,6 +50,12 @@ impl Sandboxes {
         self.old.insert(key, (path, ended));
     }
 
+    /// All that are kept, those that ended first before the others.
+    pub fn kept(&self) -> impl Iterator<Item = (&ExecutorKey, &ContainerId, &PathBuf)> {
+        let all = self.waiting.iter().filter_map(|(_, key)| self.old.get_key_value(key));
+        all.map(|((executor, container), (path, _))| (executor, container, path))
+    }
+
     /// Whether something above (or at) this path is being removed just now.
     pub fn is_being_removed(&self, path: &Path) -> bool {
         self.removing.keys().any(|removing| path.starts_with(removing))

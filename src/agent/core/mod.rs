@@ -4,6 +4,7 @@
 //! No I/O: containers, executors and the master are known by id; files by path. What is to be
 //! remembered is written to the agent's own database before anything that depends on it is done.
 
+mod changing;
 mod checks;
 mod command;
 mod container;
@@ -38,6 +39,7 @@ use crate::machine::{Cx, Effects, Machine};
 use crate::mesos::v1;
 use io::{Act, Input, SessionId};
 use options::Options;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,8 @@ enum Timer {
     Disk,
     /// The next sandbox is old enough.
     Collect,
+    /// Stop, whatever is not acknowledged yet.
+    Leave,
 }
 
 /// Who this agent is: the record `agent`.
@@ -130,6 +134,7 @@ pub struct AgentCore {
     streams: updates::Streams,
     sandboxes: gc::Sandboxes,
     history: view::History,
+    pictures: RefCell<view::Pictures>,
     timers: Timers<Timer>,
     counters: BTreeMap<&'static str, u64>,
     /// How many tasks were launched: their order.
@@ -186,6 +191,7 @@ impl AgentCore {
             Timer::Heartbeat(session) => self.heartbeat(s, session),
             Timer::Disk => self.measure(s),
             Timer::Collect => self.collect(s),
+            Timer::Leave => self.leave(s),
         }
     }
 }

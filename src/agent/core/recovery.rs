@@ -70,6 +70,7 @@ impl AgentCore {
             streams,
             sandboxes,
             history: view::History::default(),
+            pictures: std::cell::RefCell::default(),
             timers: Timers::default(),
             counters: BTreeMap::new(),
             launches: 0,
@@ -90,6 +91,15 @@ impl AgentCore {
     fn take_up(&mut self, s: &mut Step<'_>, found: Vec<Found>, rebooted: bool) {
         let mut found: BTreeMap<ContainerId, FoundState> =
             found.into_iter().map(|f| (f.id, f.state)).collect();
+        // Before those in use, whose paths of `latest` are theirs.
+        for (key, container, sandbox) in self.sandboxes.kept() {
+            s.act(Act::AttachSandbox {
+                framework_id: key.0.clone(),
+                executor_id: key.1.clone(),
+                container: container.clone(),
+                sandbox: sandbox.clone(),
+            });
+        }
         let executors: Vec<ExecutorKey> = self.tables.executors.keys().cloned().collect();
         for key in executors {
             self.attach_sandbox(s, &key);

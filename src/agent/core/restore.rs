@@ -84,7 +84,7 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
             None => return Err(corrupt(&records::state_key(&key), "belongs to no task")),
         }
     }
-    for (key, executor) in &loaded.tables.executors {
+    for (key, executor) in loaded.tables.executors.iter() {
         if executor.phase != Phase::Gone {
             loaded.tables.containers.insert(executor.container.clone(), key.clone());
         }
@@ -171,7 +171,7 @@ fn apply(task: &mut Task, r: TaskStateRecord) -> Result<()> {
 /// The user each task is shown with, now that frameworks are known.
 pub(super) fn users(tables: &mut Tables) {
     let Tables { frameworks, tasks, .. } = tables;
-    for ((framework, _), task) in tasks {
+    for ((framework, _), task) in tasks.iter_mut() {
         let own = task.info.command.as_ref().and_then(|c| c.user.clone());
         let info: Option<&Framework> = frameworks.get::<FrameworkId>(framework);
         let user = own.or_else(|| info.map(|f| f.info.user.clone()));

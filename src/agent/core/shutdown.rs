@@ -1,12 +1,16 @@
 //! Ends: of one executor, of a framework, of the whole agent.
 
-use super::io::Act;
+use super::io::{Act, LinkId};
 use super::records;
 use super::tables::TaskKey;
-use super::{AgentCore, Step, Stopping};
+use super::{AgentCore, Step, Stopping, Timer};
 use crate::base::ids::{ExecutorId, FrameworkId};
 use crate::base::kv::Op;
-use crate::mesos::internal::ShutdownExecutor;
+use crate::mesos::internal::{AgentMessage, ShutdownExecutor, UnregisterAgent};
+use std::time::Duration;
+
+/// How long an agent that leaves waits for the last acknowledgements of what it told.
+const LEAVE_WAIT: Duration = Duration::from_secs(1);
 
 impl AgentCore {
     pub(super) fn shutdown_executor_asked(&mut self, s: &mut Step<'_>, ask: &ShutdownExecutor) {
@@ -23,7 +27,7 @@ impl AgentCore {
             for number in self.streams.drop_stream(&key) {
                 s.write(Op::delete(records::update_key(&key, number)));
             }
-            self.timers.cancel(&super::Timer::Resend(key));
+            self.timers.cancel(&Timer::Resend(key));
         }
         let Some(framework) = self.tables.frameworks.get_mut(id) else { return };
         framework.ending = true;
@@ -76,14 +80,41 @@ impl AgentCore {
 
     /// Once nothing runs any more, an agent that is to stop has stopped.
     pub(super) fn stopped(&mut self, s: &mut Step<'_>) {
-        if self.stopping.is_none() || self.tables.executors.values().any(|e| !e.is_over()) {
+        if self.tables.executors.values().any(|e| !e.is_over()) {
             return;
         }
-        if self.stopping == Some(Stopping::Unwanted) {
-            self.forget_all(s);
+        match (self.stopping, self.master.ready()) {
+            (None | Some(Stopping::Stopped), _) => return,
+            (Some(Stopping::Unwanted), _) => self.forget_all(s),
+            // What is not acknowledged yet may be in a moment; if not, it is told after the next start.
+            (Some(Stopping::Asked), Some(_)) if self.streams.len() > 0 => {
+                return self.timers.set(Timer::Leave, s.now + LEAVE_WAIT);
+            }
+            (Some(Stopping::Asked), Some(link)) => self.unregister(s, link),
+            // The master hears nothing: it is told all after the next start.
+            (Some(Stopping::Asked), None) => {}
         }
+        self.end(s);
+    }
+
+    /// The last acknowledgements did not come in time: they are asked for again after the next start.
+    pub(super) fn leave(&mut self, s: &mut Step<'_>) {
+        if self.stopping == Some(Stopping::Asked) {
+            self.end(s);
+        }
+    }
+
+    fn end(&mut self, s: &mut Step<'_>) {
         self.stopping = Some(Stopping::Stopped);
         s.act(Act::Stopped { tasks_left: 0 });
+    }
+
+    /// Leaves the cluster: whatever the master still holds of this agent is lost, and who comes back is another agent. Its
+    /// id is given up first, so that it is never used after the master has struck it out.
+    fn unregister(&mut self, s: &mut Step<'_>, link: LinkId) {
+        self.forget_all(s);
+        let message = AgentMessage { unregister: Some(UnregisterAgent {}), ..Default::default() };
+        s.act(Act::ToMaster { link, message: Box::new(message) });
     }
 
     /// Deletes all records but those of sandboxes, which are still to be collected.

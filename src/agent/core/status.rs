@@ -220,6 +220,7 @@ impl AgentCore {
             }
             self.forward(s, &key);
         }
+        self.stopped(s);
     }
 
     /// Forgets a task whose end everybody knows.

@@ -1,6 +1,7 @@
 //! What runs here: frameworks, executors with their containers, tasks. Plain state and questions to
 //! it.
 
+use super::changing::Changing;
 use super::checks::Checks;
 use super::io::{Launch, Limits, SessionId};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
@@ -169,8 +170,8 @@ pub(super) fn aware(info: Option<&v1::FrameworkInfo>, state: TaskState) -> TaskS
 #[derive(Default)]
 pub(super) struct Tables {
     pub frameworks: BTreeMap<FrameworkId, Framework>,
-    pub executors: BTreeMap<ExecutorKey, Executor>,
-    pub tasks: BTreeMap<TaskKey, Task>,
+    pub executors: Changing<ExecutorKey, Executor>,
+    pub tasks: Changing<TaskKey, Task>,
     /// The tasks of each executor.
     by_executor: BTreeSet<(FrameworkId, ExecutorId, TaskId)>,
     pub containers: BTreeMap<ContainerId, ExecutorKey>,
@@ -202,6 +203,8 @@ impl Tables {
     /// Takes a task out.
     pub fn take_task(&mut self, key: &TaskKey) -> Option<Task> {
         let task = self.tasks.remove(key)?;
+        // Whose picture changes by that cannot be told by the task any more.
+        self.executors.mark(&(key.0.clone(), task.executor.clone()));
         self.by_executor.remove(&(key.0.clone(), task.executor.clone(), key.1.clone()));
         Some(task)
     }

@@ -1,12 +1,13 @@
 //! An immutable picture of the agent between two steps, from which `/state` and its kin are written
-//! elsewhere. Making one costs an `Arc` clone for each framework, executor and task. Also what has
-//! ended, kept in bounds.
+//! elsewhere. Making one costs an `Arc` clone for each executor, and more only for those that were
+//! changed since the last. Also what has ended, kept in bounds.
 
 use super::AgentCore;
+use super::changing::Changed;
 use super::io::Limits;
 use super::limits::scalar;
-use super::tables::{Executor, ExecutorKey, Phase};
-use crate::base::ids::{AgentId, ContainerId, ExecutorId, FrameworkId};
+use super::tables::{Executor, ExecutorKey, Phase, Tables};
+use crate::base::ids::{AgentId, ContainerId, FrameworkId};
 use crate::base::time::Wall;
 use crate::mesos::v1::{self, TaskState};
 use std::collections::{BTreeMap, VecDeque};
@@ -184,24 +185,14 @@ impl AgentCore {
         running.map(|executor| executor.container.clone()).collect()
     }
 
-    /// The agent as it is between two steps.
+    /// The agent as it is between two steps. Of executors without a change since the last one, the picture is the same.
     pub fn view(&self) -> View {
-        let mut executors: BTreeMap<&ExecutorKey, ExecutorView> =
-            self.tables.executors.iter().map(|(k, e)| (k, picture(e))).collect();
-        for ((framework, _), task) in &self.tables.tasks {
-            let key: (FrameworkId, ExecutorId) = (framework.clone(), task.executor.clone());
-            if let Some(executor) = executors.get_mut(&key) {
-                if executor.command_task || task.delivered || task.is_terminal() {
-                    executor.tasks.push(task.shown.clone());
-                } else {
-                    executor.queued_tasks.push(task.info.clone());
-                }
-            }
-        }
-        let metrics = self.metrics(&executors);
+        // Borrowed here alone, and not across calls that come back here.
+        let mut pictures = self.pictures.borrow_mut();
+        pictures.refresh(&self.tables);
         let mut by_framework: BTreeMap<&FrameworkId, Vec<Arc<ExecutorView>>> = BTreeMap::new();
-        for (key, executor) in executors {
-            by_framework.entry(&key.0).or_default().push(Arc::new(executor));
+        for (key, picture) in &pictures.0 {
+            by_framework.entry(&key.0).or_default().push(picture.view.clone());
         }
         let frameworks = self.tables.frameworks.iter().map(|(id, framework)| {
             Arc::new(FrameworkView {
@@ -222,21 +213,22 @@ impl AgentCore {
             epoch: self.identity.epoch,
             frameworks: frameworks.collect(),
             completed_frameworks: self.history.frameworks.iter().cloned().collect(),
-            metrics,
+            metrics: self.metrics(&pictures),
             allowed_age: self.sandboxes.allowed_age(&self.options),
         }
     }
 
-    /// How much of a scalar resource living tasks and executors use, as the master counts it.
-    fn used(&self, name: &str) -> f64 {
-        let tasks = self.tables.tasks.values().filter(|t| !t.is_terminal());
-        let tasks: f64 = tasks.map(|t| scalar(&t.info.resources, name)).sum();
-        let executors = self.tables.executors.values();
-        let executors = executors.filter(|e| !e.command_task && !e.is_over());
-        tasks + executors.map(|e| scalar(&e.info.resources, name)).sum::<f64>()
+    /// The same with every picture made anew; those that were there stay for the next look.
+    #[cfg(test)]
+    pub fn view_anew(&mut self) -> View {
+        self.tables.executors.mark_all();
+        let kept = self.pictures.take();
+        let view = self.view();
+        self.pictures.replace(kept);
+        view
     }
 
-    fn metrics(&self, executors: &BTreeMap<&ExecutorKey, ExecutorView>) -> BTreeMap<String, f64> {
+    fn metrics(&self, pictures: &Pictures) -> BTreeMap<String, f64> {
         let mut all = BTreeMap::new();
         for name in COUNTERS {
             all.insert(format!("slave/{name}"), 0.0);
@@ -244,11 +236,12 @@ impl AgentCore {
         for (name, n) in &self.counters {
             all.insert(format!("slave/{name}"), *n as f64);
         }
-        let tasks = |state: TaskState| {
-            self.tables.tasks.values().filter(|t| t.state() == state).count() as f64
+        let mut sums = Sums::default();
+        pictures.0.values().for_each(|p| sums.add(&p.sums));
+        let tasks = |state: TaskState| sums.tasks.get(&state).copied().unwrap_or(0) as f64;
+        let in_state = |state: ExecutorState| {
+            pictures.0.values().filter(|p| p.view.state == state).count() as f64
         };
-        let in_state =
-            |state: ExecutorState| executors.values().filter(|e| e.state == state).count() as f64;
         let gauges = [
             ("slave/registered", f64::from(u8::from(self.master.registered))),
             ("slave/frameworks_active", self.tables.frameworks.len() as f64),
@@ -271,9 +264,8 @@ impl AgentCore {
         if let Some(took) = self.recovery.1 {
             all.insert("slave/recovery_time_secs".into(), took.as_secs_f64());
         }
-        for name in ["cpus", "gpus", "mem", "disk"] {
+        for (name, used) in MEASURED.iter().zip(sums.used) {
             let total = scalar(&self.identity.info.resources, name);
-            let used = self.used(name);
             let percent = if total > 0.0 { used / total } else { 0.0 };
             all.insert(format!("slave/{name}_total"), total);
             all.insert(format!("slave/{name}_used"), used);
@@ -284,6 +276,88 @@ impl AgentCore {
             }
         }
         all
+    }
+}
+
+/// Resources that are summed up.
+const MEASURED: [&str; 4] = ["cpus", "gpus", "mem", "disk"];
+
+/// What one executor and its tasks add to the gauges.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    tasks: BTreeMap<TaskState, u64>,
+    /// Used by what lives, as the master counts it, in the order of [`MEASURED`].
+    used: [f64; 4],
+}
+
+impl Sums {
+    fn add(&mut self, other: &Sums) {
+        for (state, n) in &other.tasks {
+            *self.tasks.entry(*state).or_default() += n;
+        }
+        for (sum, used) in self.used.iter_mut().zip(other.used) {
+            *sum += used;
+        }
+    }
+
+    fn uses(&mut self, resources: &[v1::Resource]) {
+        for (sum, name) in self.used.iter_mut().zip(MEASURED) {
+            *sum += scalar(resources, name);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Picture {
+    view: Arc<ExecutorView>,
+    sums: Sums,
+}
+
+impl Picture {
+    fn of(key: &ExecutorKey, executor: &Executor, tables: &Tables) -> Self {
+        let (mut view, mut sums) = (picture(executor), Sums::default());
+        if !executor.command_task && !executor.is_over() {
+            sums.uses(&executor.info.resources);
+        }
+        for task in tables.tasks_of(key).iter().filter_map(|k| tables.tasks.get(k)) {
+            *sums.tasks.entry(task.state()).or_default() += 1;
+            if !task.is_terminal() {
+                sums.uses(&task.info.resources);
+            }
+            if executor.command_task || task.delivered || task.is_terminal() {
+                view.tasks.push(task.shown.clone());
+            } else {
+                view.queued_tasks.push(task.info.clone());
+            }
+        }
+        Self { view: Arc::new(view), sums }
+    }
+}
+
+/// Pictures of the executors as they were at the last look.
+#[derive(Debug, Default)]
+pub(super) struct Pictures(BTreeMap<ExecutorKey, Picture>);
+
+impl Pictures {
+    /// Makes those anew whose executor or task was changed.
+    fn refresh(&mut self, tables: &Tables) {
+        let changed = (tables.executors.take_changed(), tables.tasks.take_changed());
+        let (Changed::Some(mut stale), Changed::Some(tasks)) = changed else {
+            let all = tables.executors.iter();
+            self.0 = all.map(|(k, e)| (k.clone(), Picture::of(k, e, tables))).collect();
+            return;
+        };
+        // The executor of a task that is gone was marked itself.
+        stale.extend(tasks.iter().filter_map(|key| tables.executor_of(key)));
+        for key in stale {
+            match tables.executors.get(&key) {
+                Some(executor) => {
+                    let picture = Picture::of(&key, executor, tables);
+                    self.0.insert(key, picture);
+                }
+                None => drop(self.0.remove(&key)),
+            }
+        }
     }
 }
 

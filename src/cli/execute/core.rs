@@ -19,6 +19,8 @@ use std::time::Duration;
 pub const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 /// And says it again so much later.
 pub const EXPLAIN_EVERY: Duration = Duration::from_secs(60);
+/// How long a master is looked for before the run is given up.
+pub const DISCONNECTED_MAX: Duration = Duration::from_secs(60);
 /// How long a task that was told to die by Ctrl-C is waited for.
 pub const INTERRUPT_WAIT: Duration = Duration::from_secs(30);
 
@@ -104,6 +106,8 @@ pub struct Core {
     explain_at: Option<Mono>,
     launched: Option<Launched>,
     interrupted: Option<Mono>,
+    /// Since when there is no master.
+    disconnected: Option<Mono>,
     over: bool,
 }
 
@@ -117,6 +121,7 @@ impl Core {
             explain_at: None,
             launched: None,
             interrupted: None,
+            disconnected: None,
             over: false,
         }
     }
@@ -132,6 +137,9 @@ impl Core {
                 self.connected(now, &subscribed.framework_id, &mut out);
             }
             Input::Port(PortEvent::Disconnected { why }) => {
+                self.disconnected.get_or_insert(now);
+                // There is nobody to ask.
+                self.explain_at = None;
                 out.push(Act::Note(format!("not connected to a master: {why}; trying again")));
             }
             Input::Port(PortEvent::Event(event)) => self.event(now, &event, &mut out),
@@ -147,7 +155,8 @@ impl Core {
     pub fn wake_at(&self) -> Option<Mono> {
         let kill = self.launched.as_ref().and_then(|l| l.kill_at);
         let give_up = self.interrupted.map(|at| at + INTERRUPT_WAIT);
-        [kill, give_up, self.explain_at].into_iter().flatten().min()
+        let alone = self.disconnected.map(|at| at + DISCONNECTED_MAX);
+        [kill, give_up, alone, self.explain_at].into_iter().flatten().min()
     }
 
     /// The time has come for something.
@@ -172,6 +181,11 @@ impl Core {
             let secs = INTERRUPT_WAIT.as_secs();
             out.push(Act::Note(format!("the task did not end within {secs} s; leaving it")));
             self.exit(INTERRUPTED, true, &mut out);
+        } else if self.disconnected.is_some_and(|at| at + DISCONNECTED_MAX <= now) {
+            let secs = DISCONNECTED_MAX.as_secs();
+            out.push(Act::Note(format!("no master was found for {secs} s; giving up")));
+            self.left_alone(&mut out);
+            self.exit(OWN_FAILURE, false, &mut out);
         }
         out
     }
@@ -182,7 +196,22 @@ impl Core {
         out.push(Act::Exit { code, teardown: teardown && self.framework_id.is_some() });
     }
 
+    /// What may become of a task that nobody looks after.
+    fn left_alone(&self, out: &mut Vec<Act>) {
+        let task = &self.plan.task.task_id.value;
+        out.push(Act::Note(match self.launched {
+            Some(_) => format!(
+                "the task '{task}' may go on: once a master is back `mesolith task` shows it, and \
+                 `mesolith kill` ends it"
+            ),
+            None => "see whether a master runs with `mesolith status`, or start one with \
+                     `mesolith up`"
+                .into(),
+        }));
+    }
+
     fn connected(&mut self, now: Mono, id: &FrameworkId, out: &mut Vec<Act>) {
+        self.disconnected = None;
         out.push(Act::Out(format!("Subscribed with ID {}", id.value)));
         self.framework_id = Some(id.clone());
         match &self.launched {
@@ -375,6 +404,14 @@ impl Core {
     }
 
     fn interrupt(&mut self, now: Mono, out: &mut Vec<Act>) {
+        if self.disconnected.is_some() {
+            out.push(Act::Note("interrupted".into()));
+            if self.launched.is_some() {
+                self.left_alone(out);
+            }
+            // There is nobody to tear the framework down.
+            return self.exit(INTERRUPTED, false, out);
+        }
         match &mut self.launched {
             Some(launched) if self.interrupted.is_none() => {
                 self.interrupted = Some(now);

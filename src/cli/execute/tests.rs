@@ -1,6 +1,6 @@
 //! The flags, the lines, the exit codes and the decisions of `mesos-execute`.
 
-use super::core::{Act, Core, EXPLAIN_AFTER, INTERRUPT_WAIT, Input};
+use super::core::{Act, Core, DISCONNECTED_MAX, EXPLAIN_AFTER, INTERRUPT_WAIT, Input};
 use super::options::ExecuteOptions;
 use super::plan::{Plan, plan};
 use super::{INTERRUPTED, KILLED, OWN_FAILURE, lines};
@@ -350,6 +350,49 @@ fn after_a_reconnection_it_asks_for_its_task() {
     core.step(at(1), Input::Port(PortEvent::Disconnected { why }));
     let acts = core.step(at(2), connected());
     assert!(matches!(acts.last(), Some(Act::Reconcile(..))));
+}
+
+fn disconnected() -> Input {
+    Input::Port(PortEvent::Disconnected { why: "refused".into() })
+}
+
+#[test]
+fn a_master_is_not_looked_for_without_end() {
+    let exit = Act::Exit { code: OWN_FAILURE, teardown: false };
+    let mut never = Core::new(planned(&[]));
+    never.step(at(0), disconnected());
+    assert_eq!(never.wake_at(), Some(at(0) + DISCONNECTED_MAX));
+    let acts = never.wake(at(0) + DISCONNECTED_MAX);
+    assert!(out(&acts)[1].contains("mesolith up"), "{acts:?}");
+    assert_eq!(acts.last(), Some(&exit));
+
+    let mut lost = launched(&[]);
+    lost.step(at(1), disconnected());
+    // The same trouble in other words does not begin the wait anew.
+    lost.step(at(40), Input::Port(PortEvent::Disconnected { why: "reset".into() }));
+    let acts = lost.wake(at(1) + DISCONNECTED_MAX);
+    assert!(out(&acts)[1].contains("'t' may go on"), "{acts:?}");
+    assert_eq!(acts.last(), Some(&exit));
+
+    let mut back = launched(&[]);
+    back.step(at(1), disconnected());
+    back.step(at(2), connected());
+    assert_eq!(back.wake_at(), None);
+    assert!(back.wake(at(1) + DISCONNECTED_MAX).is_empty());
+}
+
+#[test]
+fn an_interrupt_without_a_master_ends_at_once() {
+    let exit = Act::Exit { code: INTERRUPTED, teardown: false };
+    let mut core = launched(&[]);
+    core.step(at(1), disconnected());
+    let acts = core.step(at(2), Input::Interrupt);
+    assert!(out(&acts)[1].contains("may go on"), "{acts:?}");
+    assert_eq!(acts.last(), Some(&exit));
+    let mut waiting = Core::new(planned(&[]));
+    waiting.step(at(0), connected());
+    waiting.step(at(1), disconnected());
+    assert_eq!(waiting.step(at(2), Input::Interrupt).last(), Some(&exit));
 }
 
 #[test]

@@ -10,9 +10,6 @@ use crate::base::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many bytes of keys and values a namespace may hold, if nothing else is said.
-pub const NAMESPACE_BYTES_MAX: u64 = 64 << 20;
-
 /// What is before a namespace's name in the registry.
 const PREFIX: &str = "namespaces/";
 
@@ -113,12 +110,30 @@ impl Namespace {
     /// # Errors
     /// What the database failed with.
     pub fn list(&self, prefix: &str) -> Result<Vec<Stored>> {
-        let rows = self.registry.scan(&self.full(prefix))?;
+        Ok(self.page(prefix, None, usize::MAX, usize::MAX)?.0)
+    }
+
+    /// Keys that begin with `prefix` and come after `after`, in order: at most `limit`, and about `bytes_max` bytes of
+    /// them (but always one). Also whether there are more.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        bytes_max: usize,
+        limit: usize,
+    ) -> Result<(Vec<Stored>, bool)> {
+        let (prefix, after) = (self.full(prefix), after.map(|after| self.full(after)));
+        // Before the first key of the prefix there is nothing to skip.
+        let after = after.filter(|after| *after >= prefix);
+        let page = self.registry.view()?.rows(&prefix, after.as_deref(), bytes_max, limit)?;
         let own = |key: String| key.get(self.prefix.len()..).unwrap_or_default().to_owned();
-        Ok(rows
-            .into_iter()
-            .map(|row| Stored { key: own(row.key), value: row.value, version: row.version })
-            .collect())
+        let rows = page.rows.into_iter();
+        let rows =
+            rows.map(|row| Stored { key: own(row.key), value: row.value, version: row.version });
+        Ok((rows.collect(), page.more))
     }
 
     /// Sets a key; with `version`, only if that is the key's (`Some(None)`: only if it does not
@@ -150,7 +165,7 @@ impl Namespace {
     /// Writes a batch, whole or not at all; its keys are without the namespace.
     ///
     /// # Errors
-    /// [`Code::Forbidden`] when it would hold more than the quota allows; else as
+    /// [`Code::Overloaded`] when it would hold more than the quota allows; else as
     /// `Registry::propose`.
     pub async fn write(&self, ops: Vec<Op>) -> Result<Committed> {
         if self.usage().stale {
@@ -193,7 +208,7 @@ impl Namespace {
         let total = usage.total - before.min(usage.total) + grown;
         if grown > before && total > self.quota {
             return Err(Error::new(
-                Code::Forbidden,
+                Code::Overloaded,
                 format!("the write would take {total} bytes of a quota of {}", self.quota),
             )
             .hint("delete what is not needed, or raise the quota of the namespace"));

@@ -260,7 +260,7 @@ impl Registry {
     /// # Errors
     /// What the database failed with.
     pub fn scan(&self, prefix: &str) -> Result<Vec<Row>> {
-        self.view()?.rows(prefix, None, usize::MAX)
+        Ok(self.view()?.rows(prefix, None, usize::MAX, usize::MAX)?.rows)
     }
 
     /// Takes a snapshot now, so that older log entries can be purged.

@@ -100,7 +100,7 @@ struct Reader {
 
 impl Reader {
     fn rows(&mut self, after: Option<&str>) -> Result<(Chunk, Next)> {
-        let rows = self.view.rows("", after, CHUNK_BYTES)?;
+        let rows = self.view.rows("", after, CHUNK_BYTES, usize::MAX)?.rows;
         self.rows += rows.len() as u64;
         match rows.last() {
             Some(last) => {

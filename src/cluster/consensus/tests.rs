@@ -30,6 +30,21 @@ async fn the_storage_passes_the_suite_of_the_library() {
 }
 
 #[test]
+fn the_statistics_of_the_library_are_kept_in_the_small_histogram() {
+    let mut small = base2histogram::Histogram::<()>::new();
+    (1..=1000).for_each(|n| small.record(n));
+    small.record_n(u64::MAX, 1);
+    small.record_n(0, 1);
+    assert_eq!(small.total(), 1002);
+    // The least value of the bucket; the crate this stands in for would interpolate within it.
+    assert_eq!(small.percentile(0.5), 448);
+    assert_eq!((small.percentile(0.0), small.percentile(1.0)), (0, 7 << 61));
+    let stats = small.percentile_stats();
+    assert_eq!((stats.samples, stats.p90, stats.p99), (1002, 896, 896));
+    assert_eq!(base2histogram::Histogram::<()>::new().percentile(0.5), 0);
+}
+
+#[test]
 fn an_entry_survives_its_stored_form_and_a_newer_one_is_refused() {
     let ops = vec![Op::put("a", [0, 255, 7]), Op::delete("b"), Op::check("c", Some(3))];
     let batch = Command::Batch(Arc::new(Batch { epoch: 9, ops }));

@@ -98,7 +98,12 @@ impl Endpoint {
     /// Starts a port. With an id in `framework` it re-subscribes, without one it registers.
     /// Must be called within a tokio runtime; the port lives until its [`PortEvents`] are dropped.
     pub fn connect(self, framework: FrameworkInfo, suppressed: Vec<String>) -> (Port, PortEvents) {
-        self.connect_with(Subscriber::new(framework, suppressed), Timing::default())
+        self.connect_as(Subscriber::new(framework, suppressed))
+    }
+
+    /// The same as a subscriber that was made before.
+    pub fn connect_as(self, subscriber: Subscriber) -> (Port, PortEvents) {
+        self.connect_with(subscriber, Timing::default())
     }
 
     /// [`Endpoint::connect`] with every choice.

@@ -55,7 +55,9 @@ impl MemoryState {
         for change in &changes {
             let current = inner.entries.get(&at(change.key())).map(|(version, _)| *version);
             match change {
-                Change::Put { expect, .. } | Change::Delete { expect, .. } => {
+                Change::Put { expect, .. }
+                | Change::Delete { expect, .. }
+                | Change::Check { expect, .. } => {
                     expected(change.key(), *expect, current)?;
                 }
             }
@@ -67,10 +69,15 @@ impl MemoryState {
         }
         let mut versions = Vec::with_capacity(changes.len());
         for change in changes {
+            if let Change::Check { key, .. } = &change {
+                versions.push(inner.entries.get(&at(key)).map_or(0, |(version, _)| *version));
+                continue;
+            }
             inner.version += 1;
             let version = inner.version;
             versions.push(version);
             match change {
+                Change::Check { .. } => {}
                 Change::Put { key, value, .. } => {
                     inner.entries.insert(at(&key), (version, value));
                 }
@@ -106,8 +113,8 @@ impl MemoryState {
     }
 }
 
-/// Whether an entry is as a change expects it; servers use it when they apply a commit.
-pub(super) fn expected(key: &str, expect: Expect, current: Option<Version>) -> Result<()> {
+/// Whether an entry is as a change expects it.
+fn expected(key: &str, expect: Expect, current: Option<Version>) -> Result<()> {
     let conflict = |why: String| Err(Error::new(Code::Conflict, format!("the key {key:?} {why}")));
     match (expect, current) {
         (Expect::Any, _) | (Expect::Absent, None) => Ok(()),

@@ -4,10 +4,12 @@
 //! wire is described in [`wire`]. A change is durable on a majority when it is answered. All changes of one
 //! [`StatePort::commit`] are made together or not at all; each may demand the version of what it replaces.
 
+mod journal;
 mod memory;
 mod over_http;
 pub mod wire;
 
+pub use journal::Journal;
 pub use memory::MemoryState;
 
 use super::http::Http;
@@ -71,20 +73,27 @@ pub enum Change {
         #[serde(default)]
         expect: Expect,
     },
+    /// Changes nothing, but demands: without it, nothing of the commit is made.
+    Check {
+        /// Its key.
+        key: String,
+        /// What it demands.
+        expect: Expect,
+    },
 }
 
 impl Change {
     /// The key it changes.
     pub fn key(&self) -> &str {
         match self {
-            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Check { key, .. } => key,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Put { key, value, .. } => key.len() + value.len(),
-            Self::Delete { key, .. } => key.len(),
+            Self::Delete { key, .. } | Self::Check { key, .. } => key.len(),
         }
     }
 }
@@ -137,7 +146,8 @@ pub trait StateServer: Send + Sync + 'static {
         limit: usize,
     ) -> BoxFuture<Result<Page>>;
 
-    /// Makes all changes together; answers with the new version of each key (of a deleted one: of its deletion).
+    /// Makes all changes together; answers with the new version of each key (of a deleted one: of its deletion; of one
+    /// that was only checked: the one it has, 0 for none).
     fn commit(&self, scope: Scope, changes: Vec<Change>) -> BoxFuture<Result<Vec<Version>>>;
 }
 

@@ -5,9 +5,8 @@ use crate::base::error::{Code, Error, Result};
 use crate::framework::http::{Answer, Ask, Http};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stays as it is in a path.
-const PATH: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What stays as it is in a path. A `/` does not: a key's empty parts would be lost on the way.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 fn path(namespace: &str, key: &str) -> String {
     format!("{}/{namespace}/{}", wire::STATE_PATH, utf8_percent_encode(key, PATH))
@@ -29,6 +28,10 @@ pub(super) async fn change(http: &Http, namespace: &str, change: Change) -> Resu
     let (method, key, body, expect) = match change {
         Change::Put { key, value, expect } => ("PUT", key, value, expect),
         Change::Delete { key, expect } => ("DELETE", key, Vec::new(), expect),
+        Change::Check { .. } => {
+            let cause = "a check alone changes nothing: it goes with a commit";
+            return Err(Error::new(Code::Invalid, cause));
+        }
     };
     let mut headers = match expect {
         Expect::Any => Vec::new(),

@@ -1,6 +1,7 @@
 //! The state port on the wire: what the master's endpoint takes and answers. Types and text forms only.
 //!
-//! The base is `/mesolith/v1/state/<namespace>`; `<key>` is percent-encoded except its `/`. A node that does not lead
+//! The base is `/mesolith/v1/state/<namespace>`; `<key>` is percent-encoded; its `/` may stay as they
+//! are where no part between them is empty. A node that does not lead
 //! answers 307 with a `Location`, one without a leader 503, as on every master endpoint.
 //!
 //! | request | answer |

@@ -202,7 +202,11 @@ mod tests {
             (rule("@region", Is, Some("r1")), &[], ("b", ""), true),
             (rule("@zone", Like, Some(".*")), &[], ("b", ""), false),
         ] {
-            assert_eq!(allows(&[rule.clone()], placed, at), expected, "{rule:?} {placed:?} {at:?}");
+            assert_eq!(
+                allows(std::slice::from_ref(&rule), placed, at),
+                expected,
+                "{rule:?} {placed:?} {at:?}"
+            );
         }
     }
 

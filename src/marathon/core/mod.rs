@@ -49,7 +49,7 @@ mod tests;
 
 pub use ids::{DeploymentId, InstanceId};
 pub use options::{AcceptedRoles, GpuScheduling, Options};
-pub use records::commits;
+pub use records::{commits, forget_framework};
 
 use crate::base::kv::Op;
 use crate::base::time::Mono;

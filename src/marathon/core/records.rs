@@ -182,6 +182,11 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
     }
 }
 
+/// What makes the rows forget the framework's id: the master does not want it any more.
+pub fn forget_framework() -> Vec<Op> {
+    vec![Op::delete(FRAMEWORK)]
+}
+
 pub(super) fn framework(id: &str) -> Op {
     Op::put(FRAMEWORK, encode(&id))
 }

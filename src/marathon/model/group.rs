@@ -1,9 +1,9 @@
 //! Groups: a tree of apps. Parts are shared, so that a change of one app copies only the way to it.
 
 use super::app::App;
+use super::body::AppBody;
 use super::path::PathId;
 use super::timestamp::Timestamp;
-use super::update::AppUpdate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,10 +39,7 @@ impl Group {
 
     /// The app of that id in this group or below it.
     pub fn app(&self, id: &PathId) -> Option<&Arc<App>> {
-        if let Some(app) = self.apps.get(id) {
-            return Some(app);
-        }
-        self.groups.values().find(|g| id.is_below(&g.id))?.app(id)
+        self.group(&id.parent())?.apps.get(id)
     }
 
     /// The group of that id: this one or one below it.
@@ -50,8 +47,14 @@ impl Group {
         if *id == self.id {
             return Some(self);
         }
-        let next = self.groups.values().find(|g| *id == g.id || id.is_below(&g.id))?;
-        next.group(id)
+        if !id.is_below(&self.id) {
+            return None;
+        }
+        let mut at = self;
+        for step in id.ancestors().chain([id.clone()]).filter(|s| s.is_below(&self.id)) {
+            at = at.groups.get(&step)?;
+        }
+        Some(at)
     }
 
     /// Every app in it and below it: its own first, each level by id.
@@ -126,13 +129,31 @@ impl Group {
     }
 }
 
+impl GroupUpdate {
+    /// Whether nothing but `id` and one other field is given.
+    fn has_only(&self, other: &GroupUpdate) -> bool {
+        let bare = GroupUpdate { id: None, ..self.clone() };
+        bare == *other
+    }
+
+    /// Whether it has nothing but `id` and `version`.
+    pub fn is_version_only(&self) -> bool {
+        self.has_only(&GroupUpdate { version: self.version, ..GroupUpdate::default() })
+    }
+
+    /// Whether it has nothing but `id` and `scaleBy`.
+    pub fn is_scale_only(&self) -> bool {
+        self.has_only(&GroupUpdate { scale_by: self.scale_by, ..GroupUpdate::default() })
+    }
+}
+
 /// A change of a group; what is `None` stays. Ids are absolute already.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupUpdate {
     /// Of which group; none: the one that is addressed.
     pub id: Option<PathId>,
     /// All apps of the group, whole definitions; each has its id.
-    pub apps: Option<Vec<AppUpdate>>,
+    pub apps: Option<Vec<AppBody>>,
     /// Groups below; each has its id. Ones that are not named are removed.
     pub groups: Option<Vec<GroupUpdate>>,
     /// Apps and groups that are deployed before it.
@@ -143,4 +164,36 @@ pub struct GroupUpdate {
     pub scale_by: Option<f64>,
     /// Whether services below get its role.
     pub enforce_role: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> PathId {
+        PathId::parse(text).expect("an id")
+    }
+
+    #[test]
+    fn a_change_copies_only_the_way_to_it() {
+        let (one, two) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+        let mut root = Group::new(PathId::root(), one);
+        for app in ["/a/b/x", "/a/y", "/c/z", "/top"] {
+            root.put_app(Arc::new(App::new(id(app), "*", one)), one);
+        }
+        let before = root.clone();
+        root.put_app(Arc::new(App::new(id("/a/b/new"), "*", two)), two);
+        assert!(Arc::ptr_eq(&before.groups[&id("/c")], &root.groups[&id("/c")]));
+        assert_eq!(root.group(&id("/a/b")).map(|g| g.version), Some(two));
+        assert_eq!(root.group(&id("/c")).map(|g| g.version), Some(one));
+        assert!(root.app(&id("/a/b/new")).is_some() && before.app(&id("/a/b/new")).is_none());
+        let all: Vec<_> = root.all_apps().iter().map(|a| a.id.to_string()).collect();
+        assert_eq!(all, ["/top", "/a/y", "/a/b/new", "/a/b/x", "/c/z"]);
+        assert!(root.group(&id("/a/none")).is_none() && root.app(&id("/none")).is_none());
+        assert!(root.remove_app(&id("/a/y"), two) && !root.remove_app(&id("/a/y"), two));
+        assert!(root.remove_group(&id("/a"), two) && root.app(&id("/a/b/x")).is_none());
+        assert!(!root.remove_group(&PathId::root(), two));
+        let names: Vec<_> = root.all_groups().iter().map(|g| g.id.to_string()).collect();
+        assert_eq!(names, ["/", "/c"]);
+    }
 }

@@ -30,6 +30,9 @@ pub fn bridge(metrics: &Metrics, leading: watch::Receiver<Option<Master>>, clock
             if let Some(master) = master {
                 let slow = master.slow_subscribers() as f64;
                 out.insert("master/slow_subscribers".to_string(), slow);
+                let (namespaces, bytes) = master.state().used().await;
+                out.insert("master/state_namespaces".to_string(), namespaces as f64);
+                out.insert("master/state_bytes".to_string(), bytes as f64);
                 if let Ok(view) = master.handle().look(|core| core.view()).await {
                     fill(&view, &mut out);
                 }

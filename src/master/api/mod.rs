@@ -1,6 +1,7 @@
 //! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
+mod events;
 mod explain;
 pub mod files;
 pub mod identity;
@@ -8,8 +9,11 @@ pub mod metrics;
 pub mod model;
 mod read;
 mod scheduler;
+pub mod state;
+mod tasks;
 mod write;
 
+use crate::framework::state::StateServer;
 use crate::http::auth::Realm;
 use crate::http::{Face, Refusal, about};
 use crate::machine::driver::Clock;
@@ -71,6 +75,12 @@ impl Api {
     }
 }
 
+impl state::Door for Api {
+    fn state(&self) -> Result<Arc<dyn StateServer>, Refusal> {
+        Ok(Arc::new(self.master()?.state().clone()))
+    }
+}
+
 /// All endpoints of a master but `/files` and `/metrics`, which the node adds.
 pub fn face(api: Api, realms: &Realms) -> Face {
     let flags = Arc::new(api.identity.flags.clone());
@@ -79,6 +89,9 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(about::face(flags))
         .with(read::face(api.clone(), &realms.readonly))
         .with(write::face(api.clone(), &realms.readwrite))
+        .with(events::face(api.clone(), &realms.readonly))
         .with(explain::face(api.clone(), &realms.readonly))
+        .with(state::face(api.clone(), &realms.scheduler))
+        .with(tasks::face(api.clone(), &realms.readonly))
         .with(scheduler::face(api, &realms.scheduler))
 }

@@ -30,6 +30,7 @@ impl MasterCore {
                 framework.used += &task.resources;
             }
         }
+        self.marks.task(framework_id, &id);
         framework.tasks.insert(id, task);
     }
 
@@ -77,6 +78,7 @@ impl MasterCore {
     ) {
         let Some(framework) = self.frameworks.change(framework_id) else { return };
         let Some(task) = framework.tasks.remove(task_id) else { return };
+        self.marks.task(framework_id, task_id);
         if shelf == Shelf::Unreachable {
             let max = self.options.max_unreachable_tasks_per_framework;
             framework.unreachable.add(task.record.clone(), max);

@@ -4,7 +4,7 @@ use super::io::LinkId;
 use super::view::AgentView;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
-use crate::base::time::Wall;
+use crate::base::time::{Mono, Wall};
 use crate::mesos::v1;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,6 +153,9 @@ pub(super) struct Agents {
     pub recovered: BTreeMap<AgentId, Arc<v1::AgentInfo>>,
     pub unreachable: Departed,
     pub gone: Departed,
+    changed: BTreeSet<AgentId>,
+    /// When the next agent may be marked unreachable.
+    pub next_removal: Option<Mono>,
 }
 
 impl Agents {
@@ -165,7 +168,18 @@ impl Agents {
     pub fn change(&mut self, id: &AgentId) -> Option<&mut Agent> {
         let agent = self.registered.get_mut(id)?;
         agent.seen.take();
+        self.changed.insert(id.clone());
         Some(agent)
+    }
+
+    /// Marks an agent that came, left or is known otherwise than before.
+    pub fn mark(&mut self, id: &AgentId) {
+        self.changed.insert(id.clone());
+    }
+
+    /// Agents that changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<AgentId> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The link of a registered agent that has one.

@@ -49,6 +49,8 @@ impl MasterCore {
         let Some(agent) = self.agents.change(&id) else { return };
         agent.link = None;
         self.timers.cancel(&Timer::Ping(id.clone()));
+        // It has the time of an agent without a link from here on.
+        self.keep(&id);
         let timeout = self.options.agent_reregister_timeout;
         self.timers.set(Timer::Reregister(id.clone()), cx.now + timeout);
         self.allocator.deactivate_agent(&id);

@@ -150,6 +150,7 @@ pub(super) struct Frameworks {
     /// Ids of all ended ones that are remembered, with when; more than are shown.
     pub removed: BTreeMap<FrameworkId, Wall>,
     pub removed_order: BTreeSet<(Wall, FrameworkId)>,
+    changed: BTreeSet<FrameworkId>,
 }
 
 impl Frameworks {
@@ -162,7 +163,18 @@ impl Frameworks {
     pub fn change(&mut self, id: &FrameworkId) -> Option<&mut Framework> {
         let framework = self.registered.get_mut(id)?;
         framework.seen.take();
+        self.changed.insert(id.clone());
         Some(framework)
+    }
+
+    /// Marks a framework that came or left.
+    pub fn mark(&mut self, id: &FrameworkId) {
+        self.changed.insert(id.clone());
+    }
+
+    /// Frameworks that changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<FrameworkId> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Remembers that it ended. Returns ids that are forgotten for it, oldest first.

@@ -1,5 +1,6 @@
 //! What happens to the master's core, and what it asks its shell to do.
 
+use super::changes::Changes;
 use crate::base::ids::{FrameworkId, TaskId};
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::scheduler;
@@ -121,6 +122,8 @@ pub enum Act {
         /// The answer.
         answer: Answer,
     },
+    /// Tell those who watch what changed.
+    Changed(Arc<Changes>),
 }
 
 /// The answer to a client, in HTTP's terms; the in-process port reads them the same way.

@@ -14,6 +14,7 @@ mod accounting;
 mod agents;
 mod audit;
 mod calls;
+pub mod changes;
 mod disconnect;
 mod events;
 mod frameworks;
@@ -32,6 +33,7 @@ mod recovery;
 mod registration;
 pub mod registry;
 mod removal;
+mod removal_rate;
 mod reregistration;
 mod states;
 mod status;
@@ -70,6 +72,7 @@ pub struct MasterCore {
     allocator: Allocator,
     timers: Timers<Timer>,
     metrics: metrics::Metrics,
+    marks: changes::Marks,
 }
 
 /// What the core waits for.
@@ -81,6 +84,8 @@ enum Timer {
     Ping(AgentId),
     /// A registered agent without a link must be back.
     Reregister(AgentId),
+    /// It is an agent's turn to be marked unreachable.
+    Remove(AgentId),
     /// All agents that the registry told of must be back.
     Recovered,
     /// A framework without a session must be back.
@@ -124,6 +129,7 @@ impl Machine for MasterCore {
                 Timer::Heartbeat(session) => self.heartbeat(cx, session, out),
                 Timer::Ping(agent) => self.ping(cx, &agent, out),
                 Timer::Reregister(agent) => self.reregister_timed_out(cx, &agent, out),
+                Timer::Remove(agent) => self.removal_due(cx, &agent, out),
                 Timer::Recovered => self.recovered_timed_out(cx, out),
                 Timer::Failover(framework) => self.failover_timed_out(cx, &framework, out),
                 Timer::Offer(offer) => self.offer_timed_out(cx, &offer, out),
@@ -134,6 +140,7 @@ impl Machine for MasterCore {
 
     fn settle(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
         self.make_offers(cx, out);
+        self.tell_changes(out);
     }
 
     fn wake_at(&self) -> Option<Mono> {

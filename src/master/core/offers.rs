@@ -98,6 +98,7 @@ impl MasterCore {
         if let Some(timeout) = self.options.offer_timeout {
             self.timers.set(Timer::Offer(id.clone()), now + timeout);
         }
+        self.marks.offer(&id);
         self.offers.live.insert(id, offer);
         Some(wire)
     }
@@ -105,6 +106,7 @@ impl MasterCore {
     /// Takes an offer out of the tables; what becomes of its resources is the caller's business.
     pub(super) fn take_offer(&mut self, id: &str) -> Option<Offer> {
         let (id, offer) = self.offers.live.remove_entry(id)?;
+        self.marks.offer(&id);
         if let Some(framework) = self.frameworks.change(&offer.framework) {
             framework.offers.remove(&id);
             framework.offered -= &offer.resources;

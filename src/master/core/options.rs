@@ -34,6 +34,8 @@ pub struct Options {
     /// `agent_reregister_timeout`: an agent without a link, or one that the registry knows and that
     /// has not come since this master leads, is unreachable after that.
     pub agent_reregister_timeout: Duration,
+    /// `agent_removal_rate_limit`: from one agent that is marked unreachable to the next, if not at once.
+    pub agent_removal_interval: Option<Duration>,
     /// `offer_timeout`: unanswered offers are rescinded after that.
     pub offer_timeout: Option<Duration>,
     /// `max_completed_frameworks`.
@@ -61,6 +63,7 @@ impl Default for Options {
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout: Duration::from_secs(600),
+            agent_removal_interval: None,
             offer_timeout: None,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,

@@ -13,16 +13,21 @@ use v1::task_status::Reason;
 impl MasterCore {
     /// Time to ping: the last one unanswered counts as missed.
     pub(super) fn ping(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
-        let Some(agent) = self.agents.change(id) else { return };
+        // Pings are no change that anybody sees.
+        let Some(agent) = self.agents.registered.get_mut(id) else { return };
         let Some(link) = agent.link else { return };
         if agent.awaits_pong {
             agent.missed_pings += 1;
             self.metrics.add("slave_pings_missed");
         }
-        if agent.missed_pings >= self.options.max_agent_ping_timeouts {
-            return self.mark_unreachable(cx, id, "health check timed out", out);
-        }
         agent.awaits_pong = true;
+        if agent.missed_pings >= self.options.max_agent_ping_timeouts {
+            self.give_up(cx, id, out);
+        }
+        // While it waits for its turn it may answer yet.
+        if !self.agents.registered.contains_key(id) {
+            return;
+        }
         self.send_ping(link, true, out);
         self.timers.set(Timer::Ping(id.clone()), cx.now + self.options.agent_ping_timeout);
     }
@@ -34,23 +39,28 @@ impl MasterCore {
     }
 
     pub(super) fn pong(&mut self, id: &AgentId) {
-        if let Some(agent) = self.agents.change(id) {
+        if let Some(agent) = self.agents.registered.get_mut(id) {
             agent.awaits_pong = false;
             agent.missed_pings = 0;
+            self.keep(id);
         }
     }
 
     pub(super) fn reregister_timed_out(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
         if self.agents.registered.get(id).is_some_and(|agent| agent.link.is_none()) {
-            let why = "agent did not reregister in time after its connection was lost";
-            self.mark_unreachable(cx, id, why, out);
+            self.give_up(cx, id, out);
         }
     }
 
     /// The registry first; then tasks, the framework's offers, and a FAILURE event for every
     /// framework.
-    fn mark_unreachable(&mut self, cx: &mut Cx<'_>, id: &AgentId, why: &str, out: &mut Out) {
-        self.metrics.add("slave_unreachable_scheduled");
+    pub(super) fn mark_unreachable(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &AgentId,
+        why: &str,
+        out: &mut Out,
+    ) {
         self.metrics.add("slave_unreachable_completed");
         self.metrics.add("slave_removals");
         self.metrics.add("slave_removals/reason_unhealthy");
@@ -69,18 +79,24 @@ impl MasterCore {
         out.write(registry::dismiss(id));
         out.write(registry::unreachable(id, cx.wall));
         self.agents.unreachable.add(id.clone(), cx.wall);
+        self.agents.mark(id);
     }
 
     /// Agents that the registry knows have had their time to come back to the new master. Of their
     /// tasks nothing is known here; frameworks learn of them when they reconcile.
     pub(super) fn recovered_timed_out(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
-        for (id, _) in std::mem::take(&mut self.agents.recovered) {
-            self.metrics.add("recovery_slave_removals");
-            self.metrics.add("slave_unreachable_scheduled");
-            self.metrics.add("slave_unreachable_completed");
-            self.store_unreachable(cx, &id, out);
-            self.tell_agent_lost(&id, out);
+        let late: Vec<AgentId> = self.agents.recovered.keys().cloned().collect();
+        for id in late {
+            self.give_up(cx, &id, out);
         }
+    }
+
+    /// One of them did not come.
+    pub(super) fn recovered_is_lost(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
+        self.metrics.add("recovery_slave_removals");
+        self.metrics.add("slave_unreachable_completed");
+        self.store_unreachable(cx, id, out);
+        self.tell_agent_lost(id, out);
     }
 
     /// Every framework with a session learns that an agent is lost.

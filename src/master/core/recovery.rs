@@ -39,6 +39,7 @@ impl MasterCore {
             allocator: Allocator::new(allocation),
             timers: Timers::default(),
             metrics: metrics::Metrics::default(),
+            marks: super::changes::Marks::default(),
             options,
         };
         let mut ended: Vec<(Wall, FrameworkId, FrameworkRecord)> = Vec::new();

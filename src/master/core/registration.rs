@@ -125,6 +125,7 @@ impl MasterCore {
         self.allocator.add_agent(id.clone(), traits, agent.total.clone(), used);
         self.agents.by_address.insert(agent.address(), id.clone());
         self.agents.registered.insert(id.clone(), agent);
+        self.agents.mark(id);
     }
 
     fn is_remote(&self, info: &v1::AgentInfo) -> bool {
@@ -156,6 +157,7 @@ impl MasterCore {
         }
         self.agents.links.insert(link, id.clone());
         self.timers.cancel(&Timer::Reregister(id.clone()));
+        self.keep(id);
         // The first ping comes at a random point of the interval: agents that arrive together are
         // not pinged together.
         let first = cx.rng.up_to(self.options.agent_ping_timeout);

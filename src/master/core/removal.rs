@@ -47,6 +47,7 @@ impl MasterCore {
         out: &mut Out,
     ) {
         let Some(agent) = self.agents.registered.remove(id) else { return };
+        self.agents.mark(id);
         // First of all, so that nothing of what is freed below is offered again.
         self.allocator.remove_agent(id);
         self.unbind(id, &agent, out);
@@ -75,6 +76,7 @@ impl MasterCore {
         }
         self.timers.cancel(&Timer::Ping(id.clone()));
         self.timers.cancel(&Timer::Reregister(id.clone()));
+        self.timers.cancel(&Timer::Remove(id.clone()));
     }
 
     /// Gives resources back to the allocator. Those of an agent that is not registered are nobody's

@@ -221,6 +221,7 @@ impl MasterCore {
             lost.extend(tasks.map(|task| (framework_id.clone(), task.task_id.clone())));
         }
         for (framework, task) in lost {
+            self.marks.task(&framework, &TaskId::from(task.value.as_str()));
             if let Some(framework) = self.frameworks.change(&framework) {
                 framework.unreachable.remove(&task.value);
             }

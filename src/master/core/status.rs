@@ -64,6 +64,7 @@ impl MasterCore {
     ) {
         let Some(framework) = self.frameworks.change(framework_id) else { return };
         let Some(task) = framework.tasks.get_mut(task_id) else { return };
+        self.marks.task(framework_id, task_id);
         if !task.take(status, latest) {
             return;
         }

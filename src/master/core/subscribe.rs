@@ -153,6 +153,7 @@ impl MasterCore {
     fn enlist_framework(&mut self, id: FrameworkId, framework: Framework) {
         let traits = traits(&framework);
         self.allocator.add_framework(id.clone(), traits, &framework.suppressed, false, &[]);
+        self.frameworks.mark(&id);
         self.frameworks.registered.insert(id, framework);
     }
 

@@ -32,6 +32,47 @@ fn explicit_defaults_are_written_and_the_rest_left_out() {
     assert_eq!(write(&v1::Offer::default()).matches("[]").count(), 0);
 }
 
+// covers: MES-0034
+#[test]
+fn the_word_slave_is_nowhere_in_the_second_interface() {
+    let status = v1::TaskStatus {
+        task_id: v1::TaskId { value: "t".into() },
+        state: v1::TaskState::TaskLost as i32,
+        agent_id: Some(v1::AgentId { value: "S0".into() }),
+        source: Some(v1::task_status::Source::Agent as i32),
+        reason: Some(v1::task_status::Reason::AgentRemoved as i32),
+        ..Default::default()
+    };
+    let text = write(&status);
+    for part in [
+        r#""agent_id":{"value":"S0"}"#,
+        r#""source":"SOURCE_AGENT""#,
+        r#""reason":"REASON_AGENT_REMOVED""#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // No message of it has such a key or value.
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mesos/proto/mesos/v1");
+    let (mut folders, mut read) = (vec![root], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.lines().map(|line| line.split("//").next().unwrap_or(line));
+            for line in code {
+                let low = line.to_lowercase();
+                assert!(!low.contains("slave"), "{}: {line}", path.display());
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 5, "{read} files");
+}
+
 #[test]
 fn null_is_unset_and_unknown_keys_are_ignored() {
     let call: Call = read(

@@ -20,6 +20,11 @@ pub async fn row() -> Result<()> {
     println!("\n8. at rest                      RSS MiB   PSS MiB   private MiB   CPU in {LOOK:?}");
     tokio::time::sleep(SETTLE).await;
     let empty_before = look(&node, "no task, nothing ever done").await?;
+    let mut whole = Node::whole()?;
+    whole.answers().await?;
+    tokio::time::sleep(SETTLE).await;
+    look(&whole, "the same with Marathon and Chronos").await?;
+    whole.stop()?;
     let mut framework = Framework::subscribe(node.master).await?;
     fill(&mut framework, &stamps).await?;
     framework.idle(SETTLE).await?;

@@ -2,7 +2,7 @@
 //! And what its parts do without containers: durable writes, allocation, placements.
 //!
 //! `cargo bench --bench kernel [-- ROW…]`, on an otherwise idle machine. Rows that launch containers, as root: `cold`,
-//! `launch`, `many`, `idle`; there the node is the real binary on a fresh data folder, and the framework speaks the v1
+//! `launch`, `many`, `idle`, and with Marathon and Chronos `apps`, `jobs`; there the node is the real binary on a fresh data folder, and the framework speaks the v1
 //! scheduler API over HTTP. Rows about parts, in this process: `writes`, `allocation`, `placements`.
 //! Rows that compare run their variants in turn, and a round in which a bare fork and exec took 30 % more or less than
 //! usual is thrown away. Read the ratios; the times are this machine's.
@@ -17,6 +17,7 @@ mod many;
 mod node;
 mod peers;
 mod placements;
+mod services;
 mod stamp;
 mod stats;
 mod writes;
@@ -24,7 +25,7 @@ mod writes;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Rows that launch containers.
-const CONTAINERS: [&str; 4] = ["cold", "launch", "many", "idle"];
+const CONTAINERS: [&str; 6] = ["cold", "launch", "many", "idle", "apps", "jobs"];
 /// Rows about parts, in this process.
 const PARTS: [&str; 3] = ["writes", "allocation", "placements"];
 
@@ -69,6 +70,12 @@ fn main() -> Result<()> {
     }
     if wanted("placements") {
         placements::row()?;
+    }
+    if wanted("apps") {
+        runtime.block_on(services::apps())?;
+    }
+    if wanted("jobs") {
+        runtime.block_on(services::jobs())?;
     }
     if wanted("idle") {
         runtime.block_on(idle::row())?;

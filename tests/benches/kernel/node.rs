@@ -21,6 +21,10 @@ pub struct Node {
     child: Child,
     /// Where its master answers.
     pub master: SocketAddr,
+    /// Where Marathon answers, if it runs.
+    pub marathon: Option<SocketAddr>,
+    /// Where Chronos answers, if it runs.
+    pub chronos: Option<SocketAddr>,
     /// When it was started.
     pub started: u64,
     data_dir: PathBuf,
@@ -41,8 +45,17 @@ pub struct Use {
 }
 
 impl Node {
-    /// Starts one on a fresh data folder; does not wait for it.
+    /// Starts a master and an agent on a fresh data folder; does not wait for it.
     pub fn start() -> Result<Self> {
+        Self::with(false)
+    }
+
+    /// The same with Marathon and Chronos.
+    pub fn whole() -> Result<Self> {
+        Self::with(true)
+    }
+
+    fn with(frameworks: bool) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("mesolith-bench-").tempdir()?;
         let data_dir = dir.path().join("data");
         let (master, agent) = (free_port()?, free_port()?);
@@ -55,10 +68,20 @@ impl Node {
             .arg(&data_dir)
             .stdin(Stdio::null())
             .stderr(log);
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (mut marathon, mut chronos) = (None, None);
+        if frameworks {
+            let ports = [free_port()?, free_port()?];
+            command.args(["--marathon-port", &ports[0].to_string()]);
+            command.args(["--chronos-port", &ports[1].to_string()]);
+            (marathon, chronos) = (Some(at(ports[0])), Some(at(ports[1])));
+        } else {
+            command.args(["--roles", "master,agent"]);
+        }
         let started = now();
         let child = command.spawn()?;
-        let master = SocketAddr::from(([127, 0, 0, 1], master));
-        Ok(Self { child, master, started, data_dir, _dir: dir })
+        let master = at(master);
+        Ok(Self { child, master, marathon, chronos, started, data_dir, _dir: dir })
     }
 
     /// Waits until the master's port is open.

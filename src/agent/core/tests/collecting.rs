@@ -119,3 +119,40 @@ fn few_at_a_time() {
         removed(&mut w, path);
     }
 }
+
+#[test]
+fn sandboxes_of_what_ended_before_a_restart_are_shown_again() {
+    let mut w = World::ready();
+    for _ in 0..2 {
+        w.run(task("t"));
+        w.task_exits("t", 0);
+        w.advance(seconds(1));
+    }
+    w.run(task("t"));
+    w.acts.clear();
+    w.restart();
+    let shown = w.acts.iter().filter_map(|act| match act {
+        Act::AttachSandbox { executor_id, container, sandbox, .. } => {
+            assert!(sandbox.ends_with(format!("executors/{executor_id}/runs/{container}")));
+            Some(container.clone())
+        }
+        _ => None,
+    });
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.last(), w.container("t").as_ref(), "`latest` is the one that runs");
+}
+
+#[test]
+fn pictures_of_what_did_not_change_are_the_same() {
+    let mut w = World::ready();
+    w.run(task("a"));
+    w.run(task("b"));
+    let before = w.core().view();
+    w.kill("b", None);
+    let after = w.core().view();
+    let (before, after) = (&before.frameworks[0].executors, &after.frameworks[0].executors);
+    assert_eq!((before.len(), after.len()), (2, 1));
+    assert!(std::sync::Arc::ptr_eq(&before[0], &after[0]));
+    assert!(std::sync::Arc::ptr_eq(&after[0], &w.core().view().frameworks[0].executors[0]));
+}

@@ -177,6 +177,43 @@ fn stopping_with_its_tasks_waits_for_their_ends() {
     assert_eq!((w.last("t1").state(), w.last("t2").state()), (TaskKilled, TaskKilled));
 }
 
+fn unregistrations(w: &World) -> usize {
+    w.count(|a| matches!(a, Act::ToMaster { message, .. } if message.unregister.is_some()))
+}
+
+// covers: MES-0313
+#[test]
+fn an_agent_that_stops_with_its_tasks_leaves_the_cluster() {
+    let mut w = World::ready();
+    w.run(task("t"));
+    w.input(Input::Stop { kill_tasks: true });
+    w.drain();
+    assert_eq!(w.last("t").state(), TaskKilled);
+    assert_eq!((unregistrations(&w), w.stopped), (1, Some(0)));
+    let last = w.acts.iter().rev().take(2).collect::<Vec<_>>();
+    assert!(matches!(last[0], Act::Stopped { .. }), "unregistered first: {last:?}");
+    assert!(w.disk.keys().all(|k| k.starts_with("sandboxes/")), "{:?}", w.disk.keys());
+    w.restart();
+    w.connect();
+    assert!(w.registrations.last().is_some_and(|r| r.agent_info.id.is_none()));
+}
+
+#[test]
+fn an_agent_that_stops_does_not_leave_with_something_untold() {
+    let mut w = World::ready();
+    w.run(task("t"));
+    w.acknowledge = false;
+    w.input(Input::Stop { kill_tasks: true });
+    assert_eq!(w.stopped, None, "it may be acknowledged in a moment");
+    w.advance(seconds(2));
+    assert_eq!((unregistrations(&w), w.stopped), (0, Some(0)));
+    w.acknowledge = true;
+    w.restart();
+    w.connect();
+    assert_eq!(w.last("t").state(), TaskKilled);
+    assert!(w.registrations.last().is_some_and(|r| r.agent_info.id.is_some()));
+}
+
 // covers: MES-0391
 #[test]
 fn an_unwanted_agent_comes_back_as_another() {

@@ -135,6 +135,21 @@ fn updates_go_one_by_one_until_acknowledged() {
     assert_eq!(w.updates.len(), sent + 1);
 }
 
+// covers: MES-0047
+#[test]
+fn an_acknowledged_update_is_never_sent_again() {
+    let mut w = World::ready();
+    w.run(task("t"));
+    assert_eq!(w.states("t"), [TaskStarting, TaskRunning]);
+    w.advance(seconds(3600));
+    w.connect();
+    w.restart();
+    w.connect();
+    w.advance(seconds(3600));
+    assert_eq!(w.updates.len(), 2, "neither by time, nor to a new connection, nor after a restart");
+    assert!(!w.disk.keys().any(|k| k.starts_with("updates")));
+}
+
 // covers: MES-0345
 #[test]
 fn a_registration_tells_the_latest_and_the_last_sent_state() {

@@ -268,6 +268,15 @@ impl World {
             core.step(&mut cx, input, &mut out);
             self.effects(out);
         }
+        self.look();
+    }
+
+    /// A picture made of what was changed is the one that is made of all. (Crashes are tried by the thousand.)
+    fn look(&mut self) {
+        if let (Some(core), None) = (&mut self.core, self.budget) {
+            let seen = format!("{:?}", core.view());
+            assert_eq!(seen, format!("{:?}", core.view_anew()));
+        }
     }
 
     /// Whether the crash comes now.

@@ -170,7 +170,7 @@ fn a_held_app_is_locked_unless_forced() {
     let first = world.deploy(&[app("/a", 1)]).deployment;
     let mut change = world.put(&[app("/a", 2)]);
     let Answer::Locked(by) = world.ask(Command::Change(change.clone())) else { panic!("open") };
-    assert_eq!(by, [first.clone()]);
+    assert_eq!(by, std::slice::from_ref(&first));
     // Others are free.
     world.deploy(&[app("/b", 1)]);
     change = world.put(&[app("/a", 2)]);

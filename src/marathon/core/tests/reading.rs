@@ -33,7 +33,7 @@ fn deployments_counts_and_metrics() {
     assert_eq!(deployment.affected, [id("/a")]);
     assert_eq!(deployment.current_actions[0].waits_for, "of 2 instances: waits for 2 to run");
     let app = &view.apps[&id("/a")];
-    assert_eq!(app.deployments, [deploying.deployment.clone()]);
+    assert_eq!(app.deployments, std::slice::from_ref(&deploying.deployment));
     assert_eq!((app.counts.staged, app.counts.running), (2, 0));
     let tasks: Vec<String> = world.tasks.keys().cloned().collect();
     tasks.iter().for_each(|task| world.status(task, TaskState::TaskRunning));

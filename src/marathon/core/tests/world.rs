@@ -398,7 +398,7 @@ impl World {
             task_id: make::task_id(task),
             state: state as i32,
             agent_id: agent.map(make::agent_id),
-            uuid: Some(self.next.to_be_bytes().to_vec().into()),
+            uuid: Some(self.next.to_be_bytes().to_vec()),
             timestamp: Some(self.wall.secs()),
             ..Default::default()
         };

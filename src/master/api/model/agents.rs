@@ -135,3 +135,48 @@ pub fn agents<'a>(view: &'a View, agent_id: Option<&str>) -> AgentsJson<'a> {
         recovered_slaves: back.into_iter().map(|a| recovered(a)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Wall;
+    use serde_json::json;
+
+    fn agent(active: bool) -> Arc<AgentView> {
+        let info = v1::AgentInfo {
+            hostname: "node1".into(),
+            id: Some(v1::AgentId { value: "S0".into() }),
+            ..Default::default()
+        };
+        Arc::new(AgentView {
+            info: Arc::new(info),
+            connected: active,
+            active,
+            deactivated: false,
+            version: "1.12.0".into(),
+            capabilities: Vec::new(),
+            registered_time: Wall::default(),
+            reregistered_time: None,
+            total: Resources::default(),
+            used: Resources::default(),
+            offered: Resources::default(),
+        })
+    }
+
+    // covers: MES-0007
+    #[test]
+    fn without_agents_both_lists_are_there_and_empty() {
+        let page = serde_json::to_value(agents(&View::default(), None)).unwrap();
+        assert_eq!(page, json!({"slaves": [], "recovered_slaves": []}));
+    }
+
+    // covers: MES-0021
+    #[test]
+    fn an_agent_is_shown_as_active_or_not() {
+        for active in [true, false] {
+            let view = View { agents: vec![agent(active)], ..View::default() };
+            let page = serde_json::to_value(agents(&view, None)).unwrap();
+            assert_eq!(page["slaves"][0]["active"], active);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Agents: registration, loss, partition, return.
 
+use super::super::Options;
 use super::super::io::{Act, Input, LinkId};
 use super::world::*;
 use crate::mesos::internal::{AgentMessage, Pong, RegisterAgent};
@@ -77,6 +78,20 @@ fn another_agent_at_the_same_address_replaces_the_older() {
     assert!(!w.registry.contains_key(&format!("agents/{}", older.id)));
 }
 
+// covers: MES-0021
+#[test]
+fn an_agent_is_active_while_it_has_a_link() {
+    let mut w = World::new();
+    let mut agent = w.agent("node1", "cpus:4;mem:1024");
+    let active = |w: &mut World| w.view().agents.iter().map(|a| a.active).collect::<Vec<_>>();
+    assert_eq!(active(&mut w), [true]);
+    w.cut(&agent);
+    assert_eq!(active(&mut w), [false]);
+    w.reregister(&mut agent, Vec::new(), &[]);
+    assert_eq!(active(&mut w), [true]);
+}
+
+// covers: MES-0313
 #[test]
 fn an_agent_that_unregisters_is_removed() {
     let mut w = World::new();
@@ -127,6 +142,47 @@ fn an_agent_that_answers_no_pings_is_unreachable_after_five() {
         assert!(statuses[0].unreachable_time.is_some());
         assert!(w.reconcile(&scheduler, &[]).is_empty(), "implicitly it is not told");
     }
+}
+
+fn limited() -> World {
+    let options = Options { agent_removal_interval: Some(10 * MINUTE), ..Options::default() };
+    World::with(options)
+}
+
+#[test]
+fn agents_are_given_up_one_after_the_other_if_so_told() {
+    let mut w = limited();
+    let agents = ["node1", "node2", "node3"].map(|node| w.agent(node, "cpus:4;mem:1024"));
+    w.mute.extend(agents.iter().map(|a| a.link));
+    w.pass(2 * MINUTE);
+    assert_eq!(w.view().unreachable_agents.len(), 1);
+    assert_eq!(w.counter("slave_unreachable_scheduled"), 3);
+    // One answers after all, before its turn.
+    let saved = agents.iter().find(|a| {
+        w.view().agents.iter().any(|v| v.info.id.as_ref().is_some_and(|id| id.value == a.id))
+    });
+    let saved = saved.expect("two wait").clone();
+    w.mute.remove(&saved.link);
+    w.pass(30 * MINUTE);
+    let left: Vec<_> = w.view().agents.iter().map(|a| a.info.id.clone().unwrap().value).collect();
+    assert_eq!(left, [saved.id]);
+    assert_eq!(w.counter("slave_unreachable_canceled"), 1);
+    assert_eq!(w.counter("slave_unreachable_completed"), 2);
+}
+
+#[test]
+fn an_agent_without_a_link_that_returns_before_its_turn_stays() {
+    let mut w = limited();
+    let first = w.agent("node1", "cpus:4;mem:1024");
+    let mut second = w.agent("node2", "cpus:4;mem:1024");
+    w.cut(&first);
+    w.cut(&second);
+    w.pass(11 * MINUTE);
+    assert_eq!(w.view().agents.len(), 1);
+    w.reregister(&mut second, Vec::new(), &[]);
+    w.pass(HOUR);
+    assert_eq!(w.view().agents.len(), 1);
+    assert_eq!(w.counter("slave_unreachable_canceled"), 1);
 }
 
 #[test]

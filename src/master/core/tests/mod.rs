@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod changes;
 mod chaos;
 mod failover;
 mod launch;

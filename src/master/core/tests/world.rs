@@ -1,5 +1,6 @@
 //! A master's core with scripted agents and schedulers around it, in virtual time.
 
+use super::super::changes::Object;
 use super::super::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
 use super::super::view::View;
 use super::super::{Identity, MasterCore, Options, Out};
@@ -34,6 +35,8 @@ pub struct World {
     messages: BTreeMap<LinkId, VecDeque<MasterMessage>>,
     pub closed_links: BTreeSet<LinkId>,
     answers: BTreeMap<u64, Answer>,
+    /// What those who watch were told last of each object.
+    pub told: BTreeMap<Object, &'static str>,
     /// Links whose agents answer no pings.
     pub mute: BTreeSet<LinkId>,
     next: u64,
@@ -99,6 +102,7 @@ impl World {
             messages: BTreeMap::new(),
             closed_links: BTreeSet::new(),
             answers: BTreeMap::new(),
+            told: BTreeMap::new(),
             mute: BTreeSet::new(),
             next: 0,
             masters: 1,
@@ -122,6 +126,7 @@ impl World {
         .unwrap();
         self.events.clear();
         self.messages.clear();
+        self.told.clear();
         self.apply(out);
     }
 
@@ -195,6 +200,10 @@ impl World {
                 Act::CloseSession { session } => drop(self.closed_sessions.insert(session)),
                 Act::Answer { request, answer } => {
                     assert!(self.answers.insert(request.0, answer).is_none(), "answered twice");
+                }
+                Act::Changed(changes) => {
+                    assert!(!changes.is_empty() && !changes.overflow, "{changes:?}");
+                    self.told.extend(changes.objects.iter().map(|(o, s)| (o.clone(), *s)));
                 }
             }
         }
@@ -521,7 +530,7 @@ impl World {
         if stored("frameworks/") != known {
             return Err("the registry has other frameworks than the tables".into());
         }
-        Ok(())
+        self.audit_told()
     }
 
     pub fn counter(&self, name: &str) -> u64 {

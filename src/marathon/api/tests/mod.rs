@@ -1,0 +1,8 @@
+//! Requests and answers over a real socket, before a core that only keeps definitions.
+
+mod apps;
+mod events;
+mod groups;
+mod others;
+mod tasks;
+mod world;

@@ -1,0 +1,54 @@
+//! How fast agents may be marked unreachable (`agent_removal_rate_limit`), so that a fault of the network does not take the
+//! whole cluster's tasks at once. One that is heard of again while it waits for its turn stays.
+
+use super::{MasterCore, Out, Timer};
+use crate::base::ids::AgentId;
+use crate::base::time::Mono;
+use crate::machine::Cx;
+
+impl MasterCore {
+    /// An agent is given up: it is marked at once, or when its turn comes.
+    pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
+        let timer = Timer::Remove(id.clone());
+        if self.timers.at(&timer).is_some() {
+            return;
+        }
+        self.metrics.add("slave_unreachable_scheduled");
+        match self.turn(cx.now) {
+            Some(at) => self.timers.set(timer, at),
+            None => self.removal_due(cx, id, out),
+        }
+    }
+
+    /// When the next agent may be marked; `None` is now.
+    fn turn(&mut self, now: Mono) -> Option<Mono> {
+        let interval = self.options.agent_removal_interval?;
+        let at = self.agents.next_removal.filter(|at| *at > now);
+        self.agents.next_removal = Some(at.unwrap_or(now) + interval);
+        at
+    }
+
+    /// The agent's turn has come.
+    pub(super) fn removal_due(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
+        match self.agents.registered.get(id).map(|agent| agent.link.is_some()) {
+            Some(true) => self.mark_unreachable(cx, id, "health check timed out", out),
+            Some(false) => {
+                let why = "agent did not reregister in time after its connection was lost";
+                self.mark_unreachable(cx, id, why, out);
+            }
+            None if self.agents.recovered.remove(id).is_some() => {
+                self.recovered_is_lost(cx, id, out);
+            }
+            None => {}
+        }
+    }
+
+    /// The agent was heard of: it is not given up any more.
+    pub(super) fn keep(&mut self, id: &AgentId) {
+        let timer = Timer::Remove(id.clone());
+        if self.timers.at(&timer).is_some() {
+            self.timers.cancel(&timer);
+            self.metrics.add("slave_unreachable_canceled");
+        }
+    }
+}
