@@ -166,7 +166,7 @@ impl MarathonCore {
         self.call(call::Type::Accept, Call { accept, ..Default::default() }, out);
     }
 
-    fn decline(&mut self, offer_ids: Vec<v1::OfferId>, out: &mut Out) {
+    pub(super) fn decline(&mut self, offer_ids: Vec<v1::OfferId>, out: &mut Out) {
         if offer_ids.is_empty() {
             return;
         }

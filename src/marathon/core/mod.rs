@@ -99,6 +99,8 @@ enum Timer {
     Reconcile,
     /// Time to call for offers again.
     Revive,
+    /// Time to decline again what the master holds for offered.
+    Decline,
 }
 
 type Out = Effects<MarathonCore>;
@@ -126,6 +128,7 @@ impl Machine for MarathonCore {
                 // What waited for it is looked at when the batch settles.
                 Timer::Delay(_) => self.queue.fresh = true,
                 Timer::Revive => self.revive_again(),
+                Timer::Decline => self.decline_again(out),
                 Timer::Overdue(id) => self.overdue(cx, &id, out),
                 Timer::Unreachable(id) => self.unreachable_timed_out(cx, &id, out),
                 Timer::Kill(id) => self.kills.again(&id),

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 /// Two calls for offers are at least so far apart, however many apps are started.
 const REVIVE_SPACING: Duration = Duration::from_millis(5);
-/// A call for or against offers that did not arrive is repeated after this.
+/// So many offers whose answer did not arrive are kept to be declined; the master takes back what is beyond that with the
+/// next subscription.
+const UNANSWERED_MAX: usize = 10_000;
+/// A call that did not arrive is repeated after this.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 
 /// What the master was told about offers.
@@ -43,6 +46,8 @@ pub(super) struct Session {
     pub asked: Option<Duration>,
     /// Offers that nobody has looked at yet.
     pub offers: Vec<Arc<v1::Offer>>,
+    /// Offers whose answer did not arrive.
+    unanswered: Vec<v1::OfferId>,
 }
 
 impl Session {
@@ -82,6 +87,7 @@ impl MarathonCore {
         self.session.subscribed = true;
         self.session.master = master.map(|m| Arc::new(*m));
         self.session.offers.clear();
+        self.session.unanswered.clear();
         self.session.told = None;
         let master = self.session.master_name();
         let kind = if again {
@@ -104,6 +110,8 @@ impl MarathonCore {
         }
         self.session.subscribed = false;
         self.session.offers.clear();
+        self.session.unanswered.clear();
+        self.timers.cancel(&Timer::Decline);
         self.timers.cancel(&Timer::Reconcile);
         self.timers.cancel(&Timer::Revive);
         self.publish(cx, Kind::SchedulerDisconnected, out);
@@ -120,14 +128,33 @@ impl MarathonCore {
                 // Launched or not: the master knows.
                 self.timers.set(Timer::Reconcile, cx.now + REPEAT_AFTER);
                 self.forget_heard_of(call);
+                let offers = call.accept.iter().flat_map(|a| &a.offer_ids);
+                self.decline_later(cx, offers.cloned());
+            }
+            call::Type::Decline => {
+                let offers = call.decline.iter().flat_map(|d| &d.offer_ids);
+                self.decline_later(cx, offers.cloned());
             }
             call::Type::Reconcile => {
                 self.session.ask_all |= call.reconcile.as_ref().is_none_or(|r| r.tasks.is_empty());
                 self.timers.set(Timer::Reconcile, cx.now + REPEAT_AFTER);
             }
-            // Offers come back when their time is over; updates are sent again; kills have a timer.
+            // Updates are sent again; kills have a timer; inverse offers need no answer.
             _ => {}
         }
+    }
+
+    /// Offers that got no answer would be held for ever.
+    fn decline_later(&mut self, cx: &Cx<'_>, offers: impl Iterator<Item = v1::OfferId>) {
+        let room = UNANSWERED_MAX.saturating_sub(self.session.unanswered.len());
+        self.session.unanswered.extend(offers.take(room));
+        self.timers.set(Timer::Decline, cx.now + REPEAT_AFTER);
+    }
+
+    /// Declines what got no answer.
+    pub(super) fn decline_again(&mut self, out: &mut Out) {
+        let offers = std::mem::take(&mut self.session.unanswered);
+        self.decline(offers, out);
     }
 
     fn forget_heard_of(&mut self, call: &Call) {

@@ -189,6 +189,20 @@ fn a_call_for_offers_that_did_not_arrive_is_repeated() {
 }
 
 #[test]
+fn an_answer_to_offers_that_did_not_arrive_is_repeated() {
+    for kind in [call::Type::Decline, call::Type::Accept] {
+        let mut world = World::new(1);
+        world.swallow = Some(kind);
+        // One fits, the other never does: so offers are declined and accepted.
+        world.deploy(&[app("/a", 1), App { cpus: 100.0, ..app("/big", 1) }]);
+        world.pass(SECOND * 60);
+        assert_eq!(world.running("/a").len(), 1, "{kind:?}");
+        assert!(world.offers.is_empty(), "{kind:?}: {:?}", world.offers);
+        assert!(world.calls_of(call::Type::Decline) > 3, "{kind:?}");
+    }
+}
+
+#[test]
 fn rescinded_offers_and_those_of_a_lost_subscription_are_not_used() {
     let mut world = World::new(1);
     world.disconnect();
