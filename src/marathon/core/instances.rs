@@ -78,6 +78,7 @@ impl Instance {
             staged_at: record.staged_at,
             started_at: record.started_at,
             ip_addresses: record.ip_addresses,
+            health: record.healthy.map(|alive| HealthResult { alive, ..HealthResult::default() }),
             stored: true,
             ..Self::scheduled(id, spec, record.since)
         }
@@ -98,6 +99,7 @@ impl Instance {
             staged_at: self.staged_at,
             started_at: self.started_at,
             ip_addresses: self.ip_addresses.clone(),
+            healthy: self.healthy(),
         };
         records::instance(&self.id, &record)
     }

@@ -116,6 +116,9 @@ pub(super) struct InstanceRecord {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<IpAddress>,
+    /// What its health checks said last: whoever takes over goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
 }
 
 /// One row, read.

@@ -141,7 +141,7 @@ impl MarathonCore {
         if is_news || status.uuid.is_some() {
             self.tell_update(cx, id, status, out);
         }
-        self.heard_health(cx, id, status, out);
+        store |= self.heard_health(cx, id, status, out);
         if next.is_terminal() {
             return self.ended(cx, id, next, status, out);
         }
@@ -154,10 +154,8 @@ impl MarathonCore {
                 self.timers.cancel(&Timer::Overdue(id.clone()));
             }
             Condition::Staging | Condition::Starting => {
-                // What was launched has been heard of; the longer patience begins where the launch did.
-                let until = cx.now + self.options.task_launch_timeout;
                 if is_news {
-                    self.timers.set(Timer::Overdue(id.clone()), until);
+                    self.wait_to_run(cx, id);
                 }
             }
             _ => {}
@@ -166,6 +164,14 @@ impl MarathonCore {
         if store && let Some(instance) = self.instances.get(id) {
             out.write(instance.row());
         }
+    }
+
+    /// Its task has been heard of: it has to run in time, counted from its launch.
+    pub(super) fn wait_to_run(&mut self, cx: &Cx<'_>, id: &InstanceId) {
+        let staged = self.instances.get(id).and_then(|i| i.staged_at);
+        let passed = staged.map_or(Duration::ZERO, |at| cx.wall - Wall::from(at));
+        let left = self.options.task_launch_timeout.saturating_sub(passed);
+        self.timers.set(Timer::Overdue(id.clone()), cx.now + left);
     }
 
     /// The instance's condition is another one. Answers whether it was not that before.
@@ -220,18 +226,18 @@ impl MarathonCore {
         self.publish(cx, kind, out);
     }
 
-    /// What the health check said, if the update is about that.
+    /// What the health check said, if the update is about that. Answers whether that is news.
     fn heard_health(
         &mut self,
         cx: &Cx<'_>,
         id: &InstanceId,
         status: &v1::TaskStatus,
         out: &mut Out,
-    ) {
+    ) -> bool {
         let now = self.stamp(cx);
-        let Some(alive) = status.healthy else { return };
-        let Some(instance) = self.instances.get_mut(id) else { return };
-        let Some(check) = instance.spec.health_checks.first().cloned() else { return };
+        let Some(alive) = status.healthy else { return false };
+        let Some(instance) = self.instances.get_mut(id) else { return false };
+        let Some(check) = instance.spec.health_checks.first().cloned() else { return false };
         let before = instance.healthy();
         let mut result = instance.health.take().unwrap_or_default();
         heard(&mut result, alive, now, status.message.as_deref());
@@ -249,6 +255,7 @@ impl MarathonCore {
             let (instance, healthy) = (id.clone(), Some(alive));
             self.publish(cx, Kind::InstanceHealthChanged { instance, app, version, healthy }, out);
         }
+        before != Some(alive)
     }
 
     /// An instance's task runs no more.

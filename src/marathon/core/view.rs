@@ -205,7 +205,7 @@ pub struct IpAddress {
     pub v6: bool,
 }
 
-/// What is known of an instance's health since this process leads.
+/// What is known of an instance's health; times are those since this process leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthResult {
     /// The last result.

@@ -178,6 +178,30 @@ fn nothing_is_killed_before_the_master_has_told_of_every_task() {
 }
 
 #[test]
+fn what_was_healthy_is_taken_for_that_after_a_restart() {
+    use crate::marathon::model::{HealthCheck, HealthProtocol};
+    let check = HealthCheck {
+        protocol: HealthProtocol::Command,
+        command: Some("true".into()),
+        ..HealthCheck::default()
+    };
+    let mut world = World::new(1);
+    let upgrade_strategy =
+        UpgradeStrategy { minimum_health_capacity: 1.0, maximum_over_capacity: 0.0 };
+    let checked = App { health_checks: vec![check], upgrade_strategy, ..app("/a", 1) };
+    put(&mut world, std::slice::from_ref(&checked));
+    let task = world.running("/a");
+    // The master tells nothing of its health.
+    world.manners.heals = false;
+    world.manners.runs = false;
+    world.crash();
+    world.run();
+    world.deploy(&[App { mem: 20.0, ..checked }]);
+    assert_eq!(world.running("/a"), task, "it serves until another one does");
+    assert_eq!(world.tasks.len(), 2);
+}
+
+#[test]
 fn what_only_waits_is_dropped_although_not_all_is_known() {
     let mut world = World::new(1);
     put(&mut world, &[app("/a", 3)]);
