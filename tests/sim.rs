@@ -263,7 +263,7 @@ fn another_uuid_is_caught() {
 
 #[test]
 fn a_task_that_is_asked_for_twice_is_caught() {
-    caught_in(Profile::with_marathon, Mutation::ForgetIncarnation, "asked once");
+    caught_in(Profile::with_marathon, Mutation::ForgetLaunch, "asked once");
 }
 
 #[test]

@@ -84,6 +84,12 @@ const AGENT_COUNT: Setting = Setting::new(
 .or("102400");
 const REGISTRY_GC: Setting =
     Setting::new("registry_gc_interval", Kind::Duration, "How often they are trimmed").or("15mins");
+const STATE_QUOTA: Setting = Setting::new(
+    "framework_state_quota",
+    Kind::Bytes,
+    "What one framework may keep of its own state with the masters; Marathon and Chronos are such frameworks",
+)
+.or("1GB");
 const INTERVAL: Setting = Setting::new(
     "allocation_interval",
     Kind::Duration,
@@ -126,6 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     AGENT_AGE,
     AGENT_COUNT,
     REGISTRY_GC,
+    STATE_QUOTA,
     INTERVAL,
     MIN_ALLOCATABLE,
     EXCLUDED,
@@ -141,7 +148,12 @@ pub struct Options {
     pub core: core::Options,
     /// Of the allocator.
     pub allocator: allocator::Options,
+    /// How many bytes one framework may keep of its own state.
+    pub state_quota: u64,
 }
+
+/// The state a framework may keep unless something else is said, in bytes.
+const STATE_QUOTA_DEFAULT: u64 = 1 << 30;
 
 /// Reads the settings; what is wrong is noted in `values`.
 pub fn read(values: &mut Values) -> Options {
@@ -186,7 +198,12 @@ pub fn read(values: &mut Values) -> Options {
         roles: values.parse(&ROLES, parse_roles),
         root_submissions: values.bool(&ROOT),
     };
-    Options { cluster: values.text(&CLUSTER), core, allocator: read_allocator(values) }
+    Options {
+        cluster: values.text(&CLUSTER),
+        core,
+        allocator: read_allocator(values),
+        state_quota: values.bytes(&STATE_QUOTA).unwrap_or(STATE_QUOTA_DEFAULT),
+    }
 }
 
 fn read_allocator(values: &mut Values) -> allocator::Options {

@@ -4,9 +4,7 @@
 //! What the keys and values mean is known to the frameworks alone.
 
 use crate::base::error::{Code, Error, Result};
-use crate::cluster::consensus::{
-    Epoch, NAMESPACE_BYTES_MAX, Namespace, Op, ProposeError, Registry,
-};
+use crate::cluster::consensus::{Epoch, Namespace, Op, ProposeError, Registry};
 use crate::framework::server::BoxFuture;
 use crate::framework::state::{
     Change, Entry, Expect, PAGE_BYTES_MAX, Page, Scope, StateServer, Version, check_changes,
@@ -29,6 +27,7 @@ pub struct State(Arc<Inner>);
 struct Inner {
     registry: Registry,
     epoch: Epoch,
+    quota: u64,
     open: Mutex<BTreeMap<String, Open>>,
 }
 
@@ -40,9 +39,9 @@ struct Open {
 }
 
 impl State {
-    /// For this incarnation.
-    pub fn new(registry: Registry, epoch: Epoch) -> Self {
-        Self(Arc::new(Inner { registry, epoch, open: Mutex::default() }))
+    /// For this incarnation; a namespace may hold so many bytes of keys and values.
+    pub fn new(registry: Registry, epoch: Epoch, quota: u64) -> Self {
+        Self(Arc::new(Inner { registry, epoch, quota, open: Mutex::default() }))
     }
 
     /// How many namespaces were used since this incarnation began, and how many bytes they hold.
@@ -64,7 +63,7 @@ impl State {
                 }
                 let (registry, epoch) = (&self.0.registry, self.0.epoch);
                 let name = &scope.namespace;
-                let space = Namespace::open(registry, epoch, name, NAMESPACE_BYTES_MAX).await?;
+                let space = Namespace::open(registry, epoch, name, self.0.quota).await?;
                 let owner = registry.get(&format!("{OWNERS}{name}"))?;
                 let owner = owner.map(|(value, _)| read_owner(&value)).transpose()?;
                 let open = Open { space, owner };

@@ -92,7 +92,7 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let (handle, mailbox) = driver::mailbox();
     let io = tokio::runtime::Handle::current();
     let persist = persist(ground.registry.clone(), epoch);
-    let state = State::new(ground.registry.clone(), epoch);
+    let state = State::new(ground.registry.clone(), epoch, ground.options.state_quota);
     let (options, clock) = (ground.options.clone(), ground.clock.clone());
     let (tell, recovered) = oneshot::channel::<Result<Master>>();
     let running = ground

@@ -24,8 +24,8 @@ pub enum Mutation {
     OldEpoch,
     /// An update that is sent again has another uuid.
     NewUuid,
-    /// Marathon's store forgets that an instance waits for another task.
-    ForgetIncarnation,
+    /// Marathon's store forgets launches of instances that were launched before.
+    ForgetLaunch,
     /// Marathon is told that tasks run that are only starting.
     TellRunning,
     /// Marathon is told that tasks have ended that are only about to.

@@ -2,14 +2,14 @@
 
 use super::{open, put};
 use mesolith::base::error::Code;
-use mesolith::cluster::consensus::{NAMESPACE_BYTES_MAX, Namespace, Op};
+use mesolith::cluster::consensus::{Namespace, Op};
 
 #[tokio::test]
 async fn namespaces_do_not_see_each_other_and_compare_versions() {
     let tmp = tempfile::tempdir().expect("a directory");
     let (_dir, registry) = open(tmp.path()).await;
     let epoch = registry.begin().await.expect("begins");
-    let open = async |name| Namespace::open(&registry, epoch, name, NAMESPACE_BYTES_MAX).await;
+    let open = async |name| Namespace::open(&registry, epoch, name, 1 << 20).await;
     let marathon = open("marathon").await.expect("opens");
     let chronos = open("chronos").await.expect("opens");
     put(&registry, epoch, "agents/a", "1").await.expect("is written");

@@ -208,6 +208,8 @@ async fn a_call_that_fails_is_told_to_the_core() {
     world.server.refuse_call(Refusal::new(503, "busy"));
     world.server.send(message(1));
     hosted.until(|core| core.undelivered == 1).await;
+    // It may arrive yet: on another subscription it would be refused.
+    world.server.subscribed(1).await;
     world.server.send(message(1));
     world.server.called(0).await;
     hosted.stop().await;

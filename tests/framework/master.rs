@@ -63,7 +63,7 @@ impl World {
         let epoch = registry.begin().await.unwrap();
         let (control, _thread) = Control::start().unwrap();
         let (handle, mailbox) = driver::mailbox();
-        let state = State::new(registry.clone(), epoch);
+        let state = State::new(registry.clone(), epoch, 1 << 20);
         let io = tokio::runtime::Handle::current();
         let (tell, told) = oneshot::channel();
         control

@@ -79,7 +79,8 @@ impl World {
                 let options = consensus::Options { timeout: SOON, ..Default::default() };
                 let registry = Registry::open(&dir, options).await.unwrap();
                 let epoch = registry.begin().await.unwrap();
-                let mut world = Self::with(below, State::new(registry, epoch), principal).await;
+                let mut world =
+                    Self::with(below, State::new(registry, epoch, 64 << 20), principal).await;
                 world._registry = Some((dir, tmp));
                 world
             }
@@ -198,7 +199,7 @@ async fn says_when_it_is_full(below: Below) {
         Below::Memory | Below::MemoryOverHttp => {
             World::with(below, MemoryState::new().with_quota(70), "p").await
         }
-        // Its limit is 64 MiB.
+        // Its limit is 64 MiB here.
         Below::Registry | Below::RegistryOverHttp => World::new(below, "p").await,
     };
     let mut refused = None;

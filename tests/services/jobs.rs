@@ -39,18 +39,13 @@ fn is(row: &Value, outcome: &str) -> bool {
     row["outcome"] == outcome
 }
 
-/// Planned times of a job that runs every second: each once, with none left out, newest first.
-fn assert_gapless(rows: &[Value]) {
-    let planned: Vec<i64> = rows
-        .iter()
-        .filter(|row| row["cause"] == "planned")
-        .map(|row| row["due"].as_i64().unwrap())
-        .collect();
-    for pair in planned.windows(2) {
-        // The very first run is due when the job is registered, the next ones at the second.
-        let step = pair[0] - pair[1];
-        assert!(step == 1000 || pair[1] == planned[planned.len() - 1], "{pair:?} in {rows:#?}");
-    }
+/// Whether a job that runs every second has a row for each planned time between its first and its last.
+fn is_gapless(rows: &[Value]) -> bool {
+    let planned = rows.iter().filter(|row| row["cause"] == "planned");
+    let planned: BTreeSet<i64> = planned.map(|row| row["due"].as_i64().unwrap()).collect();
+    // The very first run is due when the job is registered, the next ones at the second.
+    let planned: Vec<i64> = planned.into_iter().skip(1).collect();
+    planned.windows(2).all(|pair| pair[1] - pair[0] == 1000)
 }
 
 async fn on_time_after_each_other_and_by_hand(form: Form) {
@@ -64,7 +59,7 @@ async fn on_time_after_each_other_and_by_hand(form: Form) {
     assert_eq!(registered.status, 204, "{}", registered.text());
     let rows = history(&world, "tick", "four runs are over", |rows| rows.len() >= 4).await;
     assert!(rows.iter().all(|row| is(row, "success")), "{rows:#?}");
-    assert_gapless(&rows);
+    assert!(is_gapless(&rows), "{rows:#?}");
     history(&world, "after", "two runs have followed", |rows| {
         rows.iter().filter(|row| is(row, "success") && row["cause"] == "triggered").count() >= 2
     })
@@ -150,8 +145,8 @@ async fn no_run_is_lost_or_doubled_by_losing_every_process(form: Form) {
         })
         .await;
     }
-    let rows = history(&world, "kept", "all is over", |rows| !rows.is_empty()).await;
-    assert_gapless(&rows);
+    // A run whose task was never started is launched anew after a while; a later one may be over before it.
+    let rows = history(&world, "kept", "every run is over", is_gapless).await;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for id in std::fs::read_to_string(&ran).unwrap().lines() {
         *counts.entry(id.to_string()).or_default() += 1;

@@ -20,6 +20,9 @@ const RESOURCES: &str = "--resources=cpus:8;mem:4096;disk:4096;ports:[31000-3199
 /// Worlds of this process: each has commands that can be told from those of the others.
 static WORLDS: AtomicU32 = AtomicU32::new(0);
 
+/// A run that failed is tried again soon: its default is as long as a test may take.
+const RETRY: &str = "failure-retry=500";
+
 /// Where the frameworks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -148,8 +151,9 @@ impl World {
             let port = address.rsplit(':').next().unwrap();
             args.push(format!("--{face}-port={port}"));
         }
-        if form == Form::Apart {
-            args.push("--roles=master,agent".to_string());
+        match form {
+            Form::Apart => args.push("--roles=master,agent".to_string()),
+            Form::Hosted => args.push(format!("--chronos-{RETRY}")),
         }
         args.push(format!("--data-dir={}", dir.join("data").display()));
         args.extend(flags.iter().cloned());
@@ -162,12 +166,16 @@ impl World {
         }
         for (name, address) in [("marathon", &mut self.marathon), ("chronos", &mut self.chronos)] {
             let port = address.rsplit(':').next().filter(|p| !p.is_empty()).unwrap_or("0");
-            let process = Process::start(&[
+            let mut args = vec![
                 name.to_string(),
                 "--config=/dev/null".to_string(),
                 format!("--master={}", self.master),
                 format!("--http-port={port}"),
-            ]);
+            ];
+            if name == "chronos" {
+                args.push(format!("--{RETRY}"));
+            }
+            let process = Process::start(&args);
             *address = process.urls[name].clone();
             self.frameworks.push(process);
         }

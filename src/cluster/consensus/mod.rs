@@ -37,7 +37,7 @@ mod wire;
 pub use command::{Epoch, Op};
 pub use leadership::Leadership;
 pub use members::Member;
-pub use namespace::{NAMESPACE_BYTES_MAX, Namespace, Stored};
+pub use namespace::{Namespace, Stored};
 pub use network::{Lane, Peer, Transport};
 pub use options::{Options, Pace, Start};
 pub use propose::{Committed, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, ProposeError};

@@ -10,9 +10,6 @@ use crate::base::error::{Code, Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many bytes of keys and values a namespace may hold, if nothing else is said.
-pub const NAMESPACE_BYTES_MAX: u64 = 64 << 20;
-
 /// What is before a namespace's name in the registry.
 const PREFIX: &str = "namespaces/";
 

@@ -70,23 +70,20 @@ impl MarathonCore {
 
     fn evaluate_app(&mut self, cx: &mut Cx<'_>, app: &PathId, out: &mut Out) {
         let (job, deployment) = self.job(app);
-        let done = match &job {
+        let (most, done) = match &job {
             Job::Stop => {
                 let all: Vec<InstanceId> = self.instances.of(app).map(|i| i.id.clone()).collect();
                 all.iter().for_each(|id| self.decommission(cx, id, out));
-                self.instances.of(app).next().is_none()
+                (0, self.instances.of(app).next().is_none())
             }
-            Job::Keep(spec, count) => {
-                self.keep(cx, spec, *count, out);
-                false
-            }
+            Job::Keep(spec, count) => (self.keep(cx, spec, *count, out), false),
             Job::Scale(spec, since) => {
-                self.keep(cx, spec, spec.instances as usize, out);
-                self.is_scaled(spec, *since)
+                let most = self.keep(cx, spec, spec.instances as usize, out);
+                (most, self.is_scaled(spec, *since))
             }
             Job::Replace(spec) => self.replace(cx, spec, out),
         };
-        self.note_waiting(cx, app);
+        self.note_waiting(cx, app, most);
         if let Some(id) = deployment.filter(|_| done) {
             self.action_done(cx, &id, app, out);
         }
@@ -98,29 +95,30 @@ impl MarathonCore {
         }
     }
 
-    /// Brings an app to so many instances.
-    fn keep(&mut self, cx: &mut Cx<'_>, spec: &Arc<App>, count: usize, out: &mut Out) {
+    /// Brings an app to so many instances. Answers how many there may be, with those that are on their way out: these
+    /// count until they have ended, so a single instance stays single.
+    fn keep(&mut self, cx: &mut Cx<'_>, spec: &Arc<App>, count: usize, out: &mut Out) -> usize {
         let active: Vec<&Instance> =
             self.instances.of(&spec.id).filter(|i| i.is_active()).collect();
         let there = active.len();
-        if there > count && self.is_known(&spec.id) {
-            for id in victims::for_scaling(active, there - count, spec) {
-                self.decommission(cx, &id, out);
-            }
+        if there > count {
+            let victims = victims::for_scaling(active, there - count, spec);
+            self.end_known(cx, &spec.id, &victims, out);
         }
         self.refresh(spec);
-        // Those that are on their way out count as capacity until they have ended: a single instance stays single.
-        let leaving =
-            self.instances.of(&spec.id).filter(|i| i.goal == Goal::Decommissioned).count();
-        let most = rollout::most(count, &spec.upgrade_strategy);
-        let room = most.saturating_sub(there + leaving);
-        self.schedule(cx, spec, count.saturating_sub(there).min(room));
+        self.schedule(cx, spec, count.saturating_sub(there));
+        rollout::most(count, &spec.upgrade_strategy)
     }
 
-    /// Whether the master has told of every task of an app. Before that, what is remembered of them may be long over:
-    /// nothing is ended on the ground of it.
-    fn is_known(&self, app: &PathId) -> bool {
-        self.session.subscribed && self.instances.all_heard(app)
+    /// Ends instances of an app. Before the master has told of every task of it, what is remembered of them may be long
+    /// over: then only those that have no task are ended.
+    fn end_known(&mut self, cx: &Cx<'_>, app: &PathId, victims: &[InstanceId], out: &mut Out) {
+        let known = self.session.subscribed && self.instances.all_heard(app);
+        for id in victims {
+            if known || self.instances.get(id).is_some_and(|i| !i.is_launched()) {
+                self.decommission(cx, id, out);
+            }
+        }
     }
 
     fn is_scaled(&self, spec: &App, since: Timestamp) -> bool {
@@ -141,8 +139,8 @@ impl MarathonCore {
         active == spec.instances as usize
     }
 
-    /// The next moves of a replacement; answers whether it is done.
-    fn replace(&mut self, cx: &mut Cx<'_>, spec: &Arc<App>, out: &mut Out) -> bool {
+    /// The next moves of a replacement; answers how many instances there may be, and whether it is done.
+    fn replace(&mut self, cx: &mut Cx<'_>, spec: &Arc<App>, out: &mut Out) -> (usize, bool) {
         let config = spec.version_info.last_config_change_at;
         let of_former = |i: &&Instance| i.is_active() && i.config() != config;
         // Former ones that only wait to be launched are launched no more.
@@ -170,17 +168,12 @@ impl MarathonCore {
                 new.push(instance);
             }
         }
-        let mut moves = rollout::next(now, &spec.upgrade_strategy);
-        if !self.is_known(&spec.id) {
-            (moves.kill_old, moves.kill_new) = (0, 0);
-        }
+        let moves = rollout::next(now, &spec.upgrade_strategy);
         let mut victims = victims::for_replacing(old, moves.kill_old, spec);
         victims.extend(victims::for_replacing(new, moves.kill_new, spec));
-        for id in &victims {
-            self.decommission(cx, id, out);
-        }
+        self.end_known(cx, &spec.id, &victims, out);
         self.schedule(cx, spec, moves.start);
-        moves.done
+        (moves.most, moves.done)
     }
 
     /// Instances that wait are launched as what counts now.
@@ -207,11 +200,17 @@ impl MarathonCore {
         }
     }
 
-    /// Tells the queue which instances of an app wait.
-    fn note_waiting(&mut self, cx: &Cx<'_>, app: &PathId) {
+    /// Tells the queue which instances of an app wait: as many as there is room for beside those that have a task.
+    fn note_waiting(&mut self, cx: &Cx<'_>, app: &PathId, most: usize) {
+        let launched = self
+            .instances
+            .of(app)
+            .filter(|i| i.is_launched() && i.condition != Condition::UnreachableInactive)
+            .count();
         let waiting = self.instances.of(app).filter(|i| i.condition == Condition::Scheduled);
         let mut spec = None;
         let ids: BTreeSet<InstanceId> = waiting
+            .take(most.saturating_sub(launched))
             .map(|i| {
                 spec = Some(i.spec.clone());
                 i.id.clone()

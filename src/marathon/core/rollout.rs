@@ -32,6 +32,8 @@ pub(super) struct Moves {
     pub kill_new: usize,
     /// Start so many new ones.
     pub start: usize,
+    /// How many there may be, with those that are being killed.
+    pub most: usize,
     /// All is done.
     pub done: bool,
 }
@@ -76,7 +78,7 @@ pub(super) fn next(now: Present, strategy: &UpgradeStrategy) -> Moves {
         && now.leaving == 0
         && now.new == now.target
         && now.new_in_service == now.target;
-    Moves { kill_old, kill_new, start, done }
+    Moves { kill_old, kill_new, start, most, done }
 }
 
 #[cfg(test)]
@@ -166,7 +168,7 @@ mod tests {
         let moves = next(dead, &strategy(1.0, 0.0));
         assert_eq!((moves.kill_old, moves.start), (1, 0));
         let going = Present { old: 2, leaving: 1, ..dead };
-        assert_eq!(next(going, &strategy(1.0, 0.0)), Moves::default());
+        assert_eq!(next(going, &strategy(1.0, 0.0)), Moves { most: 3, ..Moves::default() });
         let (_, most_seen, _) = play(dead, &strategy(1.0, 0.0));
         assert!(most_seen <= 4);
     }

@@ -149,6 +149,7 @@ impl Services {
         let known: BTreeMap<String, bool> = rows
             .iter()
             .filter_map(|(key, value)| row(key, value))
+            .filter(|row| row.condition != "Scheduled")
             .map(|row| (row.task, row.kill))
             .collect();
         for service in self.all.values_mut() {

@@ -26,7 +26,7 @@ fn pick<T: Copy>(rng: &mut Rng, all: &[T]) -> Option<T> {
 fn define(rng: &mut Rng, id: &PathId) -> App {
     let mut app = App::new(id.clone(), "*", Timestamp::default());
     app.cmd = Some("serve".into());
-    app.cpus = pick(rng, &[0.2, 0.4, 0.6]).unwrap_or(0.2);
+    app.cpus = pick(rng, &[0.1, 0.2, 0.4]).unwrap_or(0.2);
     app.mem = pick(rng, &[16.0, 32.0]).unwrap_or(16.0);
     app.port_definitions.clear();
     app.instances = rng.below(INSTANCES_MAX + 1) as u32;

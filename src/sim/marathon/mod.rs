@@ -200,12 +200,12 @@ impl World {
     }
 
     fn sync_marathon(&mut self) {
-        let forgets = self.profile.mutation == Some(Mutation::ForgetIncarnation);
+        let forgets = self.profile.mutation == Some(Mutation::ForgetLaunch);
         let Some(marathon) = self.marathon.as_mut() else { return };
         let Some(batch) = marathon.unsynced.pop_front() else { return };
         for mut commit in core::commits(batch) {
             if forgets {
-                commit.retain(|op| !is_rescheduled(op));
+                commit.retain(|op| !is_relaunch(op));
             }
             apply(&mut marathon.rows, &commit);
         }
@@ -222,9 +222,12 @@ impl World {
     }
 }
 
-/// Whether a write says that an instance waits for another task than its first.
-fn is_rescheduled(op: &Op) -> bool {
+/// Whether a write says that an instance is launched, or starts, not for the first time.
+fn is_relaunch(op: &Op) -> bool {
     let Op::Put { key, value } = op else { return false };
     let text = String::from_utf8_lossy(value);
-    key.starts_with("instances/") && text.contains(r#""condition":"Scheduled""#)
+    let launched = [r#""condition":"Provisioned""#, r#""condition":"Starting""#];
+    key.starts_with("instances/")
+        && launched.iter().any(|part| text.contains(part))
+        && !text.contains(r#""incarnation":1,"#)
 }

@@ -8,7 +8,7 @@ use crate::marathon::model::{App, Timestamp};
 use crate::mesos::v1::TaskState;
 use crate::mesos::v1::scheduler::call;
 
-// covers: MAR-0469, MAR-0485, MAR-0599
+// covers: MAR-0338, MAR-0469, MAR-0485, MAR-0599
 #[test]
 fn a_new_app_runs_after_one_write_of_each_kind() {
     let mut world = World::new(1);
@@ -55,7 +55,7 @@ fn the_intent_is_durable_before_the_launch_is_asked_for() {
     assert_eq!(world.running("/a").len(), 3);
 }
 
-// covers: MAR-0341, MAR-0342, MAR-0478
+// covers: MAR-0341, MAR-0342, MAR-0353, MAR-0478
 #[test]
 fn scaling_up_down_and_to_nothing() {
     let mut world = World::new(1);
@@ -90,13 +90,15 @@ fn what_changes_nothing_restarts_nothing() {
     assert_eq!(world.rows, rows);
 }
 
-// covers: MAR-0476, MAR-0479
+// covers: MAR-0354, MAR-0476, MAR-0479
 #[test]
 fn an_update_and_a_restart_replace_all_tasks() {
     let mut world = World::new(1);
     world.deploy(&[app("/a", 2)]);
     let first = world.running("/a");
-    world.deploy(&[App { cmd: Some("sleep 2".into()), ..app("/a", 2) }]);
+    let updated = world.deploy(&[App { cmd: Some("sleep 2".into()), ..app("/a", 2) }]).version;
+    let info = world.app("/a").app.version_info;
+    assert_eq!((info.last_scaling_at, info.last_config_change_at), (updated, updated));
     let second = world.running("/a");
     assert_eq!(second.len(), 2);
     assert!(first.iter().all(|task| !second.contains(task)));

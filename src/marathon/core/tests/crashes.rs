@@ -176,3 +176,21 @@ fn nothing_is_killed_before_the_master_has_told_of_every_task() {
     assert_eq!(world.calls_of(crate::mesos::v1::scheduler::call::Type::Kill), 0);
     assert_eq!(world.deployments(), 0);
 }
+
+#[test]
+fn what_only_waits_is_dropped_although_not_all_is_known() {
+    let mut world = World::new(1);
+    put(&mut world, &[app("/a", 3)]);
+    let tasks = world.running("/a");
+    world.disconnect();
+    world.deploy(&[app("/a", 2)]);
+    // Of one it is known that it has ended, of the others nothing.
+    let instance = super::super::InstanceId::of_task(&tasks[0]).expect("an instance");
+    world.core.instances.get_mut(&instance).expect("known").heard = true;
+    world.subscribe();
+    world.tasks.remove(&tasks[0]);
+    world.run();
+    let launched = world.launched.len();
+    world.pass(SECOND * 10);
+    assert_eq!((world.running("/a").len(), world.launched.len()), (2, launched));
+}

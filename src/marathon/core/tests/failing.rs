@@ -162,6 +162,7 @@ fn patience_with_unreachable_instances() {
     assert_eq!(world.rows.keys().filter(|k| k.starts_with("instances/")).count(), 1);
 }
 
+// covers: MAR-0452
 #[test]
 fn with_the_strategy_disabled_it_is_waited_for() {
     let mut world = World::new(1);
@@ -170,7 +171,7 @@ fn with_the_strategy_disabled_it_is_waited_for() {
     unreachable(&mut world, &task);
     world.pass(SECOND * 100_000);
     assert_eq!(world.in_condition("/a", Condition::Unreachable), std::slice::from_ref(&task));
-    assert_eq!(world.tasks.len(), 1);
+    assert_eq!((world.tasks.len(), world.calls_of(call::Type::Kill)), (1, 0));
     world.status(&task, TaskState::TaskRunning);
     world.run();
     assert_eq!(world.running("/a"), [task]);
@@ -279,4 +280,26 @@ fn a_launch_that_came_too_late_is_no_failure_of_the_app() {
     }
     world.pass(SECOND);
     assert_eq!(world.in_condition("/a", Condition::Provisioned).len(), 1);
+}
+
+// covers: MAR-0453
+#[test]
+fn a_change_of_health_is_told_once() {
+    let check = HealthCheck {
+        protocol: HealthProtocol::Command,
+        command: Some("true".into()),
+        ..HealthCheck::default()
+    };
+    let mut world = World::new(1);
+    let task = one(&mut world, App { health_checks: vec![check], ..app("/a", 1) });
+    let told = |world: &World, event: &str| world.told().iter().filter(|t| *t == event).count();
+    for (healthy, changes, failures) in [(true, 1, 0), (false, 2, 1), (false, 2, 2), (true, 3, 2)] {
+        world.status_with(&task, TaskState::TaskRunning, |s| s.healthy = Some(healthy));
+        world.run();
+        assert_eq!(told(&world, "HealthStatusChanged"), changes);
+        assert_eq!(told(&world, "InstanceHealthChanged"), changes);
+        assert_eq!(told(&world, "FailedHealthCheck"), failures);
+    }
+    let health = world.app("/a").instances[0].health.clone().expect("a result");
+    assert_eq!((health.alive, health.consecutive_failures), (true, 0));
 }

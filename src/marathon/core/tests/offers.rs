@@ -3,7 +3,7 @@
 use super::super::options::{AcceptedRoles, Options};
 use super::super::view::{Condition, Reason};
 use super::world::{SECOND, World, app, id};
-use crate::marathon::model::{App, Constraint, Operator, PortDefinition, Timestamp};
+use crate::marathon::model::{App, Constraint, Operator, PortDefinition, Protocol, Timestamp};
 use crate::mesos::v1::scheduler::call;
 
 fn constrained(field: &str, operator: Operator, value: Option<&str>, app: App) -> App {
@@ -201,6 +201,7 @@ fn rescinded_offers_and_those_of_a_lost_subscription_are_not_used() {
     assert!(world.told().contains(&"SchedulerReregistered".to_string()));
 }
 
+// covers: MAR-0405, MAR-0407, MAR-0408, MAR-0409, MAR-0411, MAR-0414
 #[test]
 fn what_a_task_is_launched_with() {
     let mut world = World::new(1);
@@ -209,7 +210,7 @@ fn what_a_task_is_launched_with() {
         port: 0,
         name: Some("http".into()),
         labels: [("VIP_0".to_string(), "/a:80".to_string())].into(),
-        ..PortDefinition::default()
+        protocol: Protocol::UdpTcp,
     }];
     full.labels = [("l".to_string(), "v".to_string())].into();
     full.task_kill_grace_period_seconds = Some(7);
@@ -234,8 +235,12 @@ fn what_a_task_is_launched_with() {
     let port = world.app("/g/a").instances[0].host_ports[0];
     let discovery = task.discovery.expect("discovery");
     assert_eq!(discovery.name.as_deref(), Some("a.g"));
-    let told = discovery.ports.expect("ports").ports[0].clone();
+    let told = discovery.ports.as_ref().expect("ports").ports[0].clone();
     assert_eq!((told.number, told.name.as_deref()), (u32::from(port), Some("http")));
+    let protocols: Vec<_> = discovery.ports.iter().flat_map(|p| &p.ports).collect();
+    let protocols: Vec<_> = protocols.iter().map(|p| (p.number, p.protocol.as_deref())).collect();
+    let number = u32::from(port);
+    assert_eq!(protocols, [(number, Some("udp")), (number, Some("tcp"))]);
     let labels: Vec<_> =
         told.labels.expect("labels").labels.iter().map(|l| l.key.clone()).collect();
     assert_eq!(labels, ["VIP_0", "network-scope"]);
@@ -250,6 +255,7 @@ fn what_a_task_is_launched_with() {
     assert_eq!(value("MESOS_TASK_ID"), task.task_id.value);
 }
 
+// covers: MAR-0406
 #[test]
 fn words_instead_of_a_shell() {
     let mut world = World::new(1);
