@@ -29,6 +29,11 @@ fn run_marathon(seed: u64) -> Result<mesolith::sim::Report, String> {
     run_profile(seed, Profile::with_marathon(seed), "one_marathon_seed")
 }
 
+/// The same seed with Chronos in the world.
+fn run_chronos(seed: u64) -> Result<mesolith::sim::Report, String> {
+    run_profile(seed, Profile::with_chronos(seed), "one_chronos_seed")
+}
+
 fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim::Report, String> {
     let profile = Profile { trace: trace(), ..profile };
     World::run(seed, profile).map_err(|violation| {
@@ -107,6 +112,35 @@ fn more_seeds_with_marathon_hold() {
 fn one_marathon_seed() {
     let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
     match run_marathon(seed) {
+        Ok(report) => println!("seed {seed}: {report:?}"),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn calm_worlds_with_chronos_hold() {
+    for seed in 0..5 {
+        let profile = Profile { chronos: true, frameworks: 1, trace: trace(), ..Profile::calm() };
+        let report = World::run(seed, profile).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        assert!(report.starts > 10 && report.commands > 10, "something happens: {report:?}");
+    }
+}
+
+#[test]
+fn seeds_with_chronos_hold() {
+    run_all(run_chronos, 0..100);
+}
+
+#[test]
+fn more_seeds_with_chronos_hold() {
+    let base = number("MESOLITH_SIM_BASE").unwrap_or(10_000);
+    run_all(run_chronos, base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+}
+
+#[test]
+fn one_chronos_seed() {
+    let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
+    match run_chronos(seed) {
         Ok(report) => println!("seed {seed}: {report:?}"),
         Err(why) => panic!("{why}"),
     }
@@ -245,4 +279,24 @@ fn too_many_are_caught() {
 #[test]
 fn an_app_that_does_not_get_its_instances_is_caught() {
     caught_in(Profile::with_marathon, Mutation::NoOffers, "convergence");
+}
+
+#[test]
+fn a_planned_time_without_an_outcome_is_caught() {
+    caught_in(Profile::with_chronos, Mutation::ForgetRow, "outcomes");
+}
+
+#[test]
+fn a_run_that_is_launched_twice_under_one_id_is_caught() {
+    caught_in(Profile::with_chronos, Mutation::ForgetLaunch, "asked once");
+}
+
+#[test]
+fn two_attempts_of_one_run_are_caught() {
+    caught_in(Profile::with_chronos, Mutation::TellFailed, "one attempt");
+}
+
+#[test]
+fn a_job_that_overlaps_itself_is_caught() {
+    caught_in(Profile::with_chronos, Mutation::TellFinished, "no overlap");
 }

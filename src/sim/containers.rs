@@ -30,6 +30,12 @@ pub(super) struct Container {
     obedient: bool,
 }
 
+impl Container {
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+}
+
 impl Node {
     /// What the supervisor tells an agent that starts.
     pub fn found(&self) -> Vec<Found> {
@@ -141,6 +147,7 @@ impl World {
                 self.see(&Seen::Started { node: n, framework, task });
             }
             self.weigh(n);
+            self.show_job_tasks();
             self.script(n, &container);
         }
         Input::Started { container, result: outcome.map(|()| 4242) }
@@ -160,6 +167,7 @@ impl World {
             // A service: it serves until it is told to end, but for a crash now and then.
             return;
         }
+        let is_job = found.is_some_and(|c| c.launch.framework.name == super::chronos::NAME);
         let life = self.between(1, 20_000);
         let status = match self.rng.below(20) {
             0..=8 => Some(0),
@@ -168,7 +176,7 @@ impl World {
             12 => Some(SIGKILL),
             13 => None,
             // It runs until it is told to end.
-            _ if !self.calm => return,
+            _ if !self.calm && (!is_job || self.rng.chance(1, 4)) => return,
             _ => Some(0),
         };
         // The last task is to finish.

@@ -78,6 +78,11 @@ impl<M: Machine> Driven<M> {
         self.mail.push((mark, input));
     }
 
+    /// What the process takes the time for.
+    pub fn wall(&self, now: Mono) -> Wall {
+        self.clocks.wall(now)
+    }
+
     /// When the machine wants to be woken, on the world's clock.
     pub fn wake_at(&self) -> Option<Mono> {
         self.machine.wake_at().map(|at| self.clocks.world(at))

@@ -42,6 +42,7 @@ impl World {
             }
             13 => self.elect(),
             _ if self.marathon.is_some() && self.rng.chance(1, 2) => self.marathon_crash(),
+            _ if self.chronos.is_some() && self.rng.chance(1, 2) => self.chronos_crash(),
             _ => self.scheduler_crash(scheduler),
         }
     }

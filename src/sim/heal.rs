@@ -32,7 +32,8 @@ impl World {
     /// Is everything as it should be yet?
     pub(super) fn look(&mut self) {
         let marathon = self.marathon_at_rest();
-        let state = marathon.and_then(|()| self.at_rest());
+        let chronos = self.chronos_at_rest();
+        let state = marathon.and(chronos).and_then(|()| self.at_rest());
         let newcomer = self.schedulers.last().filter(|s| s.last);
         match (state, newcomer) {
             (Ok(()), None) => {
@@ -74,7 +75,7 @@ impl World {
         is_unsure && self.nodes.iter().all(|node| id(node).is_none_or(|id| id != belief.agent))
     }
 
-    fn healed_at(&self) -> crate::base::time::Mono {
+    pub(super) fn healed_at(&self) -> crate::base::time::Mono {
         crate::base::time::Mono(1) + self.profile.chaos
     }
 

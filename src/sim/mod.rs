@@ -5,6 +5,7 @@
 //! It is no test of the shells: real consensus, real databases and real containers have tests of their own. What does not
 //! hold is a value, [`Violation`]; nothing here ends the process.
 
+mod chronos;
 mod containers;
 mod driven;
 mod fault;

@@ -32,6 +32,14 @@ pub enum Mutation {
     TellKilled,
     /// Marathon gets no offers when everything should end well.
     NoOffers,
+    /// Chronos's store forgets what became of runs.
+    ForgetRow,
+    /// Chronos's store forgets that a run was launched.
+    ForgetLaunch,
+    /// Chronos is told that tasks have failed that run.
+    TellFailed,
+    /// Chronos is told that tasks have finished that run.
+    TellFinished,
 }
 
 /// How a world is.
@@ -43,6 +51,8 @@ pub struct Profile {
     pub frameworks: usize,
     /// Marathon, with its clients.
     pub marathon: bool,
+    /// Chronos, with its clients.
+    pub chronos: bool,
     /// How long there are faults and new tasks.
     pub chaos: Duration,
     /// Mean time between two faults; zero is none at all.
@@ -72,6 +82,7 @@ impl Profile {
             agents: 2,
             frameworks: 2,
             marathon: false,
+            chronos: false,
             chaos: Duration::from_secs(60),
             fault_every: Duration::ZERO,
             delay: Duration::from_millis(5),
@@ -94,6 +105,7 @@ impl Profile {
             agents: pick(&[1, 2, 3, 4]) as usize,
             frameworks: pick(&[1, 2, 3]) as usize,
             marathon: false,
+            chronos: false,
             chaos: Duration::from_secs(pick(&[30, 60, 120, 300])),
             fault_every: Duration::from_millis(pick(&[700, 2000, 5000, 15_000])),
             delay: Duration::from_millis(pick(&[2, 20, 200, 2000])),
@@ -112,5 +124,12 @@ impl Profile {
         let profile = Self::of(seed);
         let agents = profile.agents.max(2);
         Self { agents, frameworks: profile.frameworks - 1, marathon: true, ..profile }
+    }
+
+    /// What the seed says, with Chronos and fewer other frameworks.
+    pub fn with_chronos(seed: u64) -> Self {
+        let profile = Self::of(seed);
+        let agents = profile.agents.max(2);
+        Self { agents, frameworks: profile.frameworks - 1, chronos: true, ..profile }
     }
 }

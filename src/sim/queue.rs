@@ -71,6 +71,14 @@ pub(super) enum What {
     MarathonUp,
     /// Marathon's shell and its clients look at where they stand.
     MarathonTick,
+    /// Chronos takes its mail.
+    ChronosTurn(u64),
+    /// Chronos's oldest batch reaches its store.
+    ChronosSynced(u64),
+    /// Chronos's process starts.
+    ChronosUp,
+    /// Chronos's shell and its clients look at where they stand.
+    ChronosTick,
     /// Something breaks.
     Fault,
     /// All faults end.

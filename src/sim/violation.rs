@@ -41,7 +41,7 @@ pub struct Report {
     pub starts: u64,
     /// Status updates that frameworks acknowledged.
     pub acknowledged: u64,
-    /// Commands that clients sent to Marathon.
+    /// Commands that clients sent to Marathon or Chronos.
     pub commands: u64,
     /// Seconds of virtual time.
     pub seconds: u64,

@@ -1,5 +1,6 @@
 //! The world: its parts, its clock, and the loop over what happens.
 
+use super::chronos::Chronos;
 use super::invariants::{Invariants, Seen};
 use super::leader::Master;
 use super::lines::line;
@@ -35,6 +36,7 @@ pub struct World {
     pub(super) requests: BTreeMap<u64, Asked>,
     pub(super) schedulers: Vec<Scheduler>,
     pub(super) marathon: Option<Marathon>,
+    pub(super) chronos: Option<Chronos>,
     /// Agents that were told to stop, leaving their tasks.
     pub(super) stopping: BTreeSet<usize>,
     /// No faults any more; everything is to end well.
@@ -81,6 +83,7 @@ impl World {
         let nodes = (0..profile.agents).map(|n| Node::new(n, rng.below(1_000_000_000))).collect();
         let schedulers = (0..profile.frameworks).map(|n| Scheduler::new(n, &mut rng)).collect();
         let marathon = profile.marathon.then(|| Marathon::new(rng.below(1_000_000_000)));
+        let chronos = profile.chronos.then(|| Chronos::new(rng.below(1_000_000_000)));
         Self {
             trace: Trace::new(profile.trace),
             profile,
@@ -95,6 +98,7 @@ impl World {
             requests: BTreeMap::new(),
             schedulers,
             marathon,
+            chronos,
             stopping: BTreeSet::new(),
             calm: false,
             finished: false,
@@ -119,6 +123,10 @@ impl World {
             self.after(Duration::ZERO, What::MarathonUp);
             self.after(Duration::from_millis(100), What::MarathonTick);
         }
+        if self.chronos.is_some() {
+            self.after(Duration::ZERO, What::ChronosUp);
+            self.after(Duration::from_millis(100), What::ChronosTick);
+        }
         if !self.profile.fault_every.is_zero() {
             self.after(self.profile.fault_every, What::Fault);
         }
@@ -134,6 +142,7 @@ impl World {
                 node.and_then(|n| n.agent.as_ref()).map(|a| a.turn_at)
             }
             What::MarathonTurn(proc) => self.marathon.as_ref().and_then(|m| m.turn_at(*proc)),
+            What::ChronosTurn(proc) => self.chronos.as_ref().and_then(|c| c.turn_at(*proc)),
             _ => return false,
         };
         set != Some(Some(self.now))
@@ -181,6 +190,10 @@ impl World {
             What::MarathonSynced(proc) => self.marathon_synced(proc),
             What::MarathonUp => self.marathon_up(),
             What::MarathonTick => self.marathon_tick(),
+            What::ChronosTurn(proc) => self.chronos_turn(proc),
+            What::ChronosSynced(proc) => self.chronos_synced(proc),
+            What::ChronosUp => self.chronos_up(),
+            What::ChronosTick => self.chronos_tick(),
             What::Fault => self.fault(),
             What::Heal => self.heal(),
             What::Look => self.look(),

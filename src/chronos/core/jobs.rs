@@ -25,12 +25,14 @@ impl ChronosCore {
         era: Era,
         out: &mut Out,
     ) -> Result<Answer, Problem> {
-        let old = self.entries.get(&job.name).cloned();
-        if old.is_none() {
+        if self.entries.get(&job.name).is_none() {
             self.check_new(&job, era)?;
         }
         self.check_parents(&job)?;
         let name = job.name.clone();
+        // What was due until now was due by the schedule it had.
+        self.plan(cx, &name, out);
+        let old = self.entries.get(&name).cloned();
         let same_schedule = old.as_ref().is_some_and(|old| keep_schedule(old, &mut job));
         let goes_on = same_schedule && old.as_ref().is_some_and(|old| !old.job.disabled);
         let now = now_ms(cx);

@@ -1,4 +1,4 @@
-//! Marathon asks for no task twice, over all its lives.
+//! Marathon asks for no task twice, over all its lives; nor does Chronos.
 
 use super::{Invariant, Seen};
 use crate::base::time::Mono;
@@ -17,7 +17,7 @@ impl Invariant for AskedOnce {
         if self.0.insert((*task).to_string()) {
             Ok(())
         } else {
-            Err(format!("Marathon asks for {task} once more"))
+            Err(format!("{task} is asked for once more"))
         }
     }
 }

@@ -5,10 +5,14 @@ mod asked_once;
 mod fencing;
 mod forward;
 mod isolation;
+mod jobs;
 mod launched_once;
 mod least_in_service;
 mod most_there;
 mod never_lost;
+mod no_overlap;
+mod one_attempt;
+mod outcomes;
 mod removed;
 mod resources;
 mod services;
@@ -62,7 +66,7 @@ pub(super) enum Seen<'a> {
     Told { framework: &'a str, status: &'a TaskStatus, own: bool },
     /// A framework acknowledges an update, now or later.
     Acknowledged { framework: &'a str, status: &'a TaskStatus },
-    /// Marathon sends a LAUNCH of that task, with or without a health check.
+    /// Marathon or Chronos sends a LAUNCH of that task, with or without a health check.
     Launched { task: &'a str, checked: bool },
     /// Marathon has decided something; the writes are on their way to its store.
     Decided { batch: &'a [Op] },
@@ -72,6 +76,10 @@ pub(super) enum Seen<'a> {
     Wanted { app: &'a str, bounds: Bounds, alone: bool },
     /// The app is deleted.
     Unwanted { app: &'a str },
+    /// A batch reached Chronos's store; it was decided then, on Chronos's clock, in milliseconds since 1970.
+    JobsStored { batch: &'a [Op], decided: i64 },
+    /// The tasks of Chronos that run now, on all machines.
+    JobsRunning { tasks: &'a [String] },
     /// A client asks that all tasks of the app are killed.
     Spared { app: &'a str },
 }
@@ -107,6 +115,9 @@ impl Default for Invariants {
             Box::<asked_once::AskedOnce>::default(),
             Box::<least_in_service::LeastInService>::default(),
             Box::<most_there::MostThere>::default(),
+            Box::<outcomes::Outcomes>::default(),
+            Box::<one_attempt::OneAttempt>::default(),
+            Box::<no_overlap::NoOverlap>::default(),
         ])
     }
 }

@@ -6,6 +6,7 @@ use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Event, call};
 use crate::mesos::v1::{TaskState, TaskStatus};
 use crate::sim::Mutation;
+use crate::sim::chronos::CHRONOS;
 use crate::sim::invariants::Seen;
 use crate::sim::marathon::MARATHON;
 use crate::sim::session::Asked;
@@ -17,6 +18,9 @@ impl World {
         let Some(mut n) = self.hearer(session) else { return };
         if n == MARATHON {
             return self.marathon_told(session, event);
+        }
+        if n == CHRONOS {
+            return self.chronos_told(session, event);
         }
         let now = self.now;
         let Some(scheduler) = self.schedulers.get_mut(n) else { return };
@@ -110,8 +114,9 @@ impl World {
 
     /// Some master may hold the framework as disconnected from now on.
     pub(in crate::sim) fn disconnected(&mut self, n: usize) {
-        let id = match &self.marathon {
-            Some(marathon) if n == MARATHON => marathon.id().to_string(),
+        let id = match (&self.marathon, &self.chronos) {
+            (Some(marathon), _) if n == MARATHON => marathon.id().to_string(),
+            (_, Some(chronos)) if n == CHRONOS => chronos.id().to_string(),
             _ => self.schedulers.get(n).map_or(String::new(), |s| s.id().to_string()),
         };
         self.see(&Seen::Disconnected { framework: &id });

@@ -3,6 +3,7 @@
 mod calls;
 mod hear;
 
+use super::chronos::CHRONOS;
 use super::marathon::MARATHON;
 use super::queue::What;
 use super::world::World;
@@ -183,6 +184,9 @@ impl World {
     pub(super) fn session_lost(&mut self, n: usize, session: &SessionId) {
         if n == MARATHON {
             return self.marathon_session_lost(session);
+        }
+        if n == CHRONOS {
+            return self.chronos_session_lost(session);
         }
         let Some(scheduler) = self.schedulers.get_mut(n) else { return };
         if scheduler.session.as_ref() == Some(session) {

@@ -1,6 +1,6 @@
 //! Uploading and deleting.
 
-use super::world::World;
+use super::world::{World, ms};
 use crate::chronos::core::io::{Answer, Command};
 use crate::chronos::core::row::Outcome;
 use serde_json::json;
@@ -222,4 +222,15 @@ fn a_forced_run_of_a_disabled_job_has_a_row_that_says_so() {
     world.force("j");
     assert!(world.live().is_empty());
     assert_eq!(world.rows("j")[0].message, "the job is disabled");
+}
+
+#[test]
+fn what_was_due_before_a_job_got_another_schedule_is_run() {
+    let mut world = World::new();
+    world.scheduled("a", "R/2024-01-01T00:00:05Z/PT5S");
+    // It came due, and the upload is taken before that was noticed.
+    world.skip(6000);
+    world.scheduled("a", "R/2024-01-01T01:00:00Z/PT1H");
+    let due: Vec<i64> = world.runs("a").iter().map(|run| run.due).collect();
+    assert_eq!(due, [ms("2024-01-01T00:00:05Z")]);
 }
