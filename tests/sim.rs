@@ -122,7 +122,7 @@ fn calm_worlds_with_chronos_hold() {
     for seed in 0..5 {
         let profile = Profile { chronos: true, frameworks: 1, trace: trace(), ..Profile::calm() };
         let report = World::run(seed, profile).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
-        assert!(report.starts > 10 && report.commands > 10, "something happens: {report:?}");
+        assert!(report.job_starts > 10 && report.commands > 10, "something happens: {report:?}");
     }
 }
 
@@ -288,7 +288,7 @@ fn a_planned_time_without_an_outcome_is_caught() {
 
 #[test]
 fn a_run_that_is_launched_twice_under_one_id_is_caught() {
-    caught_in(Profile::with_chronos, Mutation::ForgetLaunch, "asked once");
+    caught_in(Profile::with_chronos, Mutation::ForgetRun, "asked once");
 }
 
 #[test]

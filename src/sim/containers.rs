@@ -143,6 +143,7 @@ impl World {
             let framework = launch.framework.id.as_ref().map_or("", |id| &id.value);
             let task = &launch.executor.executor_id.value;
             self.report.starts += 1;
+            self.report.job_starts += u64::from(launch.framework.name == super::chronos::NAME);
             for _ in 0..=usize::from(twice) {
                 self.see(&Seen::Started { node: n, framework, task });
             }
@@ -163,11 +164,12 @@ impl World {
     /// What the command does if it is left alone.
     fn script(&mut self, n: usize, container: &ContainerId) {
         let found = self.nodes.get(n).and_then(|node| node.containers.get(container));
-        if found.is_some_and(|c| c.launch.framework.name == "marathon") && !self.chance(200) {
+        let is_of = |name| found.is_some_and(|c| c.launch.framework.name == name);
+        let (is_service, is_job) = (is_of("marathon"), is_of(super::chronos::NAME));
+        if is_service && !self.chance(200) {
             // A service: it serves until it is told to end, but for a crash now and then.
             return;
         }
-        let is_job = found.is_some_and(|c| c.launch.framework.name == super::chronos::NAME);
         let life = self.between(1, 20_000);
         let status = match self.rng.below(20) {
             0..=8 => Some(0),

@@ -35,7 +35,7 @@ pub enum Mutation {
     /// Chronos's store forgets what became of runs.
     ForgetRow,
     /// Chronos's store forgets that a run was launched.
-    ForgetLaunch,
+    ForgetRun,
     /// Chronos is told that tasks have failed that run.
     TellFailed,
     /// Chronos is told that tasks have finished that run.

@@ -39,6 +39,8 @@ pub struct Report {
     pub masters: u64,
     /// Commands of tasks that were started.
     pub starts: u64,
+    /// Those of them that are tasks of Chronos.
+    pub job_starts: u64,
     /// Status updates that frameworks acknowledged.
     pub acknowledged: u64,
     /// Commands that clients sent to Marathon or Chronos.

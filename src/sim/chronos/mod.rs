@@ -18,6 +18,7 @@ use crate::base::rng::Rng;
 use crate::base::time::Mono;
 use crate::chronos::core::io::{Act, Input};
 use crate::chronos::core::{ChronosCore, Options};
+use crate::chronos::model::Rules;
 use crate::chronos::schedule;
 use crate::machine::{Cx, Effects};
 use crate::master::core::io::SessionId;
@@ -85,11 +86,14 @@ impl Chronos {
 }
 
 fn options() -> Options {
+    let usual = Options::default();
     Options {
+        // Agents here have no disk to offer.
+        rules: Rules { disk: 0.0, ..usual.rules },
         failure_retry: Duration::from_secs(2),
         // The rules look at all rows; what is summed up has tests beside the core.
         history_limit: 100_000,
-        ..Options::default()
+        ..usual
     }
 }
 
@@ -217,7 +221,7 @@ impl World {
         let Some((mut batch, decided)) = chronos.unsynced.pop_front() else { return };
         match mutation {
             Some(Mutation::ForgetRow) => batch.retain(|op| !is_row(op)),
-            Some(Mutation::ForgetLaunch) => batch.retain(|op| !is_launch(op)),
+            Some(Mutation::ForgetRun) => batch.retain(|op| !is_launch(op)),
             _ => {}
         }
         apply(&mut chronos.rows, &batch);
