@@ -13,6 +13,8 @@ pub(super) enum Write<'a> {
     State { name: &'a str, row: Value },
     /// A run that is not over.
     Run { job: &'a str, due: i64, row: Value },
+    /// A run is open no more.
+    RunGone { job: &'a str, due: i64 },
     /// The row of one that is.
     Row { job: &'a str, due: i64, row: Value },
 }
@@ -20,7 +22,14 @@ pub(super) enum Write<'a> {
 /// Reads a write; `None` for what no rule cares for.
 pub(super) fn read(op: &Op) -> Option<Write<'_>> {
     match op {
-        Op::Delete { key } => key.strip_prefix("jobs/").map(|name| Write::JobGone { name }),
+        Op::Delete { key } => match key.split_once('/')? {
+            ("jobs", name) => Some(Write::JobGone { name }),
+            ("runs", rest) => {
+                let (job, due) = rest.split_once('/')?;
+                Some(Write::RunGone { job, due: due.parse().ok()? })
+            }
+            _ => None,
+        },
         Op::Put { key, value } => {
             let (kind, rest) = key.split_once('/')?;
             let row: Value = serde_json::from_slice(value.get(1..)?).ok()?;
