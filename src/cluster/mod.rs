@@ -5,4 +5,5 @@
 //! five.
 
 pub mod consensus;
+pub mod identity;
 pub mod link;
