@@ -207,7 +207,7 @@ struct Case {
     name: &'static str,
     shown: Presented,
     at: Wall,
-    expected: Result<Roles, TokenRefusal>,
+    expected: std::result::Result<Roles, TokenRefusal>,
 }
 
 #[test]

@@ -16,8 +16,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
-    ServerConfig, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
+    OtherError, ServerConfig, SignatureScheme,
 };
 use std::sync::Arc;
 
@@ -142,10 +142,24 @@ pub fn distrust(e: &rustls::Error) -> Option<Distrust> {
             why.downcast_ref::<Distrust>().cloned()
         }
         rustls::Error::InvalidCertificate(_) => Some(Distrust::Malformed),
-        rustls::Error::AlertReceived(alert) => match alert {
-            rustls::AlertDescription::CertificateExpired => Some(Distrust::Expired),
-            _ => None,
-        },
+        _ => None,
+    }
+}
+
+/// What the other side's refusal says of this node, if it was a matter of trust.
+pub fn refused(e: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::AlertReceived(alert) = e else { return None };
+    match alert {
+        AlertDescription::CertificateExpired => {
+            Some("this node's certificate has expired (or its clock is wrong)")
+        }
+        AlertDescription::CertificateRevoked => Some("this node was removed from the cluster"),
+        AlertDescription::UnknownCA | AlertDescription::BadCertificate => {
+            Some("this node's certificate is not of the other node's cluster")
+        }
+        AlertDescription::NoApplicationProtocol => {
+            Some("the other node speaks no version of the link that this one does")
+        }
         _ => None,
     }
 }
