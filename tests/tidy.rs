@@ -87,7 +87,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["http/", "api/", "console/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("postcard", &["cluster/", "store/", "agent/containerizer/"]),
-    ("ring", &["console/"]),
+    ("ring", &["console/", "cluster/identity/"]),
+    ("rcgen", &["cluster/identity/"]),
+    ("webpki", &["cluster/identity/"]),
+    ("time", &["cluster/identity/"]),
+    ("tokio_rustls", &["cluster/link/"]),
     ("percent_encoding", &["http/", "framework/", "agent/", "cli/", "master/api/"]),
 ];
 
