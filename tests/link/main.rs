@@ -30,7 +30,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn usual() -> Self {
         Self::of(ClusterId(0xc1))
     }
 
