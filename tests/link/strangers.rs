@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 /// Everything there is of descriptors.
@@ -29,7 +29,12 @@ async fn five_thousand_idle_strangers_do_not_keep_members_out() {
     let a = Node::start(world.credentials(Roles::FULL, wall_now()), Doors::default(), limits).await;
     let mut idle = Vec::new();
     for n in 0..crowd {
-        idle.push(TcpStream::connect(a.address()).await.expect("connects"));
+        // From several addresses: no single one holds all places.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = format!("127.0.1.{}:0", n % 7 + 1).parse().expect("an address");
+        socket.bind(from).expect("one of this machine's");
+        let to = a.address().parse().expect("an address");
+        idle.push(socket.connect(to).await.expect("connects"));
         if n % 500 == 0 {
             let member = world.client(Roles::AGENT);
             in_time("a member among strangers", member.to(&a).hello()).await.expect("is served");
