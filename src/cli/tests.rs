@@ -38,7 +38,7 @@ fn waiting() -> Value {
 async fn marathon(event: Value) -> Scripted {
     Scripted::start(move |server, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
         ["GET", "/v2/events", ..] => (200, json!(null)),
-        ["GET", "/v2/deployments"] => (200, deploying()),
+        ["GET", "/v2/deployments", ..] => (200, deploying()),
         ["GET", "/v2/apps/a"] => (200, app(1)),
         ["GET", "/v2/apps/a/versions"] => (200, json!({"versions": ["v0", "v1"]})),
         ["GET", "/v2/queue", ..] => (200, json!({"queue": []})),
@@ -88,7 +88,7 @@ async fn detached_changes_are_not_watched() {
 async fn without_an_event_stream_the_apps_tell_how_it_ended() {
     for (running, end) in [(2, End::Done), (1, End::Cancelled)] {
         let server = Scripted::start(move |_, line, _| match line {
-            "GET /v2/deployments" => (200, json!([])),
+            _ if line.starts_with("GET /v2/deployments") => (200, json!([])),
             "GET /v2/apps/a" => (200, app(running)),
             _ if line.starts_with("GET /v2/events") => (500, json!({"message": "no"})),
             _ => started(),
@@ -102,7 +102,7 @@ async fn without_an_event_stream_the_apps_tell_how_it_ended() {
 async fn the_end_of_the_time_tells_lack_of_place_from_slowness() {
     for (queue, end) in [(waiting(), End::NotPlaced), (json!({"queue": []}), End::TimedOut)] {
         let server = Scripted::start(move |_, line, _| match line {
-            "GET /v2/deployments" => (200, deploying()),
+            _ if line.starts_with("GET /v2/deployments") => (200, deploying()),
             "GET /v2/apps/a" => (200, app(0)),
             _ if line.starts_with("GET /v2/events") => (200, json!(null)),
             _ if line.starts_with("GET /v2/queue") => (200, queue.clone()),
@@ -163,7 +163,7 @@ async fn a_file_is_the_whole_app_but_for_instances_it_does_not_name() {
 async fn tasks_are_killed_by_marathon_and_scaled_down_when_asked() {
     let server = Scripted::start(|server, line, _| match line {
         "GET /v2/tasks" => (200, json!({"tasks": [{"id": "a.1", "appId": "/a", "host": "n"}]})),
-        "GET /v2/deployments" => (200, deploying()),
+        _ if line.starts_with("GET /v2/deployments") => (200, deploying()),
         "GET /v2/apps/a" => (200, app(1)),
         _ if line.starts_with("GET /v2/events") => (200, json!(null)),
         _ if line.contains("scale=true") => {
@@ -265,7 +265,7 @@ async fn apply_goes_on_after_a_refusal_and_ends_as_the_worst() {
     let server =
         Scripted::start(|server, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
             ["GET", "/v2/events", ..] => (200, json!(null)),
-            ["GET", "/v2/deployments"] => (200, deploying()),
+            ["GET", "/v2/deployments", ..] => (200, deploying()),
             ["GET", "/v2/queue", ..] => (200, json!({"queue": []})),
             ["GET", ..] => (404, json!({"message": "none"})),
             ["PUT", "/v2/apps/bad", ..] => (422, json!({"message": "Object is not valid"})),
@@ -300,7 +300,7 @@ async fn why_asks_who_knows_the_name() {
         Scripted::start(|_, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
             ["GET", "/v2/apps/a"] => (200, app(0)),
             ["GET", "/v2/queue", ..] => (200, waiting()),
-            ["GET", "/v2/deployments"] => (200, deploying()),
+            ["GET", "/v2/deployments", ..] => (200, deploying()),
             ["GET", "/v1/scheduler/job/tick"] => (200, json!({"name": "tick"})),
             ["GET", "/mesolith/v1/why/tick"] => {
                 (200, json!({"subject": "job 'tick'", "refusals": []}))

@@ -197,7 +197,7 @@ impl World {
             rejects_last: rejects.clone(),
             rejects_attempt: rejects,
             last_unused_offers: Vec::new(),
-            explanation: Explanation::default(),
+            explanation: Explanation { subject: format!("app {id}"), ..Explanation::default() },
         })];
         let action = Action { action: ActionKind::ScaleApplication, app: path.clone() };
         state.view.deployments = Arc::new(vec![Arc::new(DeploymentView {
