@@ -56,7 +56,7 @@ function Runs({ job, stat }) {
         ['75 %', seconds(h['75thPercentile'])],
         ['95 %', seconds(h['95thPercentile'])],
         ['99 %', seconds(h['99thPercentile'])],
-        ['Of', `${num(h.count, 0)} successful runs`],
+        ['Of', `${num(h.count, 0)} successful ${h.count === 1 ? 'run' : 'runs'}`],
       ]} /></section>`}`;
 }
 
