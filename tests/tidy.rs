@@ -95,6 +95,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 fn is_core(path: &str) -> bool {
     path.contains("/core/")
         || path.starts_with("master/allocator/")
+        || path.starts_with("cluster/membership/")
         || path.starts_with("base/")
         || path == "machine/mod.rs"
         || path == "machine/timers.rs"

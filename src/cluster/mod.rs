@@ -6,3 +6,4 @@
 
 pub mod consensus;
 pub mod link;
+pub mod membership;
