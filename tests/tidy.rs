@@ -73,6 +73,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/"]),
     ("openraft", &["cluster/consensus/"]),
+    ("chitchat", &["cluster/gossip/"]),
+    ("anyhow", &["cluster/gossip/"]),
+    ("async_trait", &["cluster/gossip/"]),
     ("libcontainer", &["agent/containerizer/"]),
     ("libcgroups", &["agent/containerizer/"]),
     ("clap", &["cli/", "config/", "main.rs", "options.rs"]),

@@ -5,5 +5,6 @@
 //! five.
 
 pub mod consensus;
+pub mod gossip;
 pub mod link;
 pub mod membership;

@@ -91,7 +91,7 @@ fn change(
     if !next.contains(&view.me) {
         // Whoever votes and may go on voting can lead meanwhile; best one of those who shall.
         let mut heirs: Vec<&Known> = voters.iter().filter_map(|node| nodes.get(node)).collect();
-        heirs.retain(|k| k.node != view.me && k.bar.is_none());
+        heirs.retain(|k| k.node != view.me && k.bar.is_none() && k.up());
         let able = heirs.iter().filter(|k| k.caught_up(policy));
         let best = able.min_by_key(|k| (!next.contains(&k.node), Reverse(k.alive), k.node));
         if let Some(heir) = best {
@@ -102,12 +102,12 @@ fn change(
             plan.blocked = Some("no other voter has caught up, so none can take over".into());
             return;
         }
-        // Nobody else votes who may: first they vote beside the leader, or nobody could take over. The newest of
-        // them waits, so that there are no more voters than there shall be.
+        // Nobody else votes who may and is there: first they vote beside the leader, or nobody could take over. The newest of
+        // them, or one that is silent, waits, so that there are no more voters than there shall be.
         let newest = nodes
             .values()
             .filter(|k| next.contains(&k.node))
-            .min_by_key(|k| (k.alive, Reverse(k.node)));
+            .min_by_key(|k| (k.up(), k.alive, Reverse(k.node)));
         if let Some(newest) = newest.filter(|_| next.len() > 1) {
             next.remove(&newest.node);
         }

@@ -407,6 +407,8 @@ fn a_leader_that_leaves_hands_over_first() {
             ("1L:leaves 2l 3l 4l:alive=3000", "vote 1,2,3", &[]),
             ("1L:leaves 2V:leaves 3V:leaves 4l 5l 6l", "vote 1,4,5", &[]),
             ("1L:leaves 2l:behind=900", "none", &[]),
+            ("1L:leaves 2V:silent=40000 3V:leaves 4l 5l:alive=9000", "vote 1,4,5", &[]),
+            ("1L:leaves 2V:behind=900 3V:leaves 4l 5l", "none", &[]),
             ("1L:leaves 2V", "hand 2", &[]),
             ("1V:leaves 2L", "vote 2", &[]),
             ("1l:leaves 2L", "remove 1", &[]),
