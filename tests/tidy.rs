@@ -73,6 +73,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("redb", &["store/"]),
     ("openraft", &["cluster/consensus/"]),
+    ("chitchat", &["cluster/gossip/"]),
+    ("anyhow", &["cluster/gossip/"]),
+    ("async_trait", &["cluster/gossip/"]),
     ("libcontainer", &["agent/containerizer/"]),
     ("libcgroups", &["agent/containerizer/"]),
     ("clap", &["cli/", "config/", "main.rs", "options.rs"]),
@@ -95,6 +98,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 fn is_core(path: &str) -> bool {
     path.contains("/core/")
         || path.starts_with("master/allocator/")
+        || path.starts_with("cluster/membership/")
         || path.starts_with("base/")
         || path == "machine/mod.rs"
         || path == "machine/timers.rs"

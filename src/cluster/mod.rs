@@ -5,4 +5,7 @@
 //! five.
 
 pub mod consensus;
+pub mod gossip;
+pub mod identity;
 pub mod link;
+pub mod membership;
