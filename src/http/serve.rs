@@ -143,6 +143,7 @@ impl Server {
         });
         let running = Running {
             address,
+            inside: Inside(shared.clone()),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -156,6 +157,7 @@ impl Server {
 #[derive(Clone, Debug)]
 pub struct Running {
     address: SocketAddr,
+    inside: Inside,
     stop: CancellationToken,
     kill: CancellationToken,
     tasks: TaskTracker,
@@ -167,6 +169,11 @@ impl Running {
         self.address
     }
 
+    /// The way in for requests that come otherwise than through the listener.
+    pub fn inside(&self) -> Inside {
+        self.inside.clone()
+    }
+
     /// Stops accepting, lets running requests end, and cuts what is still there (streams, above
     /// all) at the deadline.
     pub async fn stop(&self, deadline: Duration) {
@@ -176,6 +183,19 @@ impl Running {
             self.kill.cancel();
             self.tasks.wait().await;
         }
+    }
+}
+
+/// Answers requests that another node has passed on: that one has looked at the host's name.
+#[derive(Clone, Debug)]
+pub struct Inside(Arc<Shared>);
+
+impl Inside {
+    /// Answers one that came from there.
+    pub async fn answer(&self, request: hyper::Request<Incoming>, from: SocketAddr) -> Response {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(from));
+        answer(&self.0, request, false).await
     }
 }
 
@@ -309,7 +329,7 @@ where
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            let response = answer(&shared, request).await;
+            let response = answer(&shared, request, shared.loopback).await;
             Ok::<_, Infallible>(response.map(|body| Held { body, _guard: busy }))
         }
     });
@@ -339,12 +359,12 @@ where
 }
 
 /// Answers one request: checks, routing, default bodies, compression.
-async fn answer(shared: &Shared, mut request: Request) -> Response {
+async fn answer(shared: &Shared, mut request: Request, loopback: bool) -> Response {
     shared.counts.requests.inc();
     let start = Instant::now();
     let method = request.method().clone();
     let gzip = accepts_gzip(request.headers()) && method != Method::HEAD;
-    let response = match admit(shared, &mut request) {
+    let response = match admit(shared, &mut request, loopback) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => route(shared, request).await,
     };
@@ -354,8 +374,12 @@ async fn answer(shared: &Shared, mut request: Request) -> Response {
     if gzip { compress::gzip(response).await } else { response }
 }
 
-fn admit(shared: &Shared, request: &mut Request) -> std::result::Result<(), Refusal> {
-    shared.hosts.check(shared.loopback, request.method(), request.uri(), request.headers())?;
+fn admit(
+    shared: &Shared,
+    request: &mut Request,
+    loopback: bool,
+) -> std::result::Result<(), Refusal> {
+    shared.hosts.check(loopback, request.method(), request.uri(), request.headers())?;
     let limit = shared.limits.body_bytes;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
