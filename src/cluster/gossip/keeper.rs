@@ -137,7 +137,6 @@ impl Keeper {
         };
         self.read.clear();
         self.greeted = None;
-        // After a restart, whoever was known is as good as a seed.
         let end = self.tend(&handle).await;
         if matches!(end, End::Stopped) {
             // It has ended if it cannot be told to.

@@ -336,7 +336,7 @@ async fn an_inbox_that_nobody_reads_is_full_once() {
         address: address(1),
         inbox: inbox.clone(),
         outbox: Outbox::start(Network::default().courier(1, address(1)), &counts),
-        roster: Roster::default(),
+        roster: Roster::new(NODES_MAX),
         refused: watch::Sender::new(None),
         counts,
     };
