@@ -136,7 +136,7 @@ async fn row(count: usize, interval: Duration, window: Duration) {
 async fn when(
     nodes: &[Node],
     begun: Instant,
-    is: impl Fn(&Members) -> bool + Clone + Send + 'static,
+    is: impl Fn(&Members) -> bool + Clone + Send + Sync + 'static,
 ) -> Vec<f64> {
     let waits = nodes.iter().map(|node| {
         let (mut members, is) = (node.members.clone(), is.clone());

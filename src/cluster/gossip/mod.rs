@@ -39,7 +39,7 @@ use crate::telemetry::Metrics;
 use counts::Counts;
 use courier::Outbox;
 use frame::node_of;
-use keeper::{Command, Keeper};
+use keeper::{Command, Ends, Keeper};
 use roster::Roster;
 use socket::Sockets;
 use std::collections::BTreeMap;
@@ -171,8 +171,15 @@ impl Gossip {
         let (published, members) = watch::channel(Arc::default());
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (stop, stopped) = watch::channel(false);
-        let keeper = Keeper::new(options, sockets, seeds::resolve(named))
-            .with(told, is_refused, published, orders, stopped);
+        let ends = Ends {
+            seeds: seeds::resolve(named),
+            facts: told,
+            refused: is_refused,
+            members: published,
+            commands: orders,
+            stop: stopped,
+        };
+        let keeper = Keeper::new(options, sockets, ends);
         let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
         Ok(Self(Arc::new(Inner { inbox, roster, facts, seeds, members, commands, stop, keeper })))
     }
