@@ -300,6 +300,11 @@ fn cores_touch_no_clock_no_io_no_hash_order() {
                 faults.push(format!("{} names `std::{module}`", source.path));
             }
         }
+        if source.path.starts_with("cluster/membership/") {
+            for part in imported(&source.tokens, "crate").into_iter().filter(|p| p != "base") {
+                faults.push(format!("{} imports {part}: it is a function of base", source.path));
+            }
+        }
         if source.path.contains("/core/") {
             for part in imported(&source.tokens, "crate") {
                 let own = source.path.split('/').next().unwrap_or_default();
