@@ -90,7 +90,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["http/", "api/", "console/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("postcard", &["cluster/", "store/", "agent/containerizer/"]),
-    ("ring", &["console/"]),
+    ("ring", &["console/", "cluster/identity/"]),
+    ("rcgen", &["cluster/identity/"]),
+    ("webpki", &["cluster/identity/"]),
+    ("time", &["cluster/identity/"]),
+    ("tokio_rustls", &["cluster/link/"]),
     ("percent_encoding", &["http/", "framework/", "agent/", "cli/", "master/api/"]),
 ];
 
@@ -298,6 +302,11 @@ fn cores_touch_no_clock_no_io_no_hash_order() {
         for module in imported(&source.tokens, "std") {
             if STD_FORBIDDEN_IN_CORES.contains(&module.as_str()) {
                 faults.push(format!("{} names `std::{module}`", source.path));
+            }
+        }
+        if source.path.starts_with("cluster/membership/") {
+            for part in imported(&source.tokens, "crate").into_iter().filter(|p| p != "base") {
+                faults.push(format!("{} imports {part}: it is a function of base", source.path));
             }
         }
         if source.path.contains("/core/") {

@@ -99,7 +99,9 @@ fn announce(ready: &Ready, join: Option<String>) {
         ));
     }
     match join {
-        Some(line) => text.push_str(&format!("More: {line}\n      (within a day, on another machine)\n")),
+        Some(line) => {
+            text.push_str(&format!("More: {line}\n      (within a day, on another machine)\n"))
+        }
         None => text.push_str("More: `mesolith token create` lets other machines join\n"),
     }
     text.push_str("Stop: Ctrl-C\n");

@@ -6,6 +6,7 @@ use super::compress;
 use super::connection::{Held, Phase, Watched};
 use super::face::Face;
 use super::guard::HostPolicy;
+use super::leader;
 use super::negotiate::accepts_gzip;
 use super::path::Routes;
 use super::reply::{self, Refusal};
@@ -27,13 +28,15 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 /// How large a request head may be, and how much of an answer is gathered before it is written, in
 /// bytes.
@@ -131,19 +134,9 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|e| Error::new(Code::System, format!("the listener has no address: {e}")))?;
-        let (router, routes) = self.face.into_parts();
-        let shared = Arc::new(Shared {
-            router: router.layer(DefaultBodyLimit::max(self.limits.body_bytes)),
-            routes,
-            limits: self.limits,
-            hosts: self.hosts,
-            loopback: address.ip().is_loopback(),
-            counts: Counts::new(&self.metrics, &self.name),
-            peers: Mutex::default(),
-        });
+        let shared = Arc::new(self.into_shared(address.ip().is_loopback()));
         let running = Running {
             address,
-            inside: Inside(shared.clone()),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -151,13 +144,67 @@ impl Server {
         running.tasks.spawn(accept(shared, listener, running.clone()));
         Ok(running)
     }
+
+    /// What answers as the port will, for requests that other nodes pass on.
+    pub fn inside(&self) -> Inside {
+        let server = Self {
+            name: self.name.clone(),
+            face: self.face.clone(),
+            limits: self.limits,
+            hosts: self.hosts.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Inside(Arc::new(server.into_shared(false)))
+    }
+
+    fn into_shared(self, loopback: bool) -> Shared {
+        let (router, routes) = self.face.into_parts();
+        Shared {
+            router: router.layer(DefaultBodyLimit::max(self.limits.body_bytes)),
+            routes,
+            limits: self.limits,
+            hosts: self.hosts,
+            loopback,
+            counts: Counts::new(&self.metrics, &self.name),
+            peers: Mutex::default(),
+        }
+    }
+}
+
+/// Answers requests that another node has passed on as the port answers its own: same endpoints, realms, limits and
+/// counts. Host and origin were checked where the user asked; the user is who that node says (`X-Forwarded-For`), so
+/// nobody but nodes of the cluster may be let in here.
+#[derive(Clone, Debug)]
+pub struct Inside(Arc<Shared>);
+
+impl<B> Service<hyper::Request<B>> for Inside
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: hyper::Request<B>) -> Self::Future {
+        let shared = self.0.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().remove::<Peer>();
+        if let Some(client) = leader::client(request.headers()) {
+            request.extensions_mut().insert(Peer(SocketAddr::new(client, 0)));
+        }
+        Box::pin(async move { Ok(answer(&shared, request, Entrance::Inside).await) })
+    }
 }
 
 /// A server that runs. It goes on when this is dropped.
 #[derive(Clone, Debug)]
 pub struct Running {
     address: SocketAddr,
-    inside: Inside,
     stop: CancellationToken,
     kill: CancellationToken,
     tasks: TaskTracker,
@@ -169,11 +216,6 @@ impl Running {
         self.address
     }
 
-    /// The way in for requests that come otherwise than through the listener.
-    pub fn inside(&self) -> Inside {
-        self.inside.clone()
-    }
-
     /// Stops accepting, lets running requests end, and cuts what is still there (streams, above
     /// all) at the deadline.
     pub async fn stop(&self, deadline: Duration) {
@@ -183,19 +225,6 @@ impl Running {
             self.kill.cancel();
             self.tasks.wait().await;
         }
-    }
-}
-
-/// Answers requests that another node has passed on: that one has looked at the host's name.
-#[derive(Clone, Debug)]
-pub struct Inside(Arc<Shared>);
-
-impl Inside {
-    /// Answers one that came from there.
-    pub async fn answer(&self, request: hyper::Request<Incoming>, from: SocketAddr) -> Response {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(from));
-        answer(&self.0, request, false).await
     }
 }
 
@@ -329,7 +358,7 @@ where
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            let response = answer(&shared, request, shared.loopback).await;
+            let response = answer(&shared, request, Entrance::Port).await;
             Ok::<_, Infallible>(response.map(|body| Held { body, _guard: busy }))
         }
     });
@@ -358,13 +387,22 @@ where
     }
 }
 
+/// How a request came in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entrance {
+    /// From a user.
+    Port,
+    /// From another node.
+    Inside,
+}
+
 /// Answers one request: checks, routing, default bodies, compression.
-async fn answer(shared: &Shared, mut request: Request, loopback: bool) -> Response {
+async fn answer(shared: &Shared, mut request: Request, entrance: Entrance) -> Response {
     shared.counts.requests.inc();
     let start = Instant::now();
     let method = request.method().clone();
     let gzip = accepts_gzip(request.headers()) && method != Method::HEAD;
-    let response = match admit(shared, &mut request, loopback) {
+    let response = match admit(shared, &mut request, entrance) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => route(shared, request).await,
     };
@@ -377,9 +415,11 @@ async fn answer(shared: &Shared, mut request: Request, loopback: bool) -> Respon
 fn admit(
     shared: &Shared,
     request: &mut Request,
-    loopback: bool,
+    entrance: Entrance,
 ) -> std::result::Result<(), Refusal> {
-    shared.hosts.check(loopback, request.method(), request.uri(), request.headers())?;
+    if entrance == Entrance::Port {
+        shared.hosts.check(shared.loopback, request.method(), request.uri(), request.headers())?;
+    }
     let limit = shared.limits.body_bytes;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {

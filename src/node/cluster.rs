@@ -12,11 +12,11 @@ use crate::cluster::identity::{
     Authority, Certificate, ClusterId, Credentials, Folder, NodeId, Revoked, Roles, wall_now,
 };
 use crate::cluster::link::join::{Patience, Progress, join};
+use crate::cluster::link::local::Switchboard;
 use crate::cluster::link::{
     Answering, Doors, FaceName, FaceService, GossipFrame, JoinFacts, Link, LinkOptions, Listening,
     Renewed, VERSIONS, renewal,
 };
-use crate::cluster::link::local::Switchboard;
 use crate::cluster::membership::{Order, Policy, Versions};
 use crate::cluster::roster::steer::Steering;
 use crate::cluster::roster::{Founding, NodeRecord, Place, Porter, Seat, revoked_in};
@@ -225,7 +225,8 @@ impl Cluster {
         self.listening = Some(self.link.listen(listener, doors)?);
         let (link, leader) = (self.link.clone(), self.leader.clone());
         let credentials = self.credentials.clone();
-        let ask = move || renew(link.clone(), leader.clone(), seat.clone(), credentials.subscribe());
+        let ask =
+            move || renew(link.clone(), leader.clone(), seat.clone(), credentials.subscribe());
         let keep = renewal::keep(self.folder.clone(), self.credentials.clone(), ask, stop);
         self.workers.push(tokio::spawn(keep));
         Ok(())
@@ -370,11 +371,7 @@ async fn take_gossip(mut frames: mpsc::Receiver<GossipFrame>, gossip: Gossip) {
 }
 
 /// Who leads and where, from the log's own word.
-async fn follow_leader(
-    registry: Registry,
-    gossip: Gossip,
-    place: watch::Sender<Option<Place>>,
-) {
+async fn follow_leader(registry: Registry, gossip: Gossip, place: watch::Sender<Option<Place>>) {
     let mut leadership = registry.leadership();
     let mut members = gossip.members();
     loop {

@@ -4,14 +4,16 @@ use super::LocalFiles;
 use super::agent;
 use super::cluster::Cluster;
 use super::settings::Options;
+use super::standalone::Led;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::api as cluster_api;
 use crate::cluster::gossip::Role;
-use crate::cluster::link::{FaceName, FaceService, Via, face};
+use crate::cluster::link::{FaceName, FaceService, face};
 use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
+use crate::http::leader::LedFace;
 use crate::http::{HostPolicy, Running, Server, bind, observe};
 use crate::machine::driver::Clock;
 use crate::master::api as master_api;
@@ -20,15 +22,11 @@ use crate::master::service::Master;
 use crate::security::{Credentials, HttpAuthentication, check_exposure};
 use crate::telemetry::{Logging, Metrics};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-
-/// What stands for an address that is not known.
-const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// The bound ports.
 pub struct Doors {
@@ -187,24 +185,14 @@ pub struct About<'a> {
     pub logging: Option<Logging>,
     /// The process's clocks.
     pub clock: Clock,
+    /// Who leads.
+    pub led: Led,
     /// The node's cluster.
     pub cluster: &'a Cluster,
 }
 
-/// The ways in for requests that other nodes pass on.
-pub fn inside(running: &BTreeMap<FaceName, Running>) -> BTreeMap<FaceName, FaceService> {
-    let way = |(name, running): (&FaceName, &Running)| {
-        let inside = running.inside();
-        let service = tower::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let inside = inside.clone();
-            // The link puts it into every request that it passes on.
-            let from = request.extensions().get::<Via>().map_or(NOWHERE, |via| via.from);
-            async move { Ok::<_, Infallible>(inside.answer(request, from).await) }
-        });
-        (*name, face(service))
-    };
-    running.iter().map(way).collect()
-}
+/// The servers that run, and the ways in for requests that other nodes pass on.
+pub type Served = (Vec<Running>, BTreeMap<FaceName, FaceService>);
 
 /// Serves all faces.
 ///
@@ -216,8 +204,8 @@ pub fn serve(
     about: About<'_>,
     agent: &agent::Role,
     [marathon, chronos]: [Option<Server>; 2],
-) -> Result<BTreeMap<FaceName, Running>> {
-    let About { identity, leading, logging, clock, cluster } = about;
+) -> Result<Served> {
+    let About { identity, leading, logging, clock, led, cluster } = about;
     let log = options.log_dir.as_ref().map(|dir| dir.join("mesolith.log"));
     let own = FileTable::new();
     if let Some(log) = &log {
@@ -225,11 +213,11 @@ pub fn serve(
         agent.files.attach("/slave/log", log)?;
     }
     let (asked, ticks) = (logging.clone(), clock.clone());
-    let about = (identity.clone(), cluster, ticks);
+    let about = (identity.clone(), cluster, led, ticks);
     let master = master_server(&doors, about, leading, agent, asked, own)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
-    let mut running = BTreeMap::new();
+    let (mut running, mut inside) = (Vec::new(), BTreeMap::new());
     let own = [
         (FaceName::Marathon, doors.marathon, marathon),
         (FaceName::Chronos, doors.chronos, chronos),
@@ -238,15 +226,17 @@ pub fn serve(
     ];
     for (name, listener, server) in own {
         if let (Some(listener), Some(server)) = (listener, server) {
-            running.insert(name, server.hosts(hosts()).start(listener)?);
+            let server = server.hosts(hosts());
+            inside.insert(name, face(server.inside()));
+            running.push(server.start(listener)?);
         }
     }
-    Ok(running)
+    Ok((running, inside))
 }
 
 fn master_server(
     doors: &Doors,
-    (identity, cluster, clock): (Arc<Identity>, &Cluster, Clock),
+    (identity, cluster, led, clock): (Arc<Identity>, &Cluster, Led, Clock),
     leading: watch::Receiver<Option<Master>>,
     agent: &agent::Role,
     logging: Option<Logging>,
@@ -261,7 +251,9 @@ fn master_server(
         scheduler: realm("mesos-master-scheduler", asks.frameworks)?,
     };
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
-    let api = master_api::Api::new(leading, identity, clock);
+    let at = doors.addresses.master.port();
+    let led = led.before(LedFace::Master, &identity.hostname, at, &metrics);
+    let api = master_api::Api::new(leading, identity, clock).led(led.clone());
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
     let nodes = cluster_api::Api {
         me: cluster.link.node(),
@@ -272,7 +264,7 @@ fn master_server(
         policy: cluster.company.policy.clone(),
     };
     let face = master_api::face(api.clone(), &realms)
-        .with(cluster_api::face(nodes, &realms.readonly, &realms.readwrite))
+        .with(cluster_api::face(nodes, &realms.readonly, &realms.readwrite).led_by(Some(&led)))
         .with(console::face(Section::Mesos, &doors.addresses.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));

@@ -8,6 +8,7 @@ mod faces;
 mod frameworks;
 mod hosting;
 mod lead;
+mod leadership;
 pub mod memory;
 pub mod settings;
 pub mod standalone;
@@ -28,7 +29,9 @@ use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, Loggi
 use cluster::{Cluster, Entry};
 use faces::Addresses;
 use frameworks::Frameworks;
+use leadership::NodeLeadership;
 use settings::{LoggingLevel, OnExit, Options};
+use standalone::Led;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -191,9 +194,10 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     let log_dir = options.log_dir.as_deref();
     let logging = start_logging(options.logging_level, log_dir, options.quiet)?;
     let (control, _thread) = Control::start()?;
-    let between = doors.cluster.take().ok_or_else(|| {
-        Error::new(Code::Internal, "the cluster port was not bound")
-    })?;
+    let between = doors
+        .cluster
+        .take()
+        .ok_or_else(|| Error::new(Code::Internal, "the cluster port was not bound"))?;
     let mut cluster = Cluster::enter(Entry {
         options: &options,
         dir: &dir,
@@ -233,7 +237,9 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     let ground =
         frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
     let (at, asks) = (doors.addresses, &doors.authentication);
-    let mut frameworks = Frameworks::start(&options, at, asks, &ground)?;
+    let leadership = NodeLeadership::of(&cluster);
+    let led = Led { leadership, node: cluster.link.node().to_string() };
+    let mut frameworks = Frameworks::start(&options, at, asks, &led, &ground)?;
     let start = agent::Start {
         options: &options,
         dir: &dir,
@@ -266,10 +272,9 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
         notes: agent.notes.clone(),
     };
     let own = [frameworks.marathon.take(), frameworks.chronos.take()];
-    let about = faces::About { identity, leading, logging, clock, cluster: &cluster };
-    let running = faces::serve(doors, &options, about, &agent, own)?;
-    cluster.listen(between, switchboard, faces::inside(&running), stopping)?;
-    let running = running.into_values().collect();
+    let about = faces::About { identity, leading, logging, clock, led, cluster: &cluster };
+    let (running, inside) = faces::serve(doors, &options, about, &agent, own)?;
+    cluster.listen(between, switchboard, inside, stopping)?;
     Ok(Node {
         ready,
         on_exit: options.on_exit,

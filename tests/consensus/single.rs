@@ -2,7 +2,7 @@
 
 use super::{alone, open, put, until};
 use mesolith::base::error::Code;
-use mesolith::cluster::consensus::{Epoch, Op, Options, Pace, ProposeError, Registry};
+use mesolith::cluster::consensus::{Epoch, Op, Options, Pace, ProposeError, Registry, Start};
 use mesolith::store::DataDir;
 use std::time::Duration;
 

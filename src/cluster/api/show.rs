@@ -81,10 +81,11 @@ pub(super) fn cluster(api: &Api) -> Result<Cluster> {
     Ok(Cluster {
         cluster: format!("{:016x}", registry.cluster_id()),
         this: api.me.to_string(),
-        leader: api.leader.borrow().as_ref().map(|place| Leader {
-            node: place.node.to_string(),
-            address: place.address.clone(),
-        }),
+        leader: api
+            .leader
+            .borrow()
+            .as_ref()
+            .map(|place| Leader { node: place.node.to_string(), address: place.address.clone() }),
         epoch: seat.epoch().0,
         policy: Policy { voters_max: api.policy.voters_max },
         waits: steering.reason.clone(),

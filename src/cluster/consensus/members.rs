@@ -4,10 +4,10 @@
 use super::registry::Registry;
 use super::types::{LogId, Types};
 use crate::base::error::{Code, Error, Result, Retry};
-use openraft::{ChangeMembers, Instant as _};
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
+use openraft::{ChangeMembers, Instant as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

@@ -48,6 +48,8 @@ pub(super) struct Book {
     /// Signs of life by node and generation.
     signs: BTreeMap<(u64, u64), Sign>,
     members: BTreeMap<u64, Member>,
+    /// Dead nodes that are shown no longer though the library still knows them, with the last generation forgotten.
+    forgotten: BTreeMap<u64, u64>,
 }
 
 struct Sign {
@@ -59,20 +61,23 @@ struct Sign {
 
 impl Book {
     pub(super) fn new(me: u64, silence: Duration) -> Self {
-        Self { me, silence, signs: BTreeMap::new(), members: BTreeMap::new() }
+        let (signs, members, forgotten) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { me, silence, signs, members, forgotten }
     }
 
     pub(super) fn members(&self) -> &BTreeMap<u64, Member> {
         &self.members
     }
 
-    /// Forgets a dead node. One that is alive is not forgotten.
+    /// Forgets a dead node, until it lives. One that is alive is not forgotten.
     pub(super) fn forget(&mut self, node: u64) -> bool {
-        let dead = self.members.get(&node).is_some_and(|m| !m.alive);
-        if dead {
+        let dead = self.members.get(&node).filter(|m| !m.alive);
+        let generation = dead.map(|m| m.generation);
+        if let Some(generation) = generation {
             self.members.remove(&node);
+            self.forgotten.insert(node, generation);
         }
-        dead
+        generation.is_some()
     }
 
     /// Takes in everything that the library knows now. Answers whether any member is another than before.
@@ -100,6 +105,11 @@ impl Book {
             best.entry(one.node).and_modify(|b| *b = (*b).max(entry)).or_insert(entry);
         }
         self.signs = signs;
+        // What the library has forgotten as well need not be remembered as forgotten.
+        self.forgotten.retain(|node, generation| {
+            best.get(node).is_some_and(|(alive, now, _)| !alive && now <= generation)
+        });
+        best.retain(|node, _| !self.forgotten.contains_key(node));
 
         let mut changed = false;
         for (node, (alive, generation, address)) in &best {
@@ -133,7 +143,7 @@ impl Book {
         if dead.len() > DEAD_MAX {
             dead.sort_unstable();
             for (_, node) in &dead[..dead.len() - DEAD_MAX] {
-                self.members.remove(node);
+                self.forget(*node);
             }
         }
     }
@@ -207,6 +217,16 @@ mod tests {
         assert!(book.observe(Vec::new(), after(start, 10)));
         assert!(!book.members()[&2].alive);
         assert!(book.forget(2) && book.members().is_empty());
+        book.observe(vec![seen(2, 1, 5, false)], after(start, 11));
+        assert!(book.members().is_empty(), "the library knows it longer");
+        book.observe(vec![seen(2, 2, 1, false)], after(start, 12));
+        assert!(book.members().contains_key(&2), "another generation");
+        assert!(book.forget(2));
+        book.observe(vec![seen(2, 2, 2, false)], after(start, 13));
+        assert!(book.members()[&2].alive, "it lives");
+        book.observe(Vec::new(), after(start, 14));
+        assert!(book.forget(2));
+        book.observe(Vec::new(), after(start, 15));
 
         for n in 0..DEAD_MAX as u64 + 5 {
             book.observe(vec![seen(10 + n, 1, 5, true)], after(start, 20 + n));

@@ -57,22 +57,20 @@ pub(super) enum Command {
     Kill,
 }
 
-/// The task, before it runs.
-pub(super) struct Starting {
-    options: GossipOptions,
-    sockets: Sockets,
-    seeds: watch::Receiver<Vec<SocketAddr>>,
+/// What the task listens to, and where it tells.
+pub(super) struct Ends {
+    pub(super) seeds: watch::Receiver<Vec<SocketAddr>>,
+    pub(super) facts: watch::Receiver<Facts>,
+    pub(super) refused: watch::Receiver<Option<Refusal>>,
+    pub(super) members: watch::Sender<Arc<Members>>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 pub(super) struct Keeper {
     options: GossipOptions,
     sockets: Sockets,
-    seeds: watch::Receiver<Vec<SocketAddr>>,
-    facts: watch::Receiver<Facts>,
-    refused: watch::Receiver<Option<Refusal>>,
-    members: watch::Sender<Arc<Members>>,
-    commands: mpsc::Receiver<Command>,
-    stop: watch::Receiver<bool>,
+    ends: Ends,
     book: Book,
     /// How much of what each generation says was read.
     read: BTreeMap<(u64, u64), u64>,
@@ -92,12 +90,10 @@ enum End {
 }
 
 impl Keeper {
-    pub(super) fn new(
-        options: GossipOptions,
-        sockets: Sockets,
-        seeds: watch::Receiver<Vec<SocketAddr>>,
-    ) -> Starting {
-        Starting { options, sockets, seeds }
+    pub(super) fn new(options: GossipOptions, sockets: Sockets, ends: Ends) -> Self {
+        let book = Book::new(options.node, options.silence);
+        let rng = Rng::new(options.node ^ options.generation);
+        Self { options, sockets, ends, book, read: BTreeMap::new(), rng, greeted: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -116,7 +112,7 @@ impl Keeper {
                 pause = RESTART_MIN;
             }
             tokio::select! {
-                () = stopped(self.stop.clone()) => return,
+                () = stopped(self.ends.stop.clone()) => return,
                 () = sleep(pause) => {}
             }
             pause = (pause * 2).min(RESTART_MAX);
@@ -127,7 +123,7 @@ impl Keeper {
 
     /// One life of the library's task.
     async fn live(&mut self, generation: u64) -> End {
-        let facts = self.facts.borrow_and_update().encode();
+        let facts = self.ends.facts.borrow_and_update().encode();
         let said = facts.into_iter().filter(|(_, value)| !value.is_empty());
         let said = said.map(|(key, value)| (key.to_string(), value)).collect();
         let config = self.config(generation);
@@ -137,7 +133,6 @@ impl Keeper {
         };
         self.read.clear();
         self.greeted = None;
-        // After a restart, whoever was known is as good as a seed.
         let end = self.tend(&handle).await;
         if matches!(end, End::Stopped) {
             // It has ended if it cannot be told to.
@@ -181,7 +176,7 @@ impl Keeper {
             chitchat.subscribe_event("", move |_| bell.notify_one())
         };
         let _listening = handle.with_chitchat(listen).await;
-        let stop = stopped(self.stop.clone());
+        let stop = stopped(self.ends.stop.clone());
         tokio::pin!(stop);
         let mut ticks = interval(self.options.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -191,7 +186,7 @@ impl Keeper {
                     return End::Died(end.err().map_or("its task ended".into(), |e| e.to_string()));
                 }
                 () = &mut stop => return End::Stopped,
-                changed = self.facts.changed() => {
+                changed = self.ends.facts.changed() => {
                     if changed.is_err() {
                         return End::Stopped;
                     }
@@ -204,8 +199,8 @@ impl Keeper {
                     self.greet(handle);
                 }
                 () = news.notified() => self.look(handle).await,
-                Ok(()) = self.refused.changed() => self.publish(),
-                Some(command) = self.commands.recv() => match command {
+                Ok(()) = self.ends.refused.changed() => self.publish(),
+                Some(command) = self.ends.commands.recv() => match command {
                     Command::Forget { node, answer } => {
                         let forgotten = self.book.forget(node);
                         self.publish();
@@ -221,7 +216,7 @@ impl Keeper {
 
     /// Tells the library what this node says now, and a few nodes at once.
     async fn tell(&mut self, handle: &ChitchatHandle) -> Result<(), String> {
-        let said = self.facts.borrow_and_update().encode();
+        let said = self.ends.facts.borrow_and_update().encode();
         let told = handle.with_chitchat(|chitchat| {
             let state = chitchat.self_node_state();
             for (key, value) in &said {
@@ -285,12 +280,12 @@ impl Keeper {
     }
 
     fn publish(&mut self) {
-        let refused = self.refused.borrow_and_update().clone();
+        let refused = self.ends.refused.borrow_and_update().clone();
         let nodes = self.book.members().clone();
         let alive = nodes.values().filter(|m| m.alive).count();
         self.sockets.counts.alive.set(alive as f64);
         self.sockets.counts.dead.set((nodes.len() - alive) as f64);
-        self.members.send_replace(Arc::new(Members { nodes, refused }));
+        self.ends.members.send_replace(Arc::new(Members { nodes, refused }));
     }
 
     /// Greets nodes that may not know of this one.
@@ -301,7 +296,7 @@ impl Keeper {
             return;
         }
         self.greeted = Some(Instant::now());
-        let mut strangers = self.seeds.borrow_and_update().clone();
+        let mut strangers = self.ends.seeds.borrow_and_update().clone();
         if heard.is_empty() {
             // Whoever was known before is as good as a seed.
             strangers.extend(self.book.members().values().map(|m| m.address));
@@ -314,37 +309,6 @@ impl Keeper {
         for address in strangers.into_iter().take(some) {
             // A task that has ended is noticed by its end.
             let _ = handle.gossip(address);
-        }
-    }
-}
-
-impl Starting {
-    /// What it listens to and where it tells.
-    pub(super) fn with(
-        self,
-        facts: watch::Receiver<Facts>,
-        refused: watch::Receiver<Option<Refusal>>,
-        members: watch::Sender<Arc<Members>>,
-        commands: mpsc::Receiver<Command>,
-        stop: watch::Receiver<bool>,
-    ) -> Keeper {
-        let Self { options, sockets, seeds } = self;
-        let book = Book::new(options.node, options.silence);
-        let rng = Rng::new(options.node ^ options.generation);
-        let (read, greeted) = (BTreeMap::new(), None);
-        Keeper {
-            options,
-            sockets,
-            seeds,
-            facts,
-            refused,
-            members,
-            commands,
-            stop,
-            book,
-            read,
-            rng,
-            greeted,
         }
     }
 }

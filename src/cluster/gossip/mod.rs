@@ -39,7 +39,7 @@ use crate::telemetry::Metrics;
 use counts::Counts;
 use courier::Outbox;
 use frame::node_of;
-use keeper::{Command, Keeper};
+use keeper::{Command, Ends, Keeper};
 use roster::Roster;
 use socket::Sockets;
 use std::collections::BTreeMap;
@@ -67,6 +67,8 @@ pub struct GossipOptions {
     pub interval: Duration,
     /// How long a node may give no sign of life before it may be taken for dead.
     pub silence: Duration,
+    /// How many nodes may gossip: [`NODES_MAX`], or another number to measure what it would cost.
+    pub nodes_max: usize,
     /// Addresses, `host:port`, of nodes to begin with; names are resolved again from time to time.
     pub seeds: Vec<String>,
     /// What this node says of itself.
@@ -88,6 +90,7 @@ impl GossipOptions {
             advertise,
             interval: Duration::from_millis(250),
             silence: Duration::from_secs(2),
+            nodes_max: NODES_MAX,
             seeds: Vec::new(),
             facts: Facts::default(),
             metrics: Metrics::new(),
@@ -151,7 +154,7 @@ impl Gossip {
         options.facts.check()?;
         let counts = Counts::new(&options.metrics);
         let inbox = Inbox::new(&counts);
-        let roster = Roster::default();
+        let roster = Roster::new(options.nodes_max);
         let (refused, is_refused) = watch::channel(None);
         let sockets = Sockets {
             cluster: options.cluster,
@@ -168,8 +171,15 @@ impl Gossip {
         let (published, members) = watch::channel(Arc::default());
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (stop, stopped) = watch::channel(false);
-        let keeper = Keeper::new(options, sockets, seeds::resolve(named))
-            .with(told, is_refused, published, orders, stopped);
+        let ends = Ends {
+            seeds: seeds::resolve(named),
+            facts: told,
+            refused: is_refused,
+            members: published,
+            commands: orders,
+            stop: stopped,
+        };
+        let keeper = Keeper::new(options, sockets, ends);
         let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
         Ok(Self(Arc::new(Inner { inbox, roster, facts, seeds, members, commands, stop, keeper })))
     }

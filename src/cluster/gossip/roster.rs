@@ -14,8 +14,11 @@ pub const NODES_MAX: usize = 256;
 pub(super) const NAMES_MAX: usize = 900;
 
 /// The names known now; clones are the same one.
-#[derive(Clone, Default)]
-pub(super) struct Roster(Arc<Mutex<Names>>);
+#[derive(Clone)]
+pub(super) struct Roster {
+    nodes_max: usize,
+    names: Arc<Mutex<Names>>,
+}
 
 #[derive(Default)]
 struct Names {
@@ -33,6 +36,11 @@ impl Names {
 }
 
 impl Roster {
+    /// Nobody yet, and room for so many.
+    pub(super) fn new(nodes_max: usize) -> Self {
+        Self { nodes_max, names: Arc::default() }
+    }
+
     /// Takes over what the library knows.
     pub(super) fn replace(&self, names: impl Iterator<Item = (u64, u64)>) {
         let mut fresh = Names::default();
@@ -43,7 +51,7 @@ impl Roster {
     /// Whether a sender and those that it names are let in. If so, they are known from now on.
     pub(super) fn admit(&self, sender: u64, names: &[(u64, u64)]) -> bool {
         let mut known = self.lock();
-        if !known.nodes.contains_key(&sender) && known.nodes.len() >= NODES_MAX {
+        if !known.nodes.contains_key(&sender) && known.nodes.len() >= self.nodes_max {
             return false;
         }
         let new: Vec<_> = names.iter().filter(|name| !known.all.contains(name)).collect();
@@ -57,11 +65,11 @@ impl Roster {
     /// Whether there is room for a node that is not known.
     pub(super) fn has_room(&self, node: u64) -> bool {
         let known = self.lock();
-        known.nodes.contains_key(&node) || known.nodes.len() < NODES_MAX
+        known.nodes.contains_key(&node) || known.nodes.len() < self.nodes_max
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +78,7 @@ mod tests {
     use super::*;
 
     fn full() -> Roster {
-        let roster = Roster::default();
+        let roster = Roster::new(NODES_MAX);
         roster.replace((0..NODES_MAX as u64).map(|node| (node, 1)));
         roster
     }

@@ -154,7 +154,9 @@ pub fn refused(e: &rustls::Error) -> Option<&'static str> {
             Some("this node's certificate has expired (or its clock is wrong)")
         }
         AlertDescription::CertificateRevoked => Some("this node was removed from the cluster"),
-        AlertDescription::UnknownCA | AlertDescription::BadCertificate => {
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown => {
             Some("this node's certificate is not of the other node's cluster")
         }
         AlertDescription::NoApplicationProtocol => {
@@ -164,21 +166,20 @@ pub fn refused(e: &rustls::Error) -> Option<&'static str> {
     }
 }
 
-fn as_tls(why: Distrust) -> rustls::Error {
-    let e = match why {
-        // The other side is told these with an alert of their own.
+/// For who connects: kept whole, so that it can be told.
+fn kept(why: Distrust) -> rustls::Error {
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
+}
+
+/// For who listens: the other side is told with an alert.
+fn told(why: Distrust) -> rustls::Error {
+    rustls::Error::InvalidCertificate(match why {
         Distrust::Expired => CertificateError::Expired,
         Distrust::NotYet => CertificateError::NotValidYet,
         Distrust::Revoked(_) => CertificateError::Revoked,
-        _ => CertificateError::UnknownIssuer,
-    };
-    match why {
-        Distrust::Malformed => rustls::Error::InvalidCertificate(CertificateError::BadEncoding),
-        Distrust::OtherNode { .. } | Distrust::Foreign => {
-            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
-        }
-        _ => rustls::Error::InvalidCertificate(e),
-    }
+        Distrust::Malformed => CertificateError::BadEncoding,
+        Distrust::Foreign | Distrust::OtherNode { .. } => CertificateError::UnknownIssuer,
+    })
 }
 
 fn wall(now: UnixTime) -> Wall {
@@ -222,14 +223,14 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let member = self.trust.check(end_entity, Usage::Server, wall(now)).map_err(as_tls)?;
+        let member = self.trust.check(end_entity, Usage::Server, wall(now)).map_err(kept)?;
         let ServerName::DnsName(name) = server_name else {
             return Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName));
         };
         match asked(name.as_ref()) {
             Some(None) => Ok(ServerCertVerified::assertion()),
             Some(Some(meant)) if meant == member.node => Ok(ServerCertVerified::assertion()),
-            Some(Some(meant)) => Err(as_tls(Distrust::OtherNode { meant, is: member.node })),
+            Some(Some(meant)) => Err(kept(Distrust::OtherNode { meant, is: member.node })),
             None => Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)),
         }
     }
@@ -272,7 +273,7 @@ impl ClientCertVerifier for Verifier {
         _intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> std::result::Result<ClientCertVerified, rustls::Error> {
-        self.trust.check(end_entity, Usage::Client, wall(now)).map_err(as_tls)?;
+        self.trust.check(end_entity, Usage::Client, wall(now)).map_err(told)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -315,7 +316,7 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        pinned(end_entity, intermediates, self.pin, wall(now)).map_err(as_tls)?;
+        pinned(end_entity, intermediates, self.pin, wall(now)).map_err(kept)?;
         Ok(ServerCertVerified::assertion())
     }
 

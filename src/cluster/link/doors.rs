@@ -56,7 +56,7 @@ pub trait Admission: Send + Sync + 'static {
 
     /// Decides on a join, on the leader. Form, versions, clock and the key's signature were checked
     /// ([`JoinRequest::screen`]); the token was not (`TokenBook::check` with [`JoinRequest::message`]), nor whether the
-    /// node is wanted.
+    /// node is wanted. Where it is reached: [`JoinRequest::reached_at`].
     fn admit(
         &self,
         request: JoinRequest,

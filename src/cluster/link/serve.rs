@@ -210,7 +210,7 @@ async fn pass_on(session: &Session, request: Request<Incoming>) -> Result<Respon
 
 async fn decide(
     session: &Session,
-    mut request: JoinRequest,
+    request: JoinRequest,
     from: IpAddr,
 ) -> std::result::Result<Joined, JoinRefusal> {
     let link = &session.link;
@@ -221,13 +221,6 @@ async fn decide(
                 .hint("start with an empty data directory: it is then another node"))
         }
         Ok(()) => {
-            if request.address.starts_with(':') {
-                let host = match from {
-                    IpAddr::V4(v4) => v4.to_string(),
-                    IpAddr::V6(v6) => format!("[{v6}]"),
-                };
-                request.address.insert_str(0, &host);
-            }
             let node = request.node();
             let deciding = admission(session)?.admit(request, from);
             let late = || JoinRefusal::new(Why::NoLeader, "the cluster did not decide in time");

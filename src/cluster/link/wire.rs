@@ -97,7 +97,8 @@ pub struct JoinRequest {
     pub shown: Presented,
     /// The key's signature over the same message.
     pub signature: Vec<u8>,
-    /// Where it will be reached; a host that is left out (`:5052`) is the address it comes from.
+    /// Where it will be reached; a host that is left out (`:5052`) is the address it comes from: see
+    /// [`JoinRequest::reached_at`].
     pub address: String,
     /// Its host's name.
     #[serde(default)]
@@ -167,6 +168,15 @@ impl JoinRequest {
     /// The node that asks.
     pub fn node(&self) -> NodeId {
         self.key.node()
+    }
+
+    /// Where it will be reached, with the address it came from in the place of a host that was left out.
+    pub fn reached_at(&self, from: IpAddr) -> String {
+        match (self.address.strip_prefix(':'), from) {
+            (Some(port), IpAddr::V4(v4)) => format!("{v4}:{port}"),
+            (Some(port), IpAddr::V6(v6)) => format!("[{v6}]:{port}"),
+            (None, _) => self.address.clone(),
+        }
     }
 
     /// What can be judged without the cluster's books: form, versions, clock, and that the asker has the key.
@@ -552,3 +562,6 @@ pub(super) fn from_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result
     serde_json::from_slice(bytes)
         .map_err(|e| Error::new(Code::Invalid, format!("{what} cannot be read: {e}")))
 }
+
+#[cfg(test)]
+mod tests;

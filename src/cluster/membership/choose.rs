@@ -96,10 +96,11 @@ impl<'a> Pick<'a> {
 
     fn take(&mut self, from: impl Iterator<Item = &'a Known<'a>>) {
         for known in from {
-            if self.chosen.len() < self.size && self.chosen.insert(known.node) {
-                if let Some(zone) = known.zone() {
-                    *self.zones.entry(zone).or_default() += 1;
-                }
+            if self.chosen.len() < self.size
+                && self.chosen.insert(known.node)
+                && let Some(zone) = known.zone()
+            {
+                *self.zones.entry(zone).or_default() += 1;
             }
         }
     }

@@ -63,7 +63,8 @@ impl Policy {
     /// [`Code::Invalid`], naming the setting.
     pub fn check(&self) -> Result<()> {
         let bad = |what: String| Err(Error::new(Code::Invalid, what));
-        if self.voters_max == 0 || self.voters_max > VOTERS_MAX || self.voters_max % 2 == 0 {
+        if self.voters_max == 0 || self.voters_max > VOTERS_MAX || self.voters_max.is_multiple_of(2)
+        {
             return bad(format!(
                 "the number of voters must be 1, 3, 5 or {VOTERS_MAX}, not {}",
                 self.voters_max
@@ -100,6 +101,6 @@ impl Policy {
     /// How many of so many nodes vote: the largest odd number, at most `voters_max`.
     pub fn voters_of(&self, nodes: usize) -> usize {
         let most = nodes.min(self.voters_max.clamp(1, VOTERS_MAX));
-        if most % 2 == 0 { most.saturating_sub(1) } else { most }
+        if most.is_multiple_of(2) { most.saturating_sub(1) } else { most }
     }
 }

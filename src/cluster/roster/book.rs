@@ -205,11 +205,7 @@ impl Book {
     ///
     /// # Errors
     /// As [`TokenBook::rotate`].
-    pub fn rotate(
-        &mut self,
-        id: TokenId,
-        now: Wall,
-    ) -> Result<(Vec<Op>, (Token, TokenRecord))> {
+    pub fn rotate(&mut self, id: TokenId, now: Wall) -> Result<(Vec<Op>, (Token, TokenRecord))> {
         let authorities = self.authorities.as_ref().ok_or_else(unfounded)?;
         let (token, records, forgotten) = self.tokens.rotate(id, authorities, now)?;
         let ops = token_ops(&records, &forgotten)?;

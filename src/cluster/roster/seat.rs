@@ -104,10 +104,7 @@ impl Seat {
     }
 
     /// Changes the book: first in a copy, then in the registry, then here.
-    async fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Book) -> Result<(Vec<Op>, T)>,
-    ) -> Result<T> {
+    async fn change<T>(&self, change: impl FnOnce(&mut Book) -> Result<(Vec<Op>, T)>) -> Result<T> {
         let mut turn = self.0.turns.lock().await;
         let book = match &*turn {
             Some(book) => book,

@@ -310,6 +310,10 @@ async fn there_is_room_for_so_many_and_who_is_refused_is_told() {
     assert!(refused.reason.starts_with("256 nodes gossip already"), "{}", refused.reason);
     assert!(!first.members.borrow().nodes.contains_key(&9999));
     assert!(first.count("frames_refused") > 0);
+    // Where there is room it is let in, and says no longer that it is not.
+    let _open = Node::start(&network, options(201));
+    late.gossip.seeds(vec![address(201).to_string()]);
+    late.sees("that it is let in", |m| m.nodes.len() == 2 && m.refused.is_none()).await;
 }
 
 #[tokio::test]
@@ -336,7 +340,7 @@ async fn an_inbox_that_nobody_reads_is_full_once() {
         address: address(1),
         inbox: inbox.clone(),
         outbox: Outbox::start(Network::default().courier(1, address(1)), &counts),
-        roster: Roster::default(),
+        roster: Roster::new(NODES_MAX),
         refused: watch::Sender::new(None),
         counts,
     };
