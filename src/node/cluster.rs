@@ -33,6 +33,8 @@ use tokio::task::JoinHandle;
 
 /// How many frames of gossip may wait to be taken.
 const GOSSIP_MAX: usize = 256;
+/// How often is looked for the address of a leader that is not known yet.
+const ADDRESS_EVERY: Duration = Duration::from_millis(100);
 /// How often is looked whether nodes were removed.
 const REMOVED_EVERY: Duration = Duration::from_secs(2);
 /// How long connections of other nodes may take to end when the node stops.
@@ -376,11 +378,14 @@ async fn follow_leader(registry: Registry, gossip: Gossip, place: watch::Sender<
     let mut members = gossip.members();
     loop {
         let now = *leadership.borrow_and_update();
-        members.borrow_and_update();
+        let known = members.borrow_and_update().clone();
         let found = now.leader.and_then(|node| {
-            let address = registry.members().get(&node)?.address.clone();
-            Some(Place { node: NodeId(node), address })
+            // A node that has just joined hears from the leader before it has the list of members.
+            let member = registry.members().get(&node).map(|member| member.address.clone());
+            let seen = || known.nodes.get(&node).map(|seen| seen.address.to_string());
+            Some(Place { node: NodeId(node), address: member.or_else(seen)? })
         });
+        let lacks_address = found.is_none() && now.leader.is_some();
         place.send_if_modified(|before| {
             let other = *before != found;
             *before = found.clone();
@@ -396,6 +401,7 @@ async fn follow_leader(registry: Registry, gossip: Gossip, place: watch::Sender<
         tokio::select! {
             changed = leadership.changed() => if changed.is_err() { return },
             changed = members.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ADDRESS_EVERY), if lacks_address => {}
         }
     }
 }
