@@ -17,7 +17,7 @@ use chitchat::transport::Transport as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// More than anything here takes, so that a failure is told and not hung on.
 const LONG: Duration = Duration::from_secs(30);
@@ -230,6 +230,16 @@ async fn a_task_that_has_died_is_started_again_as_another_generation() {
     }
     assert_eq!(nodes[2].count("restarts"), 1);
     assert_eq!(nodes[0].count("restarts"), 0);
+    // All at once, and nobody has a seed: they remember each other.
+    for node in &nodes {
+        node.gossip.seeds(Vec::new());
+        node.gossip.kill().await;
+    }
+    for node in &mut nodes {
+        for (n, generation) in [(1, FIRST + 1), (2, FIRST + 1), (3, FIRST + 2)] {
+            node.sees_one(n, "again", |m| m.alive && m.generation == generation).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -284,6 +294,10 @@ async fn one_that_stops_is_dead_and_takes_nothing_in() {
     nodes[1].gossip.stop().await;
 }
 
+fn elsewhere(n: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 1, n], 5052))
+}
+
 #[tokio::test]
 async fn there_is_room_for_so_many_and_who_is_refused_is_told() {
     let network = Network::default();
@@ -299,7 +313,8 @@ async fn there_is_room_for_so_many_and_who_is_refused_is_told() {
 
     let late = GossipOptions {
         node: 9999,
-        advertise: address(200),
+        // None of the addresses above, or it would be greeted there.
+        advertise: elsewhere(1),
         seeds: vec![address(1).to_string()],
         ..options(0)
     };
@@ -311,8 +326,9 @@ async fn there_is_room_for_so_many_and_who_is_refused_is_told() {
     assert!(!first.members.borrow().nodes.contains_key(&9999));
     assert!(first.count("frames_refused") > 0);
     // Where there is room it is let in, and says no longer that it is not.
-    let _open = Node::start(&network, options(201));
-    late.gossip.seeds(vec![address(201).to_string()]);
+    let open = GossipOptions { advertise: elsewhere(2), ..options(201) };
+    let _open = Node::start(&network, open);
+    late.gossip.seeds(vec![elsewhere(2).to_string()]);
     late.sees("that it is let in", |m| m.nodes.len() == 2 && m.refused.is_none()).await;
 }
 
@@ -382,6 +398,33 @@ async fn a_node_that_does_not_take_its_frames_holds_up_nobody() {
     third.gossip.facts(|facts| facts.zone = "new".into()).expect("it fits");
     nodes[1].sees_one(3, "with its new zone", |m| m.facts.zone == "new").await;
     counted_at_least(&third, "outbox_overflows", 1).await;
+}
+
+/// Tells what arrives, but never arrives at one address.
+struct Told(mpsc::UnboundedSender<SocketAddr>, SocketAddr);
+
+impl Courier for Told {
+    fn send(&self, to: SocketAddr, _: Bytes) -> Sending {
+        if to == self.1 {
+            return Box::pin(std::future::pending());
+        }
+        self.0.send(to).expect("the test listens");
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[tokio::test]
+async fn few_frames_are_on_the_way_to_one_node() {
+    let metrics = Metrics::new();
+    let (told, mut arrived) = mpsc::unbounded_channel();
+    let outbox = Outbox::start(Arc::new(Told(told, address(2))), &Counts::new(&metrics));
+    for _ in 0..5 {
+        outbox.send(address(2), Bytes::from_static(b"x"));
+    }
+    outbox.send(address(3), Bytes::from_static(b"x"));
+    assert_eq!(arrived.recv().await, Some(address(3)));
+    assert_eq!(metrics.counter("gossip/outbox_overflows").get(), 3, "two are on the way");
+    assert_eq!(metrics.counter("gossip/frames_sent").get(), 3);
 }
 
 async fn counted_at_least(node: &Node, name: &str, times: u64) {

@@ -116,7 +116,10 @@ fn decided(text: &str, policy: &Policy) -> Decision {
     decide(&view(text), policy, &mut Memory::default(), ms(NOW))
 }
 
-fn check(rows: &[(&str, &str, &[(Node, &str)])], policy: &Policy) {
+/// The nodes; the step; what some of them are told.
+type Row<'a> = (&'a str, &'a str, &'a [(Node, &'a str)]);
+
+fn check(rows: &[Row<'_>], policy: &Policy) {
     for (nodes, step, explained) in rows {
         let decision = decided(nodes, policy);
         assert_eq!(text(&decision.step), *step, "{nodes}: {decision:#?}");

@@ -213,12 +213,12 @@ impl World {
         self.now += self.pace;
         self.elect();
         self.hear();
-        if let Some((step, at)) = self.doing.clone() {
-            if at <= self.now {
-                self.doing = None;
-                self.changed = true;
-                self.carry_out(step);
-            }
+        if let Some((step, at)) = self.doing.clone()
+            && at <= self.now
+        {
+            self.doing = None;
+            self.changed = true;
+            self.carry_out(step);
         }
         if self.nodes[&self.leader].alive
             && (self.changed || self.wake.is_some_and(|w| w <= mono(self.now)))
