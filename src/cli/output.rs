@@ -3,9 +3,9 @@
 
 use crate::base::error::{Code, Error, Result};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -48,15 +48,35 @@ pub fn print_table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Res
         eprintln!("{empty}");
         return Ok(());
     }
+    print(&table(headers, rows, &[], terminal_width()))
+}
+
+/// How many columns the terminal has that stdout is; none when it is none.
+pub fn terminal_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// A table of that width at most, as far as words allow; `whole` are the columns whose cells are never broken.
+pub fn table(
+    headers: &[&str],
+    rows: Vec<Vec<String>>,
+    whole: &[&str],
+    width: Option<u16>,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headers.iter().copied());
-    if std::io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for row in rows {
         table.add_row(row);
     }
-    print(&format!("{}\n", trimmed(&table)))
+    for (n, header) in headers.iter().enumerate() {
+        if let Some(column) = table.column_mut(n).filter(|_| whole.contains(header)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    format!("{}\n", trimmed(&table))
 }
 
 /// The table's lines without trailing blanks, so that copies of it stay clean.
@@ -70,12 +90,33 @@ fn trimmed(table: &Table) -> String {
 /// # Errors
 /// As [`print`].
 pub fn print_facts(facts: &[(&str, String)]) -> Result<()> {
+    print(&self::facts(facts))
+}
+
+/// Names and values, one a line.
+pub fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in facts {
-        text.push_str(&format!("{name:<width$}  {value}\n"));
+    facts.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+}
+
+/// A text in lines of at most so many characters, as far as words allow; from the second on, so many blanks precede.
+pub fn wrapped(text: &str, width: Option<u16>, indent: usize) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_string() };
+    let (mut out, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if !out.is_empty() {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
     }
-    print(&text)
+    out
 }
 
 /// A string of a JSON object, or empty.
@@ -117,14 +158,44 @@ pub fn ago(secs: f64) -> String {
     if secs <= 0.0 {
         return "-".into();
     }
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |d| d.as_secs_f64());
-    let passed = (now - secs).max(0.0) as u64;
-    match passed {
-        0..=119 => format!("{passed}s ago"),
-        120..=7199 => format!("{}m ago", passed / 60),
-        7200..=172_799 => format!("{}h ago", passed / 3600),
-        _ => format!("{}d ago", passed / 86_400),
+    format!("{} ago", passed((now_ms() as f64 / 1_000.0 - secs).max(0.0) as u64))
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// So many seconds, as people say it.
+pub fn passed(secs: u64) -> String {
+    match secs {
+        0..=119 => format!("{secs}s"),
+        120..=7199 => format!("{}m", secs / 60),
+        7200..=172_799 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_and_long_ones_stay_whole() {
+        let text = "n1  voter: it is one of three";
+        assert_eq!(wrapped(text, None, 4), text);
+        assert_eq!(wrapped(text, Some(80), 4), text);
+        assert_eq!(wrapped(text, Some(16), 4), "n1  voter: it is\n    one of three");
+        assert_eq!(wrapped("a bbbbbbbbbbbb c", Some(6), 2), "a\n  bbbbbbbbbbbb\n  c");
+    }
+
+    #[test]
+    fn columns_that_must_stay_whole_are_not_broken() {
+        let rows = || vec![vec!["a word or two more".into(), "0123456789abcdef".into()]];
+        let narrow = table(&["TEXT", "ID"], rows(), &["ID"], Some(28));
+        assert_eq!(narrow, " TEXT      ID\n a word    0123456789abcdef\n or two\n more\n");
+        let wide = table(&["TEXT", "ID"], rows(), &["ID"], Some(80));
+        assert_eq!(wide, table(&["TEXT", "ID"], rows(), &["ID"], None));
     }
 }

@@ -1,6 +1,6 @@
 //! `mesolith up`: a node in the foreground.
 
-use super::flags::SettingFlags;
+use super::flags::{JOIN, SettingFlags};
 use crate::base::error::{Code, Error, Result};
 use crate::config;
 use crate::node::{self, Ended, Ready, settings};
@@ -21,7 +21,16 @@ pub struct UpArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
     #[command(flatten)]
-    settings: SettingFlags,
+    pub settings: SettingFlags,
+}
+
+impl UpArgs {
+    /// Joins these, before those named with `--join`.
+    pub fn join(&mut self, seeds: &[String]) {
+        let named = self.settings.0.remove(JOIN);
+        let all: Vec<&str> = seeds.iter().map(String::as_str).chain(named.as_deref()).collect();
+        self.settings.0.insert(JOIN.to_string(), all.join(","));
+    }
 }
 
 /// Runs the node until it is told to stop.

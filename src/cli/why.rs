@@ -3,10 +3,10 @@
 
 use super::app::{self, waiting};
 use super::client::Client;
-use super::cluster::{Tasks, find};
 use super::job;
 use super::output::{Format, list, number, print, print_json, text};
 use super::reach::Reach;
+use super::state::{Tasks, find};
 use crate::base::error::{Code, Error, Result};
 use clap::Args;
 use serde_json::{Value, json};

@@ -40,6 +40,8 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_WAIT: Duration = Duration::from_secs(5);
 /// How long unacknowledged bytes may be under way.
 pub(super) const STALL: Duration = Duration::from_secs(15);
+/// From how long a silence on a connection is more than a slow answer, when another one gets answers.
+const STUCK_AFTER: Duration = Duration::from_millis(300);
 /// The first pause before connecting again; doubles up to the lane's longest.
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 
@@ -77,9 +79,18 @@ impl Lane {
     /// The longest pause between attempts to connect.
     fn pause_max(self) -> Duration {
         match self {
-            Self::Heartbeat | Self::Log | Self::Snapshot => Duration::from_millis(500),
+            Self::Heartbeat => Duration::from_millis(200),
+            Self::Log | Self::Snapshot => Duration::from_millis(500),
             Self::Agent | Self::Proxy => Duration::from_millis(250),
             Self::Gossip => Duration::from_secs(2),
+        }
+    }
+
+    /// How long a connect may take at the most. During a cut attempts are lost; the next one after it must not be far.
+    fn connect_max(self) -> Duration {
+        match self {
+            Self::Heartbeat | Self::Log | Self::Snapshot => Duration::from_millis(700),
+            _ => Duration::MAX,
         }
     }
 
@@ -88,7 +99,7 @@ impl Lane {
     fn stale_after(self) -> Duration {
         match self {
             Self::Heartbeat => Duration::from_millis(600),
-            Self::Log => Duration::from_secs(2),
+            Self::Log => Duration::from_secs(1),
             _ => Duration::from_secs(10),
         }
     }
@@ -168,6 +179,28 @@ impl PeerState {
             let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             matches!(&*slot, Slot::Up(conn) if !conn.send.is_closed())
         })
+    }
+
+    /// The node answers on a fresh connection: older ones on which nothing comes, though an answer is waited for, are of a
+    /// time before a cut. What is under way on them fails now instead of much later.
+    fn refresh(&self, fresh: Lane) {
+        for (at, slot) in self.lanes.iter().enumerate().filter(|(at, _)| *at != fresh.index()) {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let old = match &*slot {
+                Slot::Up(conn) => {
+                    conn.heard.silent_since().is_some_and(|since| since.elapsed() > STUCK_AFTER)
+                }
+                _ => false,
+            };
+            // A snapshot or a user's stream may well be silent for a while.
+            let short = at == Lane::Log.index() || at == Lane::Heartbeat.index();
+            if old && short {
+                if let Slot::Up(conn) = &*slot {
+                    conn.heard.given_up.cancel();
+                }
+                *slot = Slot::Idle;
+            }
+        }
     }
 
     pub(super) fn encourage(&self) {
@@ -312,12 +345,15 @@ impl Peer {
         };
         let peer = self.clone();
         let task = tokio::spawn(async move {
-            let made = dial(&peer.link, &peer.state.address, peer.state.meant).await;
+            let made = dial(&peer.link, &peer.state.address, peer.state.meant, lane).await;
             let counts = &peer.link.0.counts;
             counts.dials.inc();
             let mut slot = peer.state.slot(lane);
             match &made {
                 Ok(conn) => {
+                    drop(slot);
+                    peer.state.refresh(lane);
+                    slot = peer.state.slot(lane);
                     // The first one who is met there; others would be known by their own id.
                     let _ = peer.state.met.set(conn.member.node);
                     *slot = Slot::Up(conn.clone());
@@ -357,6 +393,7 @@ impl Drop for Watching<'_> {
         let mut slot = peer.state.slot(self.lane);
         if matches!(&*slot, Slot::Up(up) if Arc::ptr_eq(&up.heard, &conn.heard)) {
             peer.link.0.counts.stale.inc();
+            conn.heard.given_up.cancel();
             *slot = Slot::Idle;
         }
     }
@@ -397,10 +434,11 @@ pub(super) fn tune(socket: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Connects, proves who this is, and learns who is there.
-async fn dial(link: &Link, address: &str, meant: Option<NodeId>) -> Result<Conn> {
+async fn dial(link: &Link, address: &str, meant: Option<NodeId>, lane: Lane) -> Result<Conn> {
     let limits = link.0.options.limits;
+    let connect = limits.connect.min(lane.connect_max());
     let now = Instant::now();
-    let connected = tokio::time::timeout(limits.connect, TcpStream::connect(address)).await;
+    let connected = tokio::time::timeout(connect, TcpStream::connect(address)).await;
     let socket = match connected {
         Ok(Ok(socket)) => socket,
         Ok(Err(e)) => {
@@ -415,7 +453,7 @@ async fn dial(link: &Link, address: &str, meant: Option<NodeId>) -> Result<Conn>
             if let Some(node) = meant {
                 link.0.fates.silent(node, now);
             }
-            return Err(unreachable(address, &format!("no answer in {:?}", limits.connect)));
+            return Err(unreachable(address, &format!("no answer in {connect:?}")));
         }
     };
     if let Err(e) = tune(&socket) {
@@ -483,6 +521,7 @@ async fn greet(
                 }
             }
             () = removed => gone.0.counts.distrusted.inc(),
+            () = watched.given_up.cancelled() => {}
         }
     });
     let hello = post(Door::Hello, whole(to_json(&link.hello())?))?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) struct Heard {
     ending: Mutex<Option<Ending>>,
     /// Since when an answer is waited for.
     asked: Mutex<Option<Instant>>,
+    /// Fires when this side gives it up, with all that is under way on it.
+    pub(super) given_up: CancellationToken,
 }
 
 impl Heard {
@@ -36,6 +39,7 @@ impl Heard {
             last: AtomicU64::new(0),
             ending: Mutex::default(),
             asked: Mutex::default(),
+            given_up: CancellationToken::new(),
         })
     }
 

@@ -1,0 +1,132 @@
+//! The cluster in lines: what it is, what it waits for, its nodes, and why each of them is what it is.
+
+use crate::cli::output::{facts, list, number, passed, table, text, wrapped};
+use crate::cli::roster::{by_id, host, roles};
+use serde_json::Value;
+
+/// The picture at a time, in milliseconds since 1970, for a terminal of so many columns.
+pub fn of(cluster: &Value, now_ms: u64, width: Option<u16>) -> String {
+    let mut out = facts(&head(cluster, now_ms));
+    out.push('\n');
+    out.push_str(&nodes(cluster, now_ms, width));
+    out.push_str("\nwhy\n");
+    let names = list(cluster, "nodes").iter().map(|n| host(n).chars().count());
+    let widest = names.max().unwrap_or(0);
+    for node in list(cluster, "nodes") {
+        let line = format!("  {:<widest$}  {}", host(node), text(node, "explanation"));
+        out.push_str(&wrapped(&line, width, widest + 4));
+        out.push('\n');
+    }
+    out
+}
+
+fn head(cluster: &Value, now_ms: u64) -> Vec<(&'static str, String)> {
+    let leader = match &cluster["leader"] {
+        Value::Null => "none".to_string(),
+        leader => format!("{} ({})", host(leader), text(leader, "address")),
+    };
+    let mut facts = vec![
+        ("cluster", format!("{}, epoch {}", text(cluster, "cluster"), text(cluster, "epoch"))),
+        ("leader", leader),
+    ];
+    if let Some(this) = by_id(cluster, &text(cluster, "this")) {
+        facts.push(("asked", format!("{} ({})", host(this), text(this, "address"))));
+    }
+    facts.push(("masters", masters(cluster)));
+    if let [one] = versions(cluster).as_slice() {
+        facts.push(("version", one.clone()));
+    }
+    if let Some(waits) = cluster["waits"].as_str() {
+        facts.push(("waits for", waits.to_string()));
+    }
+    if cluster["last_step"].is_object() {
+        let step = &cluster["last_step"];
+        let since = passed(seconds_since(step, "at", now_ms));
+        facts.push(("last step", format!("{}, {since} ago", text(step, "text"))));
+    }
+    facts
+}
+
+/// How many nodes vote, and how many do not.
+fn masters(cluster: &Value) -> String {
+    let count = |standing: &[&str]| {
+        let nodes = list(cluster, "nodes").iter();
+        nodes.filter(|n| standing.contains(&text(n, "standing").as_str())).count()
+    };
+    let voters = count(&["leader", "voter"]);
+    let mut out = format!("{voters} {}", if voters == 1 { "voter" } else { "voters" });
+    if let Some(max) = cluster["policy"]["voters_max"].as_u64() {
+        out.push_str(&format!(" of at most {max}"));
+    }
+    match count(&["learner"]) {
+        0 => {}
+        1 => out.push_str(", 1 learner"),
+        n => out.push_str(&format!(", {n} learners")),
+    }
+    match count(&["outside"]) {
+        0 => {}
+        n => out.push_str(&format!(", {n} outside")),
+    }
+    out
+}
+
+/// The versions of the program that run, each once.
+fn versions(cluster: &Value) -> Vec<String> {
+    let mut versions: Vec<String> =
+        list(cluster, "nodes").iter().map(|n| text(n, "version")).collect();
+    versions.sort();
+    versions.dedup();
+    versions
+}
+
+fn nodes(cluster: &Value, now_ms: u64, width: Option<u16>) -> String {
+    let nodes = list(cluster, "nodes");
+    let zones = nodes.iter().any(|n| !text(n, "zone").is_empty());
+    let versions = versions(cluster).len() > 1;
+    let mut headers = vec!["", "NODE", "STANDING", "STATE"];
+    headers.extend(zones.then_some("ZONE"));
+    headers.push("ROLES");
+    headers.extend(versions.then_some("VERSION"));
+    headers.extend(["ADDRESS", "ID"]);
+    let leader = text(&cluster["leader"], "node");
+    let rows = nodes.iter().map(|node| {
+        let leads = !leader.is_empty() && text(node, "node") == leader;
+        let mut row = vec![
+            if leads { "*" } else { "" }.to_string(),
+            host(node),
+            standing(node),
+            state(node, now_ms),
+        ];
+        row.extend(zones.then(|| text(node, "zone")));
+        row.push(roles(node));
+        row.extend(versions.then(|| text(node, "version")));
+        row.extend([text(node, "address"), text(node, "node")]);
+        row
+    });
+    table(&headers, rows.collect(), &["STANDING", "STATE", "ADDRESS", "ID"], width)
+}
+
+/// What a node is among the masters, and the order that made it so.
+fn standing(node: &Value) -> String {
+    let order = match text(node, "order").as_str() {
+        "promote" => ", promoted",
+        "demote" => ", demoted",
+        "pin" => ", pinned",
+        _ => "",
+    };
+    format!("{}{order}", text(node, "standing"))
+}
+
+fn state(node: &Value, now_ms: u64) -> String {
+    let since = passed(seconds_since(node, "since", now_ms));
+    match (node["alive"] == true, node["leaving"] == true) {
+        (true, false) => format!("alive {since}"),
+        (true, true) => "leaving".into(),
+        (false, _) => format!("dead {since}"),
+    }
+}
+
+/// Whole seconds since a time in milliseconds; none for one that is yet to come.
+fn seconds_since(value: &Value, key: &str, now_ms: u64) -> u64 {
+    now_ms.saturating_sub(number(value, key) as u64) / 1_000
+}
