@@ -24,7 +24,7 @@ pub fn run(args: JoinArgs) -> Result<ExitCode> {
 }
 
 /// The same said to `up`.
-fn as_up(args: JoinArgs) -> UpArgs {
+pub(super) fn as_up(args: JoinArgs) -> UpArgs {
     let JoinArgs { seeds, mut up } = args;
     up.join(&seeds);
     up

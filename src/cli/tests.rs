@@ -6,6 +6,18 @@ use crate::base::error::Code;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
+/// The end of a command line given to a master; Marathon and Chronos are never there.
+pub(super) async fn at_master(
+    server: &Scripted,
+    line: &[&str],
+    interrupt: &Interrupt,
+) -> Result<End> {
+    let args = [&["mesolith", "--master", server.address()], line].concat();
+    let cli = Cli::try_parse_from(args).unwrap();
+    let reach = Reach::new(cli.global.master.as_deref(), None, None, None).unwrap();
+    asked(cli.verb, &reach, cli.global.output, interrupt).await
+}
+
 /// The end of a command line given to a Marathon and a Chronos; the master is never there.
 async fn end_of(server: &Scripted, line: &[&str]) -> Result<End> {
     let args = ["mesolith", "--master=127.0.0.1:1", "--marathon", server.address(), "--chronos"];
@@ -318,4 +330,40 @@ async fn why_asks_who_knows_the_name() {
 #[test]
 fn the_commands_are_well_formed() {
     Cli::command().debug_assert();
+}
+
+#[test]
+fn joining_is_up_with_whom_to_join() {
+    let parsed = |line: &[&str]| {
+        let args = ["mesolith", "join"].iter().chain(line);
+        match Cli::try_parse_from(args).map_err(|e| e.to_string())?.verb {
+            Verb::Join(args) => Ok(join::as_up(args).settings.0),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let flags = parsed(&["10.0.0.1", "n2:5052", "--roles=agent", "--hostname", "n3"]).unwrap();
+    let expected = [("hostname", "n3"), ("join", "10.0.0.1,n2:5052"), ("node_roles", "agent")];
+    assert_eq!(flags, expected.map(|(a, b)| (a.to_string(), b.to_string())).into());
+    assert!(parsed(&[]).unwrap_err().contains("HOST"));
+    let Verb::Up(mut up) = Cli::try_parse_from(["mesolith", "up"]).unwrap().verb else {
+        panic!("up is a verb")
+    };
+    up.settings.0.insert("join".into(), "n9".into());
+    up.join(&["n1".into()]);
+    assert_eq!(up.settings.0["join"], "n1,n9");
+}
+
+#[test]
+fn shells_complete_the_verbs_about_nodes() {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        clap_complete::Shell::Bash,
+        &mut Cli::command(),
+        "mesolith",
+        &mut script,
+    );
+    let script = String::from_utf8(script).unwrap();
+    for word in ["promote", "unpin", "rotate", "leave", "join", "drain", "--agent-only"] {
+        assert!(script.contains(word), "{word}");
+    }
 }

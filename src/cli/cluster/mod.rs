@@ -2,6 +2,8 @@
 
 mod order;
 mod picture;
+#[cfg(test)]
+mod tests;
 
 use super::exit::End;
 use super::output::{Format, now_ms, print, print_json, terminal_width};

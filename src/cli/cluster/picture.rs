@@ -130,3 +130,94 @@ fn state(node: &Value, now_ms: u64) -> String {
 fn seconds_since(value: &Value, key: &str, now_ms: u64) -> u64 {
     now_ms.saturating_sub(number(value, key) as u64) / 1_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    fn node(id: &str, host: &str, standing: &str, explanation: &str) -> Value {
+        json!({"node": id, "hostname": host, "address": format!("{host}:5052"), "zone": "",
+            "roles": ["master", "agent", "marathon", "chronos"], "version": "0.1.0",
+            "standing": standing, "alive": true, "since": NOW - 180_000, "leaving": false,
+            "explanation": explanation, "order": "none"})
+    }
+
+    fn three() -> Value {
+        let mut dead = node(
+            "c333333333333333",
+            "n3",
+            "voter",
+            "voter: it is dead, and no other master could take its place",
+        );
+        dead["alive"] = json!(false);
+        dead["since"] = json!(NOW - 12_000);
+        let mut agent = node(
+            "d444444444444444",
+            "worker-17.example",
+            "outside",
+            "outside: it has not the role master",
+        );
+        agent["roles"] = json!(["agent"]);
+        let mut voter = node(
+            "b222222222222222",
+            "n2",
+            "voter",
+            "voter: one of three masters, the most that can lose one; no other zone has a candidate",
+        );
+        voter["order"] = json!("pin");
+        json!({
+            "cluster": "0123456789abcdef", "this": "b222222222222222",
+            "leader": {"node": "a111111111111111", "hostname": "n1", "address": "n1:5052"},
+            "epoch": 7, "policy": {"voters_max": 5}, "waits": null,
+            "last_step": {"text": "n2 made a voter: three masters can lose one", "at": NOW - 90_000},
+            "nodes": [node("a111111111111111", "n1", "leader", "leader: elected in epoch 7"),
+                voter, dead, agent],
+        })
+    }
+
+    #[test]
+    fn a_cluster_at_120_columns() {
+        assert_eq!(of(&three(), NOW, Some(120)), "");
+    }
+
+    #[test]
+    fn a_cluster_at_80_columns() {
+        assert_eq!(of(&three(), NOW, Some(80)), "");
+    }
+
+    #[test]
+    fn a_reader_that_is_no_terminal_gets_whole_lines() {
+        let told = of(&three(), NOW, None);
+        assert!(told.contains("no other zone has a candidate\n"), "{told}");
+    }
+
+    #[test]
+    fn without_a_leader_it_says_what_it_waits_for() {
+        let mut cluster = three();
+        cluster["leader"] = Value::Null;
+        cluster["waits"] = json!("1 of 3 voters visible, need 2");
+        cluster["last_step"] = Value::Null;
+        cluster["nodes"][0]["standing"] = json!("voter");
+        let told = of(&cluster, NOW, None);
+        assert!(told.contains("leader     none\n"), "{told}");
+        assert!(told.contains("waits for  1 of 3 voters visible, need 2\n"), "{told}");
+        assert!(!told.contains('*') && !told.contains("last step"), "{told}");
+    }
+
+    #[test]
+    fn zones_versions_and_orders_are_shown_where_they_differ() {
+        let mut cluster = three();
+        cluster["nodes"][0]["zone"] = json!("east");
+        cluster["nodes"][1]["version"] = json!("0.2.0");
+        cluster["nodes"][2]["order"] = json!("promote");
+        cluster["nodes"][3]["leaving"] = json!(true);
+        let told = of(&cluster, NOW, None);
+        for words in ["ZONE", "east", "VERSION", "0.2.0", "voter, promoted", "leaving"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(!told.contains("\nversion"), "{told}");
+    }
+}

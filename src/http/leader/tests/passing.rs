@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -43,7 +43,12 @@ async fn told(
         "body": String::from_utf8_lossy(&body.0),
     });
     (
-        [("x-marathon-leader", "http://leader:8080"), ("connection", "x-hop"), ("x-hop", "1")],
+        [
+            ("x-marathon-leader", "http://leader:8080"),
+            ("content-type", "application/json"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+        ],
         told.to_string(),
     )
         .into_response()

@@ -157,7 +157,7 @@ async fn events_are_at_the_leader() {
     let mut other = listen("/v2/events").await;
     leader.hub.close();
     for socket in [&mut page, &mut other] {
-        let end = "\r\n0\r\n\r\n";
+        let end = "0\r\n\r\n";
         let mut rest = String::new();
         let mut piece = [0; 4096];
         while !rest.ends_with(end) {

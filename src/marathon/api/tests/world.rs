@@ -51,7 +51,7 @@ pub(super) struct World {
     pub(super) running: Running,
     /// What answers as its port does.
     pub(super) inside: Inside,
-    _leading: watch::Sender<Option<Arc<dyn Door>>>,
+    pub(super) _leading: watch::Sender<Option<Arc<dyn Door>>>,
 }
 
 /// An answer, read.
