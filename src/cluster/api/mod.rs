@@ -7,6 +7,7 @@ mod tokens;
 
 use super::gossip::Gossip;
 use super::identity::NodeId;
+use super::link::Via;
 use super::membership::Policy;
 use super::roster::steer::Steering;
 use super::roster::{Place, Seat};
@@ -68,6 +69,7 @@ async fn read(
     method: Method,
     Extension(PathRest(rest)): Extension<PathRest>,
     query: Query,
+    via: Option<Extension<Via>>,
 ) -> std::result::Result<Response, Refusal> {
     if !rest.is_empty() {
         return Err(Refusal::of(StatusCode::NOT_FOUND));
@@ -75,7 +77,7 @@ async fn read(
     if method != Method::GET && method != Method::HEAD {
         return Err(crate::http::reply::method_not_allowed(&["GET"], &method).into());
     }
-    crate::http::reply::json(&show::cluster(&api)?, &query)
+    crate::http::reply::json(&show::cluster(&api, via.map_or(api.me, |via| via.0.node))?, &query)
 }
 
 /// The body as JSON; an empty one is an empty object.

@@ -4,7 +4,7 @@ use super::{Api, ms};
 use crate::base::error::Result;
 use crate::base::time::Wall;
 use crate::cluster::gossip::{Facts, Member};
-use crate::cluster::identity::wall_now;
+use crate::cluster::identity::{NodeId, wall_now};
 use crate::cluster::membership::{Order, Standing};
 use crate::cluster::roster::NodeRecord;
 use serde::Serialize;
@@ -18,6 +18,7 @@ pub(super) struct Cluster {
     epoch: u64,
     policy: Policy,
     waits: Option<String>,
+    last_step: Option<LastStep>,
     failure: Option<String>,
     nodes: Vec<Node>,
 }
@@ -26,6 +27,12 @@ pub(super) struct Cluster {
 struct Leader {
     node: String,
     address: String,
+}
+
+#[derive(Serialize)]
+struct LastStep {
+    text: String,
+    at: u64,
 }
 
 #[derive(Serialize)]
@@ -62,7 +69,8 @@ fn word(order: Order) -> &'static str {
 }
 
 /// All nodes that were let in, as the leader sees them.
-pub(super) fn cluster(api: &Api) -> Result<Cluster> {
+/// `asked` is the node that the request came to first.
+pub(super) fn cluster(api: &Api, asked: NodeId) -> Result<Cluster> {
     let seat = api.seat()?;
     let book = seat.book();
     let book = book.borrow().clone();
@@ -80,7 +88,7 @@ pub(super) fn cluster(api: &Api) -> Result<Cluster> {
     let registry = seat.registry();
     Ok(Cluster {
         cluster: format!("{:016x}", registry.cluster_id()),
-        this: api.me.to_string(),
+        this: asked.to_string(),
         leader: api
             .leader
             .borrow()
@@ -88,7 +96,8 @@ pub(super) fn cluster(api: &Api) -> Result<Cluster> {
             .map(|place| Leader { node: place.node.to_string(), address: place.address.clone() }),
         epoch: seat.epoch().0,
         policy: Policy { voters_max: api.policy.voters_max },
-        waits: steering.reason.clone(),
+        waits: steering.waits.clone(),
+        last_step: steering.last.clone().map(|(text, at)| LastStep { text, at: ms(at) }),
         failure: steering.failure.clone(),
         nodes: nodes.collect(),
     })

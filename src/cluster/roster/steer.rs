@@ -3,9 +3,9 @@
 
 use super::seat::Seat;
 use crate::base::error::Result;
-use crate::base::time::Mono;
+use crate::base::time::{Mono, Wall};
 use crate::cluster::gossip::{Gossip, Members};
-use crate::cluster::identity::{NodeId, Role};
+use crate::cluster::identity::{NodeId, Role, wall_now};
 use crate::cluster::membership::{
     Candidate, Explanation, Life, Member, Memory, Node, Policy, Step, Versions, View, decide,
 };
@@ -22,8 +22,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Steering {
     /// One for each member and candidate, by node.
     pub explanations: Vec<Explanation>,
-    /// Why the last step was taken, or why none is though one is due.
-    pub reason: Option<String>,
+    /// Why no step is taken though one is due.
+    pub waits: Option<String>,
+    /// The last step that was taken, why, and when.
+    pub last: Option<(String, Wall)>,
     /// Steps that were carried out, and that failed.
     pub steps: u64,
     /// The last that failed, and why.
@@ -64,29 +66,29 @@ pub async fn steer(
         let now = since.now();
         let decision = decide(&view, &policy, &mut memory, now);
         steering.explanations = decision.explanations;
-        if decision.reason.is_some() || decision.step.is_some() {
-            steering.reason = decision.reason.clone();
-        }
-        publish(&told, &steering);
-        if let Some(step) = decision.step {
-            let why = decision.reason.unwrap_or_default();
-            tracing::info!("cluster: {why}");
-            match carry_out(&seat, &step).await {
-                Ok(()) => (steering.steps, steering.failure) = (steering.steps + 1, None),
-                Err(e) => {
-                    tracing::warn!("cluster: {why}: it did not work: {e}");
-                    steering.failure = Some(format!("{why}: {e}"));
-                }
+        let Some(step) = decision.step else {
+            steering.waits = decision.reason;
+            publish(&told, &steering);
+            let alone = view.members.len() < 2 && view.candidates.len() < 2;
+            let look = (!alone).then_some(LOOK_EVERY);
+            let wake = decision.wake.map(|at| at.since(now)).into_iter().chain(look).min();
+            tokio::select! {
+                changed = members.changed() => if changed.is_err() { return },
+                changed = book.changed() => if changed.is_err() { return },
+                () = sleep(wake) => {}
             }
             continue;
-        }
-        let alone = view.members.len() < 2 && view.candidates.len() < 2;
-        let look = (!alone).then_some(LOOK_EVERY);
-        let wake = decision.wake.map(|at| at.since(now)).into_iter().chain(look).min();
-        tokio::select! {
-            changed = members.changed() => if changed.is_err() { return },
-            changed = book.changed() => if changed.is_err() { return },
-            () = sleep(wake) => {}
+        };
+        let why = decision.reason.unwrap_or_default();
+        (steering.waits, steering.last) = (None, Some((why.clone(), wall_now())));
+        publish(&told, &steering);
+        tracing::info!("cluster: {why}");
+        match carry_out(&seat, &step).await {
+            Ok(()) => (steering.steps, steering.failure) = (steering.steps + 1, None),
+            Err(e) => {
+                tracing::warn!("cluster: {why}: it did not work: {e}");
+                steering.failure = Some(format!("{why}: {e}"));
+            }
         }
     }
 }

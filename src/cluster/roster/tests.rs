@@ -78,7 +78,7 @@ impl World {
             authorities: self.book.authorities().expect("founded").clone(),
             revoked: Default::default(),
         };
-        let member = trust.check(&certificate.certificate, Usage::Client, at).expect("believed");
+        let member = trust.check(&certificate.leaf, Usage::Client, at).expect("believed");
         assert_eq!((member.node, member.roles), (key.node(), roles));
         Ok(())
     }

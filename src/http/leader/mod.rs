@@ -13,13 +13,15 @@ mod refuse;
 #[cfg(test)]
 mod tests;
 
+pub use axum::body::Body;
+pub use axum::extract::Request;
 pub(super) use headers::client;
 
 use super::face::{AskedUri, PathRest};
 use super::serve::Peer;
 use crate::base::error::{Code, Error, Result};
 use crate::telemetry::{Counter, Metrics};
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::{HeaderName, HeaderValue, LOCATION};
 use axum::http::{HeaderMap, Method, Uri, Version};
 use axum::middleware::Next;

@@ -97,7 +97,7 @@ impl Spread {
 
     /// Groups that could take an instance now, besides those that have some. (The original knows of groups only what it
     /// has placed: an offer that comes first may get all.)
-    pub fn expect<'a>(&mut self, places: impl Iterator<Item = &'a Placement> + Clone) {
+    pub fn reckon_with<'a>(&mut self, places: impl Iterator<Item = &'a Placement> + Clone) {
         for rule in self.rules.iter_mut().filter(|rule| rule.is_even()) {
             rule.counts.retain(|_, count| *count > 0);
             for value in places.clone().filter_map(|p| value(&rule.constraint.field, p)) {

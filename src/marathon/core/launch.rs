@@ -30,16 +30,15 @@ struct Open {
 
 impl Open {
     /// Groups that could take an instance now are to be thought of, though they have none.
-    fn expect(&mut self, tables: &[Table], options: &Options, cx: &mut Cx<'_>) {
+    fn reckon(&mut self, tables: &[Table], options: &Options, cx: &mut Cx<'_>) {
         let anywhere = Spread::new(&[], 0);
         let room = tables.iter().filter(|table| {
             let mut candidate = table.candidate.clone();
             let roomy = table.tasks.len() < options.max_instances_per_offer;
             roomy && matcher::fit(&self.app, &mut candidate, &anywhere, options, cx.rng).is_ok()
         });
-        let places: Vec<Arc<Placement>> =
-            room.map(|table| table.candidate.place.clone()).collect();
-        self.spread.expect(places.iter().map(|place| &**place));
+        let places: Vec<Arc<Placement>> = room.map(|table| table.candidate.place.clone()).collect();
+        self.spread.reckon_with(places.iter().map(|place| &**place));
     }
 }
 
@@ -81,7 +80,7 @@ impl MarathonCore {
         let mut first = true;
         loop {
             for app in open.iter_mut().filter(|app| app.spread.is_even()) {
-                app.expect(&tables, &self.options, cx);
+                app.reckon(&tables, &self.options, cx);
             }
             let (mut more, mut misses) = (false, Vec::new());
             for table in &mut tables {
