@@ -2,7 +2,9 @@
 
 use super::client::Method;
 use super::confirm::confirm;
-use super::output::{Format, list, now_ms, passed, print, print_json, table, terminal_width, text};
+use super::output::{
+    Fit, Format, list, now_ms, passed, print, print_json, table, terminal_width, text,
+};
 use super::roster::{Ask, PATH};
 use super::state::find;
 use super::watch;
