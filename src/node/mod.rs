@@ -294,8 +294,8 @@ fn start_logging(
         Some(dir) => Some(LogFile::open(dir, LogFileOptions::default())?),
         None => None,
     };
-    // The log's library warns of things that are ordinary when a node starts alone.
-    let usual = || format!("{directive},openraft=error");
+    // The log's library tells of what is ordinary when a node starts alone or stops; what ends it, the registry tells.
+    let usual = || format!("{directive},openraft=off");
     let filter = std::env::var("MESOLITH_LOG").ok().or_else(|| Some(usual()));
     let wanted = LoggingOptions { level, filter, format: LogFormat::Text, quiet, file };
     match Logging::start(wanted) {

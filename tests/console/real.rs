@@ -38,6 +38,8 @@ fn an_app_goes_from_the_form_to_its_log() {
     page.until(
         "document.querySelector('[data-table=instances] tbody').innerText.includes('running')",
     );
+    // Until its deployment is over it can be scaled by force only.
+    page.until("!document.body.innerText.includes('A deployment of this app is running')");
     page.press("Scale Application");
     page.fill("dialog input", "2");
     page.click("dialog .primary");

@@ -216,7 +216,7 @@ fn a_task_that_is_told_to_run_after_it_was_killed_is_killed_again() {
         }
         world.loses_acts = false;
         world.settle();
-        assert_eq!(world.live_of(name), [task.clone()], "the call was lost");
+        assert_eq!(world.live_of(name), std::slice::from_ref(&task), "the call was lost");
         world.tell(&task, TaskState::TaskRunning);
         assert!(world.live_of(name).is_empty());
         if !delete {
