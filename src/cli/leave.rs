@@ -68,6 +68,8 @@ struct Leaver<'a> {
     id: String,
     /// The last that was told of the cluster.
     cluster: Value,
+    /// Where other nodes can be asked.
+    others: Vec<String>,
     /// It was told to be leaving: the node that is asked may lag behind.
     seen: bool,
     answered: Instant,
@@ -75,7 +77,8 @@ struct Leaver<'a> {
 
 impl<'a> Leaver<'a> {
     fn new(master: &'a Client, cluster: Value, id: String) -> Self {
-        Self { master, id, cluster, seen: false, answered: Instant::now() }
+        let others = others(&cluster, &id);
+        Self { master, id, cluster, others, seen: false, answered: Instant::now() }
     }
 
     async fn look(&mut self) -> Result<Look> {
@@ -99,14 +102,18 @@ impl<'a> Leaver<'a> {
     fn take(&mut self, cluster: Value) -> Look {
         self.answered = Instant::now();
         let look = judge(&cluster, &self.id, &mut self.seen);
+        let others = others(&cluster, &self.id);
+        if !others.is_empty() {
+            self.others = others;
+        }
         self.cluster = cluster;
         look
     }
 
     /// What another node of the same cluster knows.
     async fn ask_others(&self) -> Option<Value> {
-        for address in others(&self.cluster, &self.id) {
-            let other = self.master.at(&address);
+        for address in &self.others {
+            let other = self.master.at(address);
             let told = tokio::time::timeout(OTHER_WITHIN, fetch(&other)).await;
             let Ok(Ok(told)) = told else { continue };
             // An address of loopback on another machine is somebody else here.

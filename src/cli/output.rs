@@ -48,7 +48,7 @@ pub fn print_table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Res
         eprintln!("{empty}");
         return Ok(());
     }
-    print(&table(headers, rows, &[], terminal_width()))
+    print(&table(headers, rows, Fit::default(), terminal_width()))
 }
 
 /// How many columns the terminal has that stdout is; none when it is none.
@@ -56,13 +56,35 @@ pub fn terminal_width() -> Option<u16> {
     Table::new().width()
 }
 
-/// A table of that width at most, as far as words allow; `whole` are the columns whose cells are never broken.
+/// How a table is made to fit a terminal, by the names of its columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fit<'a> {
+    /// Those whose cells are never broken, so that they can be copied.
+    pub whole: &'a [&'a str],
+    /// Those that are left out while the table does not fit, the first first; other verbs tell what they hold.
+    pub spare: &'a [&'a str],
+}
+
+/// A table of that width at most, as far as words and [`Fit`] allow.
 pub fn table(
     headers: &[&str],
-    rows: Vec<Vec<String>>,
-    whole: &[&str],
+    mut rows: Vec<Vec<String>>,
+    fit: Fit<'_>,
     width: Option<u16>,
 ) -> String {
+    let mut headers = headers.to_vec();
+    if let Some(width) = width.map(usize::from) {
+        let spare = fit.spare.iter().filter_map(|s| headers.iter().position(|h| h == s));
+        let mut spare: Vec<usize> = spare.collect();
+        // From the first to be left out to the last.
+        spare.reverse();
+        while natural_width(&headers, &rows) > width {
+            let Some(n) = spare.pop() else { break };
+            headers.remove(n);
+            rows.iter_mut().for_each(|row| drop(row.remove(n)));
+            spare.iter_mut().filter(|later| **later > n).for_each(|later| *later -= 1);
+        }
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headers.iter().copied());
     if let Some(width) = width {
@@ -72,11 +94,21 @@ pub fn table(
         table.add_row(row);
     }
     for (n, header) in headers.iter().enumerate() {
-        if let Some(column) = table.column_mut(n).filter(|_| whole.contains(header)) {
+        if let Some(column) = table.column_mut(n).filter(|_| fit.whole.contains(header)) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
     format!("{}\n", trimmed(&table))
+}
+
+/// How wide a table is in which nothing is broken: each cell has a blank on both sides.
+fn natural_width(headers: &[&str], rows: &[Vec<String>]) -> usize {
+    let cells = |n: usize| rows.iter().filter_map(move |row| row.get(n));
+    let widest = |(n, header): (usize, &&str)| {
+        let widths = cells(n).map(|cell| cell.chars().count());
+        widths.chain([header.chars().count()]).max().unwrap_or(0) + 2
+    };
+    headers.iter().enumerate().map(widest).sum()
 }
 
 /// The table's lines without trailing blanks, so that copies of it stay clean.
@@ -102,19 +134,20 @@ pub fn facts(facts: &[(&str, String)]) -> String {
 /// A text in lines of at most so many characters, as far as words allow; from the second on, so many blanks precede.
 pub fn wrapped(text: &str, width: Option<u16>, indent: usize) -> String {
     let Some(width) = width.map(usize::from) else { return text.to_string() };
-    let (mut out, mut column) = (String::new(), 0);
-    for word in text.split(' ') {
+    let (mut out, mut column, mut fresh) = (String::new(), 0, true);
+    for (n, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
-        if column > indent && column + 1 + length > width {
+        if !fresh && column + 1 + length > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
             column = indent;
-        } else if !out.is_empty() {
+        } else if n > 0 {
             out.push(' ');
             column += 1;
         }
         out.push_str(word);
         column += length;
+        fresh = fresh && word.is_empty();
     }
     out
 }
@@ -188,14 +221,34 @@ mod tests {
         assert_eq!(wrapped(text, Some(80), 4), text);
         assert_eq!(wrapped(text, Some(16), 4), "n1  voter: it is\n    one of three");
         assert_eq!(wrapped("a bbbbbbbbbbbb c", Some(6), 2), "a\n  bbbbbbbbbbbb\n  c");
+        assert_eq!(wrapped("  a b", Some(80), 2), "  a b");
     }
 
     #[test]
     fn columns_that_must_stay_whole_are_not_broken() {
         let rows = || vec![vec!["a word or two more".into(), "0123456789abcdef".into()]];
-        let narrow = table(&["TEXT", "ID"], rows(), &["ID"], Some(28));
-        assert_eq!(narrow, " TEXT      ID\n a word    0123456789abcdef\n or two\n more\n");
-        let wide = table(&["TEXT", "ID"], rows(), &["ID"], Some(80));
-        assert_eq!(wide, table(&["TEXT", "ID"], rows(), &["ID"], None));
+        let fit = Fit { whole: &["ID"], spare: &[] };
+        let narrow = table(&["TEXT", "ID"], rows(), fit, Some(28));
+        let expected =
+            [" TEXT      ID", " a word    0123456789abcdef", " or two", " more", ""].join("\n");
+        assert_eq!(narrow, expected);
+        let wide = table(&["TEXT", "ID"], rows(), fit, Some(80));
+        assert_eq!(wide, table(&["TEXT", "ID"], rows(), fit, None));
+    }
+
+    #[test]
+    fn columns_to_spare_are_left_out_one_after_the_other() {
+        let headers = ["A", "B", "C", "D"];
+        let rows = || vec![["aaaa", "bbbb", "cccc", "dddd"].map(String::from).to_vec()];
+        let fit = Fit { whole: &[], spare: &["C", "A"] };
+        for (width, left) in [
+            (None, " aaaa  bbbb  cccc  dddd\n"),
+            (Some(24), " aaaa  bbbb  cccc  dddd\n"),
+            (Some(23), " aaaa  bbbb  dddd\n"),
+            (Some(17), " bbbb  dddd\n"),
+        ] {
+            let told = table(&headers, rows(), fit, width);
+            assert!(told.ends_with(left), "{width:?}: {told}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::client::Method;
 use super::confirm::confirm;
-use super::output::{Format, list, now_ms, passed, print, print_json, table, terminal_width, text};
+use super::output::{
+    Fit, Format, list, now_ms, passed, print, print_json, table, terminal_width, text,
+};
 use super::roster::{Ask, PATH};
 use super::state::find;
 use super::watch;
@@ -177,7 +179,7 @@ fn listing(tokens: &[Value], now_ms: u64, width: Option<u16>) -> String {
         ]
     });
     let headers = ["ID", "FOR", "STATE", "MADE", "EXPIRES", "NOTE"];
-    table(&headers, rows.collect(), &["ID", "STATE"], width)
+    table(&headers, rows.collect(), Fit { whole: &["ID", "STATE"], spare: &["MADE"] }, width)
 }
 
 /// What a machine may be that joins with it.
@@ -268,16 +270,32 @@ mod tests {
             json!({"id": "a2cc0003", "roles": ["master", "agent"], "created": now - 259_200_000,
                 "expires": now - 30_000, "revoked": now - 120_000, "state": "revoked", "note": "x"}),
         ];
-        let wide = "\
- ID        FOR     STATE    MADE     EXPIRES         NOTE
- 7c1e9a55  nodes   valid    2h ago   never
- 80aa0001  agents  valid    60s ago  in 59m          the machines of rack 7, which come one after the other until Friday
- 91bb0002  agents  expired  90s ago  30s ago
- a2cc0003  nodes   revoked  3d ago   revoked 2m ago  x
-";
+        let head = " ID        FOR     STATE    MADE     EXPIRES         NOTE";
+        let first = " 7c1e9a55  nodes   valid    2h ago   never";
+        let second =
+            " 80aa0001  agents  valid    60s ago  in 59m          the machines of rack 7, which";
+        let rest = [
+            " 91bb0002  agents  expired  90s ago  30s ago",
+            " a2cc0003  nodes   revoked  3d ago   revoked 2m ago  x",
+            "",
+        ]
+        .join("\n");
+        let whole = format!("{second} come one after the other until Friday");
+        assert_eq!(listing(&tokens, now, None), [head, first, &whole, &rest].join("\n"));
+        let broken = format!("{second} come one after the other until");
+        let left = format!("{}Friday", " ".repeat(53));
+        let wide = [head, first, &broken, &left, &rest].join("\n");
         assert_eq!(listing(&tokens, now, Some(120)), wide);
-        assert_eq!(listing(&tokens, now, None), wide);
-        assert_eq!(listing(&tokens, now, Some(80)), "");
+        let narrow = [
+            " ID        FOR     STATE    EXPIRES         NOTE",
+            " 7c1e9a55  nodes   valid    never",
+            " 80aa0001  agents  valid    in 59m          the machines of rack 7, which come",
+            &format!("{}one after the other until Friday", " ".repeat(44)),
+            " 91bb0002  agents  expired  30s ago",
+            " a2cc0003  nodes   revoked  revoked 2m ago  x",
+            "",
+        ];
+        assert_eq!(listing(&tokens, now, Some(80)), narrow.join("\n"));
     }
 
     #[test]

@@ -130,6 +130,7 @@ fn web() -> (Doors, mpsc::Receiver<mpsc::Sender<Result<Frame<Bytes>, Infallible>
     });
     let about = get(|request: AxumRequest| async move {
         let via = request.extensions().get::<Via>().expect("it was passed on").node;
+        assert!(request.headers().keys().all(|name| !name.as_str().starts_with("x-mesolith")));
         let host = request.headers()["host"].to_str().expect("text").to_owned();
         let extra = request.headers().get("x-extra").is_some();
         format!("{} {} {host} {extra} {via}", request.method(), request.uri())

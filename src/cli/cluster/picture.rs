@@ -1,6 +1,6 @@
 //! The cluster in lines: what it is, what it waits for, its nodes, and why each of them is what it is.
 
-use crate::cli::output::{facts, list, number, passed, table, text, wrapped};
+use crate::cli::output::{Fit, facts, list, number, passed, table, text, wrapped};
 use crate::cli::roster::{by_id, host, roles};
 use serde_json::Value;
 
@@ -103,7 +103,8 @@ fn nodes(cluster: &Value, now_ms: u64, width: Option<u16>) -> String {
         row.extend([text(node, "address"), text(node, "node")]);
         row
     });
-    table(&headers, rows.collect(), &["STANDING", "STATE", "ADDRESS", "ID"], width)
+    let fit = Fit { whole: &["STANDING", "STATE", "ID"], spare: &["ADDRESS", "VERSION"] };
+    table(&headers, rows.collect(), fit, width)
 }
 
 /// What a node is among the masters, and the order that made it so.
@@ -178,14 +179,49 @@ mod tests {
         })
     }
 
+    const HEAD: &str = "cluster    0123456789abcdef, epoch 7
+leader     n1 (n1:5052)
+asked      n2 (n2:5052)
+masters    3 voters of at most 5, 1 outside
+version    0.1.0
+last step  n2 made a voter: three masters can lose one, 90s ago
+";
+
     #[test]
     fn a_cluster_at_120_columns() {
-        assert_eq!(of(&three(), NOW, Some(120)), "");
+        let expected = "
+    NODE               STANDING       STATE     ROLES  ADDRESS                 ID
+ *  n1                 leader         alive 3m  all    n1:5052                 a111111111111111
+    n2                 voter, pinned  alive 3m  all    n2:5052                 b222222222222222
+    n3                 voter          dead 12s  all    n3:5052                 c333333333333333
+    worker-17.example  outside        alive 3m  agent  worker-17.example:5052  d444444444444444
+
+why
+  n1                 leader: elected in epoch 7
+  n2                 voter: one of three masters, the most that can lose one; no other zone has a candidate
+  n3                 voter: it is dead, and no other master could take its place
+  worker-17.example  outside: it has not the role master
+";
+        assert_eq!(of(&three(), NOW, Some(120)), format!("{HEAD}{expected}"));
     }
 
     #[test]
     fn a_cluster_at_80_columns() {
-        assert_eq!(of(&three(), NOW, Some(80)), "");
+        let expected = "
+    NODE               STANDING       STATE     ROLES  ID
+ *  n1                 leader         alive 3m  all    a111111111111111
+    n2                 voter, pinned  alive 3m  all    b222222222222222
+    n3                 voter          dead 12s  all    c333333333333333
+    worker-17.example  outside        alive 3m  agent  d444444444444444
+
+why
+  n1                 leader: elected in epoch 7
+  n2                 voter: one of three masters, the most that can lose one; no
+                     other zone has a candidate
+  n3                 voter: it is dead, and no other master could take its place
+  worker-17.example  outside: it has not the role master
+";
+        assert_eq!(of(&three(), NOW, Some(80)), format!("{HEAD}{expected}"));
     }
 
     #[test]

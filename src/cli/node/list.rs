@@ -3,7 +3,8 @@
 use super::{Machines, condition, of_total};
 use crate::base::error::Result;
 use crate::cli::output::{
-    Format, ago, list, megabytes, number, print, print_json, short, table, terminal_width, text,
+    Fit, Format, ago, list, megabytes, number, print, print_json, short, table, terminal_width,
+    text,
 };
 use crate::cli::roster::{Ask, host};
 use serde_json::Value;
@@ -126,7 +127,10 @@ fn picture(lines: Vec<Line>, width: Option<u16>) -> String {
         row.push(line.id);
         row
     });
-    table(&headers, rows.collect(), if members { &["STANDING", "ID"] } else { &[] }, width)
+    // Ids of agents are too long for that.
+    let whole: &[&str] = if members { &["STATE", "STANDING", "ID"] } else { &[] };
+    let fit = Fit { whole, spare: &["REGISTERED", "DISK"] };
+    table(&headers, rows.collect(), fit, width)
 }
 
 #[cfg(test)]
@@ -192,8 +196,30 @@ mod tests {
     #[test]
     fn it_fits_the_terminal() {
         let machines = machines();
-        assert_eq!(picture(lines(&machines), Some(120)), "");
-        assert_eq!(picture(lines(&machines), Some(80)), "");
+        let wide = [
+            " NODE  STATE           STANDING  CPUS   MEMORY           DISK           REGISTERED  ID",
+            " n1    active          leader    0.5/4  96 MiB/15.5 GiB  0 MiB/100 GiB  -           a111111111111111",
+            " n2    draining        voter     0.5/4  96 MiB/15.5 GiB  0 MiB/100 GiB  -           b222222222222222",
+            " n3    dead            voter     -      -                -              -           c333333333333333",
+            " n4    no agent        learner   -      -                -              -           d444444444444444",
+            " n5    expected back   outside   -      -                -              -           e555555555555555",
+            " n6    not registered  outside   -      -                -              -           f666666666666666",
+            " old   disconnected    -         0.5/4  96 MiB/15.5 GiB  0 MiB/100 GiB  -           77aa-S9",
+            "",
+        ];
+        assert_eq!(picture(lines(&machines), Some(120)), wide.join("\n"));
+        let narrow = [
+            " NODE  STATE           STANDING  CPUS   MEMORY           ID",
+            " n1    active          leader    0.5/4  96 MiB/15.5 GiB  a111111111111111",
+            " n2    draining        voter     0.5/4  96 MiB/15.5 GiB  b222222222222222",
+            " n3    dead            voter     -      -                c333333333333333",
+            " n4    no agent        learner   -      -                d444444444444444",
+            " n5    expected back   outside   -      -                e555555555555555",
+            " n6    not registered  outside   -      -                f666666666666666",
+            " old   disconnected    -         0.5/4  96 MiB/15.5 GiB  77aa-S9",
+            "",
+        ];
+        assert_eq!(picture(lines(&machines), Some(80)), narrow.join("\n"));
     }
 
     #[test]

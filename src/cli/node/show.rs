@@ -56,7 +56,7 @@ fn of_node(node: &Value) -> Vec<(&'static str, String)> {
         true => "alive since",
         false => "dead since",
     };
-    vec![
+    let mut all = vec![
         ("node", text(node, "hostname")),
         ("id", text(node, "node")),
         ("cluster port", text(node, "address")),
@@ -66,7 +66,10 @@ fn of_node(node: &Value) -> Vec<(&'static str, String)> {
         ("standing", text(node, "standing")),
         ("because", text(node, "explanation")),
         (alive, ago(number(node, "since") / 1_000.0)),
-    ]
+    ];
+    // A node need not have a zone.
+    all.retain(|(_, value)| !value.is_empty());
+    all
 }
 
 fn of_agent(agent: &Value) -> Vec<(&'static str, String)> {

@@ -13,6 +13,15 @@ const NODES_MAX: usize = 4096;
 /// How long a fresh connect may take that asks whether a node is still there.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(250);
 
+/// The pauses before it is asked again, when something still listens.
+const PROBE_AGAIN: [Duration; 5] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+];
+
 /// What has become of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
@@ -136,7 +145,16 @@ impl Fates {
         let (Some(address), Ok(io)) = (ask, tokio::runtime::Handle::try_current()) else { return };
         let fates = self.clone();
         io.spawn(async move {
-            let found = probe(&address).await;
+            let mut found = probe(&address).await;
+            for pause in PROBE_AGAIN {
+                // A process that dies may lose its connections a little before its listener: what listens and is not
+                // connected is asked again.
+                if found != Fate::Connected || fates.with(node, |known| known.up > 0) {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                found = probe(&address).await;
+            }
             fates.with(node, |known| {
                 known.probing = false;
                 let told = |fate: &mut Fate| {
@@ -228,6 +246,21 @@ mod tests {
         fate.wait_for(|fate| *fate == Fate::Refused).await.expect("it listens no more");
         fates.silent(NODE, Instant::now());
         assert_eq!(*fate.borrow(), Fate::Refused, "more is known than that");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_outlives_its_connections_for_a_moment_is_no_sign_of_life() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let fates = Fates::default();
+        fates.listens(NODE, &listener.local_addr().expect("an address").to_string());
+        let mut fate = fates.watch(NODE);
+        fates.connected(NODE).reset();
+        // The first connect is taken, and only then the listener goes.
+        listener.accept().await.expect("the probe");
+        assert_eq!(*fate.borrow_and_update(), Fate::Reset);
+        drop(listener);
+        fate.changed().await.expect("told");
+        assert_eq!(*fate.borrow_and_update(), Fate::Refused);
     }
 
     #[tokio::test]
