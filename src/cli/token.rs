@@ -282,10 +282,16 @@ mod tests {
         .join("\n");
         let whole = format!("{second} come one after the other until Friday");
         assert_eq!(listing(&tokens, now, None), [head, first, &whole, &rest].join("\n"));
-        let broken = format!("{second} come one after the other until");
-        let left = format!("{}Friday", " ".repeat(53));
-        let wide = [head, first, &broken, &left, &rest].join("\n");
-        assert_eq!(listing(&tokens, now, Some(120)), wide);
+        // A column is left out before words are wrapped.
+        let wide = [
+            " ID        FOR     STATE    EXPIRES         NOTE",
+            " 7c1e9a55  nodes   valid    never",
+            " 80aa0001  agents  valid    in 59m          the machines of rack 7, which come one after the other until Friday",
+            " 91bb0002  agents  expired  30s ago",
+            " a2cc0003  nodes   revoked  revoked 2m ago  x",
+            "",
+        ];
+        assert_eq!(listing(&tokens, now, Some(120)), wide.join("\n"));
         let narrow = [
             " ID        FOR     STATE    EXPIRES         NOTE",
             " 7c1e9a55  nodes   valid    never",
