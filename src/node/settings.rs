@@ -374,7 +374,7 @@ pub fn read(
         None => None,
     };
     let voters_max = values.number(&VOTERS_MAX, 1, 7).unwrap_or(5) as usize;
-    if voters_max % 2 == 0 {
+    if voters_max.is_multiple_of(2) {
         values.fault(&VOTERS_MAX, "expected 1, 3, 5 or 7".to_string());
     }
     let zone = values.text(&ZONE).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::world::{Home, Node, finish, request, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 
 /// Where other nodes reach it.
 fn cluster_address(node: &Node) -> String {
@@ -57,14 +58,21 @@ fn agents(node: &Node) -> usize {
     }
 }
 
+/// Ports that are free now, so that a node that comes back is where it was.
+fn ports() -> [String; 3] {
+    let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    bound.map(|b| format!("--cluster-port={}", b.local_addr().unwrap().port()))
+}
+
 /// Three nodes, the first of which founded the cluster; all of them vote.
-fn three(homes: &[Home; 3]) -> Vec<Node> {
-    let first = homes[0].up().with_agent();
+fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
+    let first = homes[0].up_with(&[&ports[0]]).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];
-    let join: Vec<&str> = join.iter().map(String::as_str).collect();
     let mut nodes = vec![first];
-    nodes.extend(homes[1..].iter().map(|home| home.up_with(&join)));
+    for (home, port) in homes.iter().zip(ports).skip(1) {
+        nodes.push(home.up_with(&[&join[0], &join[1], port]));
+    }
     until("three nodes vote", || {
         standing(&nodes[0], "voter") == 2 && standing(&nodes[0], "leader") == 1
     });
@@ -74,7 +82,7 @@ fn three(homes: &[Home; 3]) -> Vec<Node> {
 #[test]
 fn three_nodes_are_three_voters_and_each_of_them_answers() {
     let homes = [(); 3].map(|()| Home::new());
-    let nodes = three(&homes);
+    let nodes = three(&homes, &ports());
     for node in &nodes {
         until("all agents are seen on every node", || agents(node) == 3);
         let seen = seen(node);
@@ -92,7 +100,8 @@ fn three_nodes_are_three_voters_and_each_of_them_answers() {
 #[test]
 fn a_killed_leader_costs_no_acknowledged_write() {
     let homes = [(); 3].map(|()| Home::new());
-    let mut nodes = three(&homes);
+    let ports = ports();
+    let mut nodes = three(&homes, &ports);
     until("all agents are there", || agents(&nodes[0]) == 3);
     let mut acknowledged = BTreeSet::new();
     let mut write = |node: &Node| {
@@ -105,13 +114,12 @@ fn a_killed_leader_costs_no_acknowledged_write() {
     nodes.remove(at).kill9();
     until("another leads and takes writes", || write(&nodes[0]));
     (0..10).for_each(|_| assert!(write(&nodes[1])));
-    nodes.push(homes[at].up());
+    nodes.push(homes[at].up_with(&[&ports[at]]));
     until("the node is back, as it was", || {
         standing(&nodes[0], "voter") == 2 && agents(&nodes[2]) == 3
     });
     for node in &nodes {
-        let (status, body) =
-            request(&node.master, "GET /mesolith/v1/cluster/tokens", "").unwrap();
+        let (status, body) = request(&node.master, "GET /mesolith/v1/cluster/tokens", "").unwrap();
         assert_eq!(status, 200, "{body}");
         let listed: Value = serde_json::from_str(&body).unwrap();
         let listed = listed["tokens"].as_array().unwrap();

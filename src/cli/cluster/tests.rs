@@ -108,11 +108,9 @@ async fn nothing_is_done_to_a_node_that_is_not_one() {
     let twins = cluster(&[node(A, "twin", "leader"), node(B, "twin", "voter")]);
     let server = telling(vec![twins], (200, json!({}))).await;
     for (wanted, code) in [("twin", Code::Conflict), ("c", Code::NotFound), ("", Code::NotFound)] {
-        for verb in [
-            &["cluster", "promote"][..],
-            &["cluster", "unpin"],
-            &["node", "rm", "-y", "--force"],
-        ] {
+        for verb in
+            [&["cluster", "promote"][..], &["cluster", "unpin"], &["node", "rm", "-y", "--force"]]
+        {
             let line: Vec<&str> = verb.iter().copied().chain([wanted]).collect();
             assert_eq!(end_of(&server, &line).await.unwrap_err().code, code, "{line:?}");
         }
@@ -169,17 +167,11 @@ async fn a_node_is_removed_when_that_is_meant() {
     let server = telling(vec![two()], (200, json!(null))).await;
     assert_eq!(end_of(&server, &["node", "rm", "n2"]).await.unwrap_err().code, Code::Invalid);
     assert!(server.changes().is_empty(), "{:?}", server.changes());
-    for line in [
-        &["node", "rm", "n2", "--yes"][..],
-        &["node", "rm", "b", "--force", "-y"],
-    ] {
+    for line in [&["node", "rm", "n2", "--yes"][..], &["node", "rm", "b", "--force", "-y"]] {
         assert_eq!(end_of(&server, line).await, Ok(End::Done), "{line:?}");
     }
     let path = format!("/mesolith/v1/cluster/nodes/{B}");
-    assert_eq!(
-        server.changes(),
-        [format!("DELETE {path}"), format!("DELETE {path}?force=true")]
-    );
+    assert_eq!(server.changes(), [format!("DELETE {path}"), format!("DELETE {path}?force=true")]);
     let alive = telling(vec![two()], (409, json!("n2 is alive and a voter"))).await;
     let error = end_of(&alive, &["node", "rm", "n2", "-y"]).await.unwrap_err();
     assert_eq!(error.code, Code::Conflict);

@@ -44,15 +44,13 @@ pub(super) fn role_name(role: Role) -> String {
 pub(super) fn read_names<'a>(
     names: impl Iterator<Item = &'a str>,
 ) -> Option<(NodeId, ClusterId, Roles)> {
-    let (mut named, mut roles) = (None, Vec::new());
+    let (mut named, mut roles) = (Vec::new(), Vec::new());
     for name in names {
         let mut labels = name.split('.');
         let labels = [labels.next(), labels.next(), labels.next(), labels.next(), labels.next()];
         match labels {
             [Some(node), Some("node"), Some(cluster), Some(SUFFIX), None] => {
-                if named.replace((node.parse().ok()?, cluster.parse().ok()?)).is_some() {
-                    return None;
-                }
+                named.push((node.parse().ok()?, cluster.parse().ok()?));
             }
             [Some(role), Some("role"), Some(SUFFIX), None, None] => {
                 roles.extend(Role::ALL.into_iter().filter(|r| r.name() == role));
@@ -60,7 +58,10 @@ pub(super) fn read_names<'a>(
             _ => {}
         }
     }
-    named.map(|(node, cluster)| (node, cluster, Roles::of(roles)))
+    match named.as_slice() {
+        [(node, cluster)] => Some((*node, *cluster, Roles::of(roles))),
+        _ => None,
+    }
 }
 
 /// A node's certificate, and that of the authority which signed it.

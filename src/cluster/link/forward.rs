@@ -90,7 +90,6 @@ impl Peer {
             return Err(read_error(status, &body.await?));
         }
         *answer.version_mut() = Version::HTTP_11;
-        Ok(answer
-            .map(|body| Holding::new(body.map_err(|e| BoxError::from(e)), passage).boxed_unsync()))
+        Ok(answer.map(|body| Holding::new(body.map_err(BoxError::from), passage).boxed_unsync()))
     }
 }

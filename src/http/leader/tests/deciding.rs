@@ -77,7 +77,8 @@ fn what_is_done_with_a_request() {
     let forward = ("x-mesolith-forward", "1");
     let none: &[(&str, &str)] = &[];
     let [master, marathon, chronos] = [LedFace::Master, LedFace::Marathon, LedFace::Chronos];
-    let table: &[(LedFace, &Leading, &str, &[(&str, &str)], &str)] = &[
+    type Row<'a> = (LedFace, &'a Leading, &'a str, &'a [(&'a str, &'a str)], &'a str);
+    let table: &[Row<'_>] = &[
         // Here, whatever is asked.
         (master, &Leading::Here, "GET /state", none, "pass"),
         (master, &Leading::Here, "GET /state?stale=true", none, "pass"),
