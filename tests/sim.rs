@@ -198,6 +198,20 @@ fn an_agent_forgets_a_framework_that_ended_without_it() {
     }
 }
 
+#[test]
+fn no_task_id_of_a_job_is_used_twice() {
+    for seed in [10_553, 10_727, 10_885] {
+        run_chronos(seed).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+#[test]
+fn a_deleted_jobs_task_ends_though_a_new_master_knows_of_no_kill() {
+    for seed in [10_347, 10_450, 10_570] {
+        run_chronos(seed).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
 /// Within some seeds, the defect is caught by the rule that is about it.
 fn caught(mutation: Mutation, rule: &str) {
     caught_in(Profile::of, mutation, rule);

@@ -16,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
 /// In which header Marathon names the deployment that a change has started.
 const DEPLOYMENT_HEADER: &str = "marathon-deployment-id";
+/// Asks a node that does not lead to pass the request on: a redirect to another host would lose the credentials.
+const FORWARD_HEADER: &str = "x-mesolith-forward";
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,16 +108,17 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|e| Error::new(Code::Internal, format!("cannot start an HTTP client: {e}")))?;
-        let base = if address.contains("://") {
-            address.trim_end_matches('/').to_string()
-        } else {
-            format!("http://{address}")
-        };
+        let base = base(address);
         let credentials = credentials.map(|c| match c.split_once(':') {
             Some((principal, secret)) => (principal.to_string(), secret.to_string()),
             None => (c.to_string(), String::new()),
         });
         Ok(Self { service, http, base, credentials })
+    }
+
+    /// The same service asked at another address, `host:port` or a URL, with the same credentials.
+    pub fn at(&self, address: &str) -> Self {
+        Self { base: base(address), ..self.clone() }
     }
 
     /// The base URL.
@@ -201,6 +204,7 @@ impl Client {
     }
 
     fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = request.header(FORWARD_HEADER, "1");
         match &self.credentials {
             Some((principal, secret)) => request.basic_auth(principal, Some(secret)),
             None => request,
@@ -230,6 +234,14 @@ impl Client {
         }
         let cause = format!("{} answers at {}", self.service.nobody(), self.base);
         Error::new(Code::Unavailable, cause).hint(self.service.way_out())
+    }
+}
+
+/// The base URL of an address.
+fn base(address: &str) -> String {
+    match address.contains("://") {
+        true => address.trim_end_matches('/').to_string(),
+        false => format!("http://{address}"),
     }
 }
 

@@ -19,6 +19,9 @@ pub struct MarathonFlags(pub Flags);
 #[derive(Clone, Debug, Default)]
 pub struct ChronosFlags(pub Flags);
 
+/// The setting that names whom a node joins: its flag may be given several times.
+pub const JOIN: &str = "join";
+
 /// `data_dir` is typed `--data-dir`; Mesos's own spelling with `_` is read too. What belongs to a framework begins with
 /// its name.
 fn long(prefix: &str, setting: &Setting) -> String {
@@ -48,6 +51,9 @@ fn argument(table: &Table, setting: &Setting) -> Arg {
         if alias.contains('_') {
             arg = arg.alias(alias);
         }
+    }
+    if setting.name == JOIN {
+        arg = arg.action(ArgAction::Append);
     }
     match setting.kind {
         Kind::Bool => arg
@@ -92,8 +98,10 @@ fn given(matches: &ArgMatches, tables: &[Table]) -> Flags {
     for table in tables {
         for setting in table.settings {
             let id = id(table.prefix, setting);
-            if let Some(text) = matches.get_one::<String>(&id) {
-                flags.insert(id.clone(), text.clone());
+            if let Some(texts) = matches.get_many::<String>(&id) {
+                // Only one that may be repeated has several; they are a list, as in files.
+                let texts: Vec<&str> = texts.map(String::as_str).collect();
+                flags.insert(id.clone(), texts.join(","));
             }
             let no = format!("no-{id}");
             if setting.kind == Kind::Bool && matches.get_flag(&no) {

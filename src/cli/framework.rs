@@ -1,11 +1,11 @@
 //! `mesolith framework`: who schedules on the cluster.
 
 use super::client::Client;
-use super::cluster::find;
 use super::confirm::confirm;
 use super::output::{
     Format, ago, list, megabytes, number, print_facts, print_json, print_table, short, text,
 };
+use super::state::find;
 use crate::base::error::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! `mesolith kill`: ends tasks.
 
 use super::client::Client;
-use super::cluster::Tasks;
 use super::output::text;
+use super::state::Tasks;
 use crate::base::error::Result;
 use clap::Args;
 use serde_json::json;

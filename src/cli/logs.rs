@@ -1,8 +1,8 @@
 //! `mesolith logs`: what a task wrote, from its sandbox, followed while it runs. Of an app or a job it is the newest task.
 
 use super::client::Client;
-use super::cluster::{Tasks, sandbox};
 use super::output::{number, print, text};
+use super::state::{Tasks, sandbox};
 use crate::base::error::{Code, Error, Result};
 use clap::Args;
 use std::time::Duration;

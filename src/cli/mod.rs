@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Parses, asks the cluster, prints; decides nothing.
 
+mod ancestors;
 mod app;
 mod apply;
 mod client;
@@ -14,20 +15,26 @@ mod files;
 mod flags;
 mod framework;
 mod job;
+mod join;
 mod kill;
+mod leave;
 mod logs;
 mod node;
 mod output;
+mod poll;
 mod process;
 mod reach;
 mod refused;
 pub mod resolve;
+mod roster;
 #[cfg(test)]
 mod scripted;
+mod state;
 mod status;
 mod task;
 #[cfg(test)]
 mod tests;
+mod token;
 mod up;
 mod watch;
 mod why;
@@ -84,6 +91,14 @@ struct Global {
 enum Verb {
     /// Start a cluster on this machine: master and agent
     Up(up::UpArgs),
+    /// Start a node on this machine and join a cluster: `up --join` in short
+    #[command(before_help = "  mesolith join 10.0.0.1 --token MESO1-…\n  \
+                             mesolith join n1 n2:5052 --token MESO1-… --zone b")]
+    Join(join::JoinArgs),
+    /// Take the node whose master is asked out of its cluster
+    #[command(before_help = "  mesolith leave                        this machine's node\n  \
+                             mesolith leave --master n3:5050 --yes")]
+    Leave(leave::LeaveArgs),
     /// Run Marathon as a process of its own, with masters elsewhere
     Marathon(process::ProcessArgs<flags::MarathonFlags>),
     /// Run Chronos as a process of its own, with masters elsewhere
@@ -112,9 +127,13 @@ enum Verb {
     Apply(apply::ApplyArgs),
     /// The cluster on one screen
     Status,
+    /// Who is a member, who votes and leads, and why; orders about that
+    Cluster(cluster::ClusterArgs),
+    /// Make, list, revoke and rotate the tokens that machines join with
+    Token(token::TokenArgs),
     /// List and show tasks
     Task(task::TaskArgs),
-    /// List and show nodes
+    /// List, show and remove nodes
     Node(node::NodeArgs),
     /// List, show and end frameworks
     Framework(framework::FrameworkArgs),
@@ -135,7 +154,12 @@ pub fn main(args: Vec<String>) -> ExitCode {
     match called {
         Some("mesos-execute") => return execute::main(args, up::with_local),
         Some("mesos-resolve") => return resolve::main(args),
-        _ => {}
+        Some(name) => {
+            if let Some(ancestor) = ancestors::Ancestor::named(name) {
+                return ancestors::main(ancestor, args);
+            }
+        }
+        None => {}
     }
     // Their flags are the originals', also where this program has flags of the same name.
     match args.get(1).map(String::as_str) {
@@ -177,6 +201,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     };
     let end = match cli.verb {
         Verb::Up(args) => return up::run(args),
+        Verb::Join(args) => return join::run(args),
         Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
         Verb::Chronos(args) => return process::run::<ChronosProcess, _>(args, master),
         Verb::Down(args) => End::from(down::run(&args)?),
@@ -196,18 +221,23 @@ fn run(cli: Cli) -> Result<ExitCode> {
 /// A verb that asks a cluster.
 async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt) -> Result<End> {
     let Reach { master, marathon, chronos, .. } = reach;
+    let nodes = roster::Ask { master, format, interrupt };
     match verb {
         Verb::App(args) => app::run(&app::Ask { marathon, format, interrupt }, args).await,
         Verb::Job(args) => job::run(&job::Ask { chronos, format, interrupt }, args).await,
         Verb::Apply(args) => apply::run(marathon, chronos, format, interrupt, args).await,
         Verb::Status => status::run(reach, format).await.map(End::from),
         Verb::Task(args) => task::run(master, format, args).await.map(End::from),
-        Verb::Node(args) => node::run(master, format, args).await.map(End::from),
+        Verb::Cluster(args) => cluster::run(&nodes, args).await,
+        Verb::Token(args) => token::run(&nodes, args).await.map(End::from),
+        Verb::Leave(args) => leave::run(&nodes, args).await,
+        Verb::Node(args) => node::run(&nodes, args).await,
         Verb::Framework(args) => framework::run(master, format, args).await.map(End::from),
         Verb::Logs(args) => logs::run(master, args).await.map(End::from),
         Verb::Why(args) => why::run(reach, format, args).await.map(End::from),
         Verb::Kill(args) => kill::run(master, args).await.map(End::from),
         Verb::Up(_)
+        | Verb::Join(_)
         | Verb::Marathon(_)
         | Verb::Chronos(_)
         | Verb::Down(_)

@@ -3,9 +3,9 @@
 
 use crate::base::error::{Code, Error, Result};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde_json::Value;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -48,15 +48,67 @@ pub fn print_table(headers: &[&str], rows: Vec<Vec<String>>, empty: &str) -> Res
         eprintln!("{empty}");
         return Ok(());
     }
+    print(&table(headers, rows, Fit::default(), terminal_width()))
+}
+
+/// How many columns the terminal has that stdout is; none when it is none.
+pub fn terminal_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// How a table is made to fit a terminal, by the names of its columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fit<'a> {
+    /// Those whose cells are never broken, so that they can be copied.
+    pub whole: &'a [&'a str],
+    /// Those that are left out while the table does not fit, the first first; other verbs tell what they hold.
+    pub spare: &'a [&'a str],
+}
+
+/// A table of that width at most, as far as words and [`Fit`] allow.
+pub fn table(
+    headers: &[&str],
+    mut rows: Vec<Vec<String>>,
+    fit: Fit<'_>,
+    width: Option<u16>,
+) -> String {
+    let mut headers = headers.to_vec();
+    if let Some(width) = width.map(usize::from) {
+        let spare = fit.spare.iter().filter_map(|s| headers.iter().position(|h| h == s));
+        let mut spare: Vec<usize> = spare.collect();
+        // From the first to be left out to the last.
+        spare.reverse();
+        while natural_width(&headers, &rows) > width {
+            let Some(n) = spare.pop() else { break };
+            headers.remove(n);
+            rows.iter_mut().for_each(|row| drop(row.remove(n)));
+            spare.iter_mut().filter(|later| **later > n).for_each(|later| *later -= 1);
+        }
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headers.iter().copied());
-    if std::io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for row in rows {
         table.add_row(row);
     }
-    print(&format!("{}\n", trimmed(&table)))
+    for (n, header) in headers.iter().enumerate() {
+        if let Some(column) = table.column_mut(n).filter(|_| fit.whole.contains(header)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    format!("{}\n", trimmed(&table))
+}
+
+/// How wide a table is in which nothing is broken: each cell has a blank on both sides.
+fn natural_width(headers: &[&str], rows: &[Vec<String>]) -> usize {
+    let cells = |n: usize| rows.iter().filter_map(move |row| row.get(n));
+    let widest = |(n, header): (usize, &&str)| {
+        let widths = cells(n).map(|cell| cell.chars().count());
+        widths.chain([header.chars().count()]).max().unwrap_or(0) + 2
+    };
+    headers.iter().enumerate().map(widest).sum()
 }
 
 /// The table's lines without trailing blanks, so that copies of it stay clean.
@@ -70,12 +122,34 @@ fn trimmed(table: &Table) -> String {
 /// # Errors
 /// As [`print`].
 pub fn print_facts(facts: &[(&str, String)]) -> Result<()> {
+    print(&self::facts(facts))
+}
+
+/// Names and values, one a line.
+pub fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for (name, value) in facts {
-        text.push_str(&format!("{name:<width$}  {value}\n"));
+    facts.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+}
+
+/// A text in lines of at most so many characters, as far as words allow; from the second on, so many blanks precede.
+pub fn wrapped(text: &str, width: Option<u16>, indent: usize) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_string() };
+    let (mut out, mut column, mut fresh) = (String::new(), 0, true);
+    for (n, word) in text.split(' ').enumerate() {
+        let length = word.chars().count();
+        if !fresh && column + 1 + length > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if n > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+        fresh = fresh && word.is_empty();
     }
-    print(&text)
+    out
 }
 
 /// A string of a JSON object, or empty.
@@ -117,14 +191,64 @@ pub fn ago(secs: f64) -> String {
     if secs <= 0.0 {
         return "-".into();
     }
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |d| d.as_secs_f64());
-    let passed = (now - secs).max(0.0) as u64;
-    match passed {
-        0..=119 => format!("{passed}s ago"),
-        120..=7199 => format!("{}m ago", passed / 60),
-        7200..=172_799 => format!("{}h ago", passed / 3600),
-        _ => format!("{}d ago", passed / 86_400),
+    format!("{} ago", passed((now_ms() as f64 / 1_000.0 - secs).max(0.0) as u64))
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// So many seconds, as people say it.
+pub fn passed(secs: u64) -> String {
+    match secs {
+        0..=119 => format!("{secs}s"),
+        120..=7199 => format!("{}m", secs / 60),
+        7200..=172_799 => format!("{}h", secs / 3600),
+        _ => format!("{}d", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_and_long_ones_stay_whole() {
+        let text = "n1  voter: it is one of three";
+        assert_eq!(wrapped(text, None, 4), text);
+        assert_eq!(wrapped(text, Some(80), 4), text);
+        assert_eq!(wrapped(text, Some(16), 4), "n1  voter: it is\n    one of three");
+        assert_eq!(wrapped("a bbbbbbbbbbbb c", Some(6), 2), "a\n  bbbbbbbbbbbb\n  c");
+        assert_eq!(wrapped("  a b", Some(80), 2), "  a b");
+    }
+
+    #[test]
+    fn columns_that_must_stay_whole_are_not_broken() {
+        let rows = || vec![vec!["a word or two more".into(), "0123456789abcdef".into()]];
+        let fit = Fit { whole: &["ID"], spare: &[] };
+        let narrow = table(&["TEXT", "ID"], rows(), fit, Some(28));
+        let expected =
+            [" TEXT      ID", " a word    0123456789abcdef", " or two", " more", ""].join("\n");
+        assert_eq!(narrow, expected);
+        let wide = table(&["TEXT", "ID"], rows(), fit, Some(80));
+        assert_eq!(wide, table(&["TEXT", "ID"], rows(), fit, None));
+    }
+
+    #[test]
+    fn columns_to_spare_are_left_out_one_after_the_other() {
+        let headers = ["A", "B", "C", "D"];
+        let rows = || vec![["aaaa", "bbbb", "cccc", "dddd"].map(String::from).to_vec()];
+        let fit = Fit { whole: &[], spare: &["C", "A"] };
+        for (width, left) in [
+            (None, " aaaa  bbbb  cccc  dddd\n"),
+            (Some(24), " aaaa  bbbb  cccc  dddd\n"),
+            (Some(23), " aaaa  bbbb  dddd\n"),
+            (Some(17), " bbbb  dddd\n"),
+        ] {
+            let told = table(&headers, rows(), fit, width);
+            assert!(told.ends_with(left), "{width:?}: {told}");
+        }
     }
 }

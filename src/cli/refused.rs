@@ -33,7 +33,15 @@ pub fn refusal(service: Service, status: u16, body: &str) -> Error {
         Service::Chronos if json.is_object() => chronos(code, &json),
         _ => {
             let body: String = body.trim().chars().take(BODY_CHARS_MAX).collect();
-            Error::new(code, format!("{} answered {status}: {body}", service.name()))
+            let error = Error::new(code, format!("{} answered {status}: {body}", service.name()));
+            match (service, code) {
+                // A node without a leader, or one that is no member, knows what it waits for.
+                (Service::Master, Code::Unavailable) => error.hint(
+                    "see what it waits for with `mesolith cluster status`, or ask another node \
+                     with --master HOST:PORT",
+                ),
+                _ => error,
+            }
         }
     }
 }
@@ -164,6 +172,16 @@ mod tests {
         let error = refusal(Service::Chronos, 400, bad);
         assert_eq!(error.code, Code::Invalid);
         assert!(error.cause.ends_with("'S'\nfield: schedule"), "{error:?}");
+    }
+
+    #[test]
+    fn a_node_without_a_leader_is_told_apart_from_one_that_refuses() {
+        let error = refusal(Service::Master, 503, "no master leads: 1 of 3 voters visible. wait");
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.cause.contains("1 of 3 voters visible"), "{error:?}");
+        assert!(error.hint.is_some_and(|h| h.contains("cluster status") && h.contains("--master")));
+        let error = refusal(Service::Master, 409, "it is alive and a voter");
+        assert_eq!((error.code, error.hint), (Code::Conflict, None));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `mesolith task`: the tasks of the cluster.
 
 use super::client::Client;
-use super::cluster::Tasks;
 use super::output::{
     Format, ago, list, megabytes, number, print, print_json, print_table, short, text,
 };
+use super::state::Tasks;
 use crate::base::error::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;

@@ -6,6 +6,18 @@ use crate::base::error::Code;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
+/// The end of a command line given to a master; Marathon and Chronos are never there.
+pub(super) async fn at_master(
+    server: &Scripted,
+    line: &[&str],
+    interrupt: &Interrupt,
+) -> Result<End> {
+    let args = [&["mesolith", "--master", server.address()], line].concat();
+    let cli = Cli::try_parse_from(args).unwrap();
+    let reach = Reach::new(cli.global.master.as_deref(), None, None, None).unwrap();
+    asked(cli.verb, &reach, cli.global.output, interrupt).await
+}
+
 /// The end of a command line given to a Marathon and a Chronos; the master is never there.
 async fn end_of(server: &Scripted, line: &[&str]) -> Result<End> {
     let args = ["mesolith", "--master=127.0.0.1:1", "--marathon", server.address(), "--chronos"];
@@ -38,7 +50,7 @@ fn waiting() -> Value {
 async fn marathon(event: Value) -> Scripted {
     Scripted::start(move |server, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
         ["GET", "/v2/events", ..] => (200, json!(null)),
-        ["GET", "/v2/deployments"] => (200, deploying()),
+        ["GET", "/v2/deployments", ..] => (200, deploying()),
         ["GET", "/v2/apps/a"] => (200, app(1)),
         ["GET", "/v2/apps/a/versions"] => (200, json!({"versions": ["v0", "v1"]})),
         ["GET", "/v2/queue", ..] => (200, json!({"queue": []})),
@@ -88,7 +100,7 @@ async fn detached_changes_are_not_watched() {
 async fn without_an_event_stream_the_apps_tell_how_it_ended() {
     for (running, end) in [(2, End::Done), (1, End::Cancelled)] {
         let server = Scripted::start(move |_, line, _| match line {
-            "GET /v2/deployments" => (200, json!([])),
+            _ if line.starts_with("GET /v2/deployments") => (200, json!([])),
             "GET /v2/apps/a" => (200, app(running)),
             _ if line.starts_with("GET /v2/events") => (500, json!({"message": "no"})),
             _ => started(),
@@ -102,7 +114,7 @@ async fn without_an_event_stream_the_apps_tell_how_it_ended() {
 async fn the_end_of_the_time_tells_lack_of_place_from_slowness() {
     for (queue, end) in [(waiting(), End::NotPlaced), (json!({"queue": []}), End::TimedOut)] {
         let server = Scripted::start(move |_, line, _| match line {
-            "GET /v2/deployments" => (200, deploying()),
+            _ if line.starts_with("GET /v2/deployments") => (200, deploying()),
             "GET /v2/apps/a" => (200, app(0)),
             _ if line.starts_with("GET /v2/events") => (200, json!(null)),
             _ if line.starts_with("GET /v2/queue") => (200, queue.clone()),
@@ -163,7 +175,7 @@ async fn a_file_is_the_whole_app_but_for_instances_it_does_not_name() {
 async fn tasks_are_killed_by_marathon_and_scaled_down_when_asked() {
     let server = Scripted::start(|server, line, _| match line {
         "GET /v2/tasks" => (200, json!({"tasks": [{"id": "a.1", "appId": "/a", "host": "n"}]})),
-        "GET /v2/deployments" => (200, deploying()),
+        _ if line.starts_with("GET /v2/deployments") => (200, deploying()),
         "GET /v2/apps/a" => (200, app(1)),
         _ if line.starts_with("GET /v2/events") => (200, json!(null)),
         _ if line.contains("scale=true") => {
@@ -265,7 +277,7 @@ async fn apply_goes_on_after_a_refusal_and_ends_as_the_worst() {
     let server =
         Scripted::start(|server, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
             ["GET", "/v2/events", ..] => (200, json!(null)),
-            ["GET", "/v2/deployments"] => (200, deploying()),
+            ["GET", "/v2/deployments", ..] => (200, deploying()),
             ["GET", "/v2/queue", ..] => (200, json!({"queue": []})),
             ["GET", ..] => (404, json!({"message": "none"})),
             ["PUT", "/v2/apps/bad", ..] => (422, json!({"message": "Object is not valid"})),
@@ -300,7 +312,7 @@ async fn why_asks_who_knows_the_name() {
         Scripted::start(|_, line, _| match line.split(['?', ' ']).collect::<Vec<_>>()[..] {
             ["GET", "/v2/apps/a"] => (200, app(0)),
             ["GET", "/v2/queue", ..] => (200, waiting()),
-            ["GET", "/v2/deployments"] => (200, deploying()),
+            ["GET", "/v2/deployments", ..] => (200, deploying()),
             ["GET", "/v1/scheduler/job/tick"] => (200, json!({"name": "tick"})),
             ["GET", "/mesolith/v1/why/tick"] => {
                 (200, json!({"subject": "job 'tick'", "refusals": []}))
@@ -318,4 +330,40 @@ async fn why_asks_who_knows_the_name() {
 #[test]
 fn the_commands_are_well_formed() {
     Cli::command().debug_assert();
+}
+
+#[test]
+fn joining_is_up_with_whom_to_join() {
+    let parsed = |line: &[&str]| {
+        let args = ["mesolith", "join"].iter().chain(line);
+        match Cli::try_parse_from(args).map_err(|e| e.to_string())?.verb {
+            Verb::Join(args) => Ok(join::as_up(args).settings.0),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let flags = parsed(&["10.0.0.1", "n2:5052", "--roles=agent", "--hostname", "n3"]).unwrap();
+    let expected = [("hostname", "n3"), ("join", "10.0.0.1,n2:5052"), ("node_roles", "agent")];
+    assert_eq!(flags, expected.map(|(a, b)| (a.to_string(), b.to_string())).into());
+    assert!(parsed(&[]).unwrap_err().contains("HOST"));
+    let Verb::Up(mut up) = Cli::try_parse_from(["mesolith", "up"]).unwrap().verb else {
+        panic!("up is a verb")
+    };
+    up.settings.0.insert("join".into(), "n9".into());
+    up.join(&["n1".into()]);
+    assert_eq!(up.settings.0["join"], "n1,n9");
+}
+
+#[test]
+fn shells_complete_the_verbs_about_nodes() {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        clap_complete::Shell::Bash,
+        &mut Cli::command(),
+        "mesolith",
+        &mut script,
+    );
+    let script = String::from_utf8(script).unwrap();
+    for word in ["promote", "unpin", "rotate", "leave", "join", "--agent-only"] {
+        assert!(script.contains(word), "{word}");
+    }
 }

@@ -3,10 +3,10 @@
 
 use super::app::{self, waiting};
 use super::client::Client;
-use super::cluster::{Tasks, find};
 use super::job;
 use super::output::{Format, list, number, print, print_json, text};
 use super::reach::Reach;
+use super::state::{Tasks, find};
 use crate::base::error::{Code, Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -80,8 +80,8 @@ async fn of_app(marathon: &Client, format: Format, id: &str) -> Result<String> {
     if app["id"] != id.as_str() {
         return Err(Error::new(Code::NotFound, format!("there is no app {id}")));
     }
-    let queue = marathon.get("/v2/queue", &[("embed", "lastUnusedOffers")]).await?;
-    let deployments = marathon.get("/v2/deployments", &[]).await?;
+    let queue = marathon.get("/v2/queue", &waiting::EMBED).await?;
+    let deployments = marathon.get("/v2/deployments", &[("embed", "waitsFor")]).await?;
     let deployments: Vec<&Value> = deployments
         .as_array()
         .into_iter()
@@ -168,7 +168,7 @@ pub fn explanation(e: &Value, candidates: &str) -> String {
     }
     for refusal in list(e, "refusals") {
         out.push_str(&format!(
-            "  {:>5} × {:<12} {}\n",
+            "  {:>5} × {:<22} {}\n",
             text(refusal, "count"),
             text(refusal, "rule"),
             text(refusal, "detail")

@@ -1,6 +1,8 @@
 //! Merges where settings come from: defaults < files < environment < flags. Every value knows its origin, and
 //! everything wrong is told at once. What a setting means is known to the room that declares it.
 
+pub mod ancestors;
+
 use crate::base::settings::{Kind, Origin, Setting, Values};
 use std::collections::BTreeMap;
 use std::fs;

@@ -117,9 +117,12 @@ impl Page {
     /// Types a text into a field in place of what is there.
     #[track_caller]
     pub fn fill(&self, selector: &str, text: &str) {
-        let found = format!("document.querySelector({})", json!(selector));
-        self.until(&format!("{found} !== null"));
-        self.eval(&format!("{found}.focus(), {found}.select?.()"));
+        // In a dialog that is about to open it can be found, and takes no focus yet.
+        self.until(&format!(
+            "(() => {{ const field = document.querySelector({}); field?.focus(); field?.select?.(); \
+             return field !== null && document.activeElement === field; }})()",
+            json!(selector)
+        ));
         self.call("Input.insertText", json!({"text": text}));
     }
 

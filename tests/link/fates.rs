@@ -83,7 +83,7 @@ impl Drop for Other {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_death_of_a_node_is_told_at_once_whoever_connected_to_whom() {
-    let world = World::usual();
+    let world = World::default();
     let (a, mut other) = (world.node(Roles::FULL, Doors::default()).await, Other::start(&world));
     // As a follower sees its leader: the leader connected, the follower never did.
     other.connect(&a);
@@ -113,7 +113,7 @@ async fn the_death_of_a_node_is_told_at_once_whoever_connected_to_whom() {
 
 #[tokio::test]
 async fn a_node_that_stops_in_order_is_closed_not_reset_and_comes_back() {
-    let world = World::usual();
+    let world = World::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
     let shown = world.credentials(Roles::FULL, wall_now());
@@ -154,7 +154,7 @@ async fn a_listening(world: &World) -> Node {
 
 #[tokio::test]
 async fn a_node_that_takes_connections_and_says_nothing_is_silent_and_given_up() {
-    let world = World::usual();
+    let world = World::default();
     // What a stopped process looks like: its kernel takes connections, nobody answers.
     let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = mute.local_addr().expect("an address").to_string();
@@ -181,7 +181,7 @@ async fn a_node_that_takes_connections_and_says_nothing_is_silent_and_given_up()
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_makes_a_node_silent_and_a_fresh_connection() {
-    let world = World::usual();
+    let world = World::default();
     let b = world.node(Roles::FULL, Doors::default()).await;
     let relay = Relay::start(b.address()).await;
     let a = world.client(Roles::FULL);

@@ -154,7 +154,7 @@ async fn refusal(seed: &str, token: &Token, facts: &JoinFacts) -> JoinRefusal {
 
 #[tokio::test]
 async fn a_node_with_a_token_gets_a_certificate_the_authorities_and_the_members() {
-    let world = World::usual();
+    let world = World::default();
     let desk = Desk::new(&world, Leader::Here);
     let seed = world.node(Roles::FULL, doors(&desk)).await;
     let token = desk.issue(Roles::FULL, None);
@@ -184,7 +184,7 @@ async fn a_node_with_a_token_gets_a_certificate_the_authorities_and_the_members(
 
 #[tokio::test]
 async fn each_refusal_has_its_own_words_and_its_way_out() {
-    let world = World::usual();
+    let world = World::default();
     let desk = Desk::new(&world, Leader::Here);
     let seed = world.node(Roles::FULL, doors(&desk)).await;
     let at = seed.address();
@@ -238,7 +238,7 @@ async fn each_refusal_has_its_own_words_and_its_way_out() {
 
 #[tokio::test]
 async fn a_clock_that_is_wrong_and_a_request_that_was_changed_are_refused() {
-    let world = World::usual();
+    let world = World::default();
     let token = Token::make(world.authorities.current().expect("one"), Roles::FULL).expect("made");
     let key = NodeKey::generate().expect("made");
     let now = wall_now();
@@ -268,7 +268,7 @@ async fn a_clock_that_is_wrong_and_a_request_that_was_changed_are_refused() {
 
 #[tokio::test]
 async fn any_member_passes_a_join_on_to_the_leader_but_only_once() {
-    let world = World::usual();
+    let world = World::default();
     let desk = Desk::new(&world, Leader::Here);
     let leader = world.node(Roles::MASTER, doors(&desk)).await;
     let at = Leader::At { node: leader.id(), address: leader.address() };
@@ -294,7 +294,7 @@ async fn any_member_passes_a_join_on_to_the_leader_but_only_once() {
 
 #[tokio::test]
 async fn seeds_that_are_no_use_are_told_apart() {
-    let (world, other) = (World::usual(), World::of(ClusterId(0xd2)));
+    let (world, other) = (World::default(), World::of(ClusterId(0xd2)));
     let desk = Desk::new(&world, Leader::Here);
     let good = world.node(Roles::FULL, doors(&desk)).await;
     let foreign = other.node(Roles::FULL, Doors::default()).await;
@@ -356,7 +356,7 @@ async fn seeds_that_are_no_use_are_told_apart() {
 
 #[tokio::test]
 async fn rounds_are_made_until_patience_ends_and_a_final_refusal_ends_them_at_once() {
-    let world = World::usual();
+    let world = World::default();
     let desk = Desk::new(&world, Leader::Nobody);
     let seed = world.node(Roles::FULL, doors(&desk)).await;
     let token = desk.issue(Roles::FULL, None);

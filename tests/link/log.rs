@@ -90,7 +90,7 @@ async fn all_have(voters: &[&Voter], key: &str) {
 
 #[tokio::test]
 async fn three_nodes_elect_replicate_snapshot_and_fail_over_across_the_link() {
-    let world = World::usual();
+    let world = World::default();
     let cluster = world.authority.cluster().0;
     let a = Voter::start(&world, Start::Found { cluster }).await;
     let (_, epoch) = leader_among(&[&a]).await;
@@ -142,7 +142,7 @@ async fn three_nodes_elect_replicate_snapshot_and_fail_over_across_the_link() {
 
 #[tokio::test]
 async fn signs_of_life_have_a_connection_of_their_own() {
-    let world = World::usual();
+    let world = World::default();
     let a = Voter::start(&world, Start::Found { cluster: 1 }).await;
     let metrics_of = Node::new(world.credentials(Roles::FULL, wall_now()), "", Limits::default());
     let to = consensus::Peer { node: a.id(), address: a.link.address().to_owned() };

@@ -29,11 +29,13 @@ pub struct World {
     pub authorities: Authorities,
 }
 
-impl World {
-    pub fn usual() -> Self {
+impl Default for World {
+    fn default() -> Self {
         Self::of(ClusterId(0xc1))
     }
+}
 
+impl World {
     pub fn of(cluster: ClusterId) -> Self {
         let authority = Authority::create(cluster, wall_now()).expect("made");
         let authorities = Authorities::of(&authority);

@@ -24,7 +24,7 @@ fn descriptors() -> usize {
 async fn five_thousand_idle_strangers_do_not_keep_members_out() {
     // Both ends are in this process, and other tests run beside.
     let crowd = 5000.min((descriptors() - 1000) / 2);
-    let world = World::usual();
+    let world = World::default();
     let limits = Limits { strangers: 64, handshake: super::DEADLINE, ..Limits::default() };
     let a = Node::start(world.credentials(Roles::FULL, wall_now()), Doors::default(), limits).await;
     let mut idle = Vec::new();
@@ -54,7 +54,7 @@ async fn five_thousand_idle_strangers_do_not_keep_members_out() {
 
 #[tokio::test]
 async fn garbage_is_dropped_and_counted() {
-    let world = World::usual();
+    let world = World::default();
     let a = world.node(Roles::FULL, Doors::default()).await;
     let mut rng = Rng::new(4);
     let rounds = 50;
@@ -94,7 +94,7 @@ async fn stranger(
 
 #[tokio::test]
 async fn a_stranger_gets_through_no_door_but_one() {
-    let world = World::usual();
+    let world = World::default();
     let a = world.node(Roles::FULL, Doors::default()).await;
     let stream = stranger(&world, &a, tls::ALPN).await.expect("a handshake");
     let io = hyper_util::rt::TokioIo::new(stream);
@@ -127,7 +127,7 @@ async fn a_stranger_gets_through_no_door_but_one() {
 
 #[tokio::test]
 async fn a_stranger_stays_for_a_short_time_and_speaks_our_protocol_or_goes() {
-    let world = World::usual();
+    let world = World::default();
     let limits = Limits {
         handshake: Duration::from_millis(200),
         stranger_stay: Duration::from_millis(200),

@@ -46,7 +46,7 @@ fn data(bytes: usize) -> AgentMessage {
 
 #[tokio::test]
 async fn an_agents_stream_carries_both_ways_in_order_and_ends_when_an_end_goes() {
-    let (world, board) = (World::usual(), Switchboard::default());
+    let (world, board) = (World::default(), Switchboard::default());
     let master = world.node(Roles::FULL, agents(&board)).await;
     let agent = world.client(Roles::AGENT);
     let nobody = agent.to(&master).dial_agent().await.map(drop).expect_err("nobody leads");
@@ -87,7 +87,7 @@ async fn an_agents_stream_carries_both_ways_in_order_and_ends_when_an_end_goes()
 
 #[tokio::test]
 async fn a_master_that_does_not_read_fills_the_agents_queue_and_no_memory() {
-    let (world, board) = (World::usual(), Switchboard::default());
+    let (world, board) = (World::default(), Switchboard::default());
     let master = world.node(Roles::FULL, agents(&board)).await;
     let agent = world.client(Roles::AGENT);
     let mut accepted = board.lead();
@@ -114,15 +114,14 @@ async fn a_master_that_does_not_read_fills_the_agents_queue_and_no_memory() {
     };
     in_time("it is full", full).await;
     // Both queues, and what was on the way.
-    let queues = 2 * MESSAGES_MAX;
-    assert!((queues..queues + 60_000).contains(&sent), "{sent}");
+    assert!((2 * MESSAGES_MAX..2 * MESSAGES_MAX + 60_000).contains(&sent), "{sent}");
     assert!(end.sender.overflows() > 0);
     drop(other);
     until("it is closed", || end.sender.send(pong()).is_err_and(|e| e.code == Code::Unavailable))
         .await;
 }
 
-/// Feeds an answer's body.
+/// What an answer's body is fed by.
 type Feed = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
 
 fn web() -> (Doors, mpsc::Receiver<Feed>) {
@@ -153,7 +152,7 @@ fn web() -> (Doors, mpsc::Receiver<Feed>) {
 
 #[tokio::test]
 async fn a_users_request_arrives_as_it_is_and_the_answer_comes_back_as_it_is() {
-    let world = World::usual();
+    let world = World::default();
     let (doors, _streams) = web();
     let a = world.node(Roles::FULL, doors).await;
     let b = world.client(Roles::AGENT);
@@ -190,7 +189,7 @@ async fn a_users_request_arrives_as_it_is_and_the_answer_comes_back_as_it_is() {
 
 #[tokio::test]
 async fn a_streaming_answer_streams_and_ends_with_either_side() {
-    let world = World::usual();
+    let world = World::default();
     let (doors, mut streams) = web();
     let a = world.node(Roles::FULL, doors).await;
     let b = world.client(Roles::FULL);
@@ -233,7 +232,7 @@ async fn a_streaming_answer_streams_and_ends_with_either_side() {
 
 #[tokio::test]
 async fn gossip_comes_with_its_senders_address_and_overflow_is_counted() {
-    let world = World::usual();
+    let world = World::default();
     let (queue, mut frames) = mpsc::channel(2);
     let a = world.node(Roles::FULL, Doors { gossip: Some(queue), ..Doors::default() }).await;
     let b = world.node(Roles::AGENT, Doors::default()).await;
@@ -254,7 +253,7 @@ async fn gossip_comes_with_its_senders_address_and_overflow_is_counted() {
 
 #[tokio::test]
 async fn a_renewed_certificate_is_used_from_then_on_and_no_connection_is_dropped() {
-    let world = World::usual();
+    let world = World::default();
     let board = Switchboard::default();
     let desk = Desk::new(&world, Leader::Here);
     let doors = Doors { agents: agents(&board).agents, ..doors(&desk) };
@@ -314,7 +313,7 @@ async fn a_renewed_certificate_is_used_from_then_on_and_no_connection_is_dropped
 
 #[test]
 fn renewal_comes_after_two_thirds_and_is_tried_again_with_growing_pauses() {
-    let (world, now) = (World::usual(), wall_now());
+    let (world, now) = (World::default(), wall_now());
     let certificate = world.credentials(Roles::FULL, now).certificate;
     let day = Duration::from_secs(24 * 3600);
     assert_eq!(renewal::wait(&certificate, 0, now), Duration::from_secs(60), "clocks are set");

@@ -14,7 +14,7 @@ const MONTH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 #[tokio::test]
 async fn members_know_each_other_by_certificate_on_both_sides() {
-    let world = World::usual();
+    let world = World::default();
     let (a, b) = (world.node(Roles::FULL, Doors::default()).await, world.client(Roles::AGENT));
     let hello = in_time("hello", b.to(&a).hello()).await.expect("met");
     assert_eq!((hello.node, hello.cluster, hello.address), (a.id(), ClusterId(0xc1), a.address()));
@@ -28,9 +28,9 @@ async fn members_know_each_other_by_certificate_on_both_sides() {
 
 #[tokio::test]
 async fn a_forged_authority_is_believed_by_nobody() {
-    let world = World::usual();
+    let world = World::default();
     // The same cluster id, but another key.
-    let forger = World::usual();
+    let forger = World::default();
     let a = world.node(Roles::FULL, Doors::default()).await;
     // It does not believe us: a real node that meets a forged one.
     let forged = forger.node(Roles::FULL, Doors::default()).await;
@@ -50,7 +50,7 @@ async fn a_forged_authority_is_believed_by_nobody() {
 
 #[tokio::test]
 async fn an_expired_certificate_and_a_removed_node_are_refused_and_told_why() {
-    let world = World::usual();
+    let world = World::default();
     let a = world.node(Roles::FULL, Doors::default()).await;
     let past = Wall(wall_now().0 - MONTH.as_nanos() as u64);
     // The authority must be as old as its certificates.
@@ -95,7 +95,7 @@ async fn an_expired_certificate_and_a_removed_node_are_refused_and_told_why() {
 
 #[tokio::test]
 async fn an_agents_certificate_does_not_vote_or_replicate_and_a_masters_runs_no_tasks() {
-    let world = World::usual();
+    let world = World::default();
     let a = world.node(Roles::FULL, Doors::default()).await;
     let to = consensus::Peer { node: a.id().0, address: a.address() };
     let agent = world.client(Roles::AGENT);
@@ -136,7 +136,7 @@ async fn an_agents_certificate_does_not_vote_or_replicate_and_a_masters_runs_no_
 
 #[tokio::test]
 async fn versions_that_do_not_overlap_are_refused_by_both_and_overlapping_ones_speak() {
-    let world = World::usual();
+    let world = World::default();
     let node = |oldest, newest| {
         let credentials = world.credentials(Roles::FULL, wall_now());
         let (sender, seen) = tokio::sync::watch::channel(std::sync::Arc::new(credentials));
@@ -156,7 +156,7 @@ async fn versions_that_do_not_overlap_are_refused_by_both_and_overlapping_ones_s
 /// Kept from growing by one who connects over and over: the oldest connections of a member go first.
 #[tokio::test]
 async fn a_member_has_a_bounded_number_of_connections() {
-    let world = World::usual();
+    let world = World::default();
     let limits = Limits { per_member: 3, ..Limits::default() };
     let a = Node::start(world.credentials(Roles::FULL, wall_now()), Doors::default(), limits).await;
     let shown: Credentials = world.credentials(Roles::FULL, wall_now());

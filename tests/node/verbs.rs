@@ -96,6 +96,8 @@ fn what_is_not_there_is_told_on_stderr_with_its_exit_code() {
 fn every_verb_has_help_with_its_exit_codes() {
     for name in [
         "up",
+        "join",
+        "leave",
         "down",
         "execute",
         "resolve",
@@ -103,6 +105,8 @@ fn every_verb_has_help_with_its_exit_codes() {
         "job",
         "apply",
         "status",
+        "cluster",
+        "token",
         "task",
         "node",
         "framework",

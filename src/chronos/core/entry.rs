@@ -13,6 +13,9 @@ pub struct State {
     pub through: i64,
     /// When it was first registered.
     pub registered: i64,
+    /// The latest time that was put into task ids of the job: no two runs have the same, whatever they were due.
+    #[serde(default = "never")]
+    pub stamped: i64,
     /// What is counted.
     pub counters: Counters,
     /// What has no row of its own.
@@ -28,11 +31,25 @@ impl State {
         Self {
             through: i64::MIN,
             registered,
+            stamped: registered - 1,
             counters: Counters::default(),
             earlier: Summary::default(),
             ready: BTreeSet::new(),
             broken: false,
         }
+    }
+}
+
+fn never() -> i64 {
+    i64::MIN
+}
+
+impl State {
+    /// The time that task ids of a new run have: when it is due, unless that is not after those of the runs before it. A
+    /// time before the job was registered may have been given away too, by a job of that name that was deleted.
+    pub(super) fn stamp(&mut self, due: i64) -> i64 {
+        self.stamped = due.max(self.stamped.saturating_add(1));
+        self.stamped
     }
 }
 

@@ -36,7 +36,10 @@ impl ChronosCore {
         let same_schedule = old.as_ref().is_some_and(|old| keep_schedule(old, &mut job));
         let goes_on = same_schedule && old.as_ref().is_some_and(|old| !old.job.disabled);
         let now = now_ms(cx);
-        let mut state = old.as_ref().map_or_else(|| State::new(now), |old| old.state.clone());
+        let mut state = match &old {
+            Some(old) => old.state.clone(),
+            None => self.fresh_state(&name, now),
+        };
         if let Some(counters) = counters {
             state.counters = counters;
         }
@@ -51,6 +54,15 @@ impl ChronosCore {
         self.plan(cx, &name, out);
         self.drop_if_disabled(cx, &name, out);
         Ok(Answer::Done)
+    }
+
+    /// The state of a new job. Tasks of a deleted one of that name may not have ended.
+    fn fresh_state(&self, name: &str, now: i64) -> State {
+        let mut state = State::new(now);
+        let theirs = self.dying.iter().filter(|(_, dying)| dying.job == name);
+        let stamps = theirs.filter_map(|(id, _)| name::parse_task_id(id)).map(|parts| parts.due);
+        state.stamped = stamps.fold(state.stamped, i64::max);
+        state
     }
 
     fn check_new(&self, job: &Job, era: Era) -> Result<(), Problem> {

@@ -4,7 +4,6 @@
 use super::agenda::Due;
 use super::offers::Offer;
 use super::options::{LAUNCHES_PER_OFFER_MAX, MATCH_SCAN_MAX};
-use super::plan;
 use super::run::{Phase, Run, Task};
 use super::runs::RunKey;
 use super::task::{self, Place};
@@ -96,17 +95,8 @@ impl ChronosCore {
     ) -> Option<TaskInfo> {
         let run = self.runs.get(key)?;
         let arguments = run.arguments.as_ref().unwrap_or(&job.arguments);
-        let mut due = plan::stamp(self.entries.get(&key.0)?, run);
-        let id = loop {
-            let id = task_id(due, run.attempt, &job.name, arguments);
-            // A task of a deleted job of this name may not have ended.
-            if self.runs.of_task(&id).is_none() && !self.dying.contains_key(&id) {
-                break id;
-            }
-            due += 1;
-        };
         let task = Task {
-            id,
+            id: task_id(run.stamp.unwrap_or(run.due), run.attempt, &job.name, arguments),
             agent_id: offer.agent_id.value.clone(),
             host: offer.host.clone(),
             launched: now_ms(cx),

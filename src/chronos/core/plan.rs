@@ -4,7 +4,6 @@
 //! one of the same job until epsilon is over, then it is skipped; for resources it waits without limit, as in the original.
 
 use super::agenda::Due;
-use super::entry::Entry;
 use super::io::Notice;
 use super::options::{CATCH_UP_MAX, RUNS_MAX, RUNS_PER_JOB_MAX};
 use super::row::{Outcome, Row};
@@ -13,7 +12,6 @@ use super::runs::RunKey;
 use super::{ChronosCore, Out, now_ms, records};
 use crate::chronos::model::Job;
 use crate::machine::Cx;
-use std::ops::Range;
 
 /// From which planned time on a job that is new at `now` is run: from its start if that is within epsilon, else from the
 /// last one not after now, if that one is. Answers the time up to which all is passed over.
@@ -109,12 +107,19 @@ impl ChronosCore {
             return self.remember(&job.name, row, out);
         }
         self.parent_starts(&job.name, out);
-        let run = Run { arguments, ..Run::new(&job.name, due, cause) };
+        let stamp = self.entries.get_mut(&job.name).map(|entry| entry.state.stamp(due));
+        let run = Run { stamp, arguments, ..Run::new(&job.name, due, cause) };
         if cause == Cause::Planned {
             let late = due.saturating_add(job.epsilon.tolerance_ms());
             self.agenda.set(Due::Late((job.name.clone(), due)), late);
         }
         self.put_run(run, out);
+        // Of planned times the state is written when all of them have their run.
+        if cause != Cause::Planned
+            && let Some(entry) = self.entries.get(&job.name)
+        {
+            out.write(records::state(&job.name, &entry.state));
+        }
     }
 
     /// Writes a run down as it stands now, and tells of it.
@@ -176,43 +181,15 @@ impl ChronosCore {
         let Some(entry) = self.entries.get(&job.name) else { return due };
         let is_planned =
             |at: i64| job.schedule().is_some_and(|schedule| schedule.next(at - 1) == Some(at));
-        let stamped = stamped(entry);
         // As often as there are runs and rows at most, and planned times are a second apart.
         while self.runs.get(&(job.name.clone(), due)).is_some()
             || entry.place(due).is_ok()
-            || stamped.contains(&due)
             || is_planned(due)
         {
             due += 1;
         }
         due
     }
-}
-
-/// The times that task ids are given of those planned times that had passed when the job was registered.
-fn stamped(entry: &Entry) -> Range<i64> {
-    let from = entry.state.registered;
-    let Some(schedule) = entry.job.schedule() else { return from..from };
-    let oldest = from.saturating_sub(entry.job.epsilon.tolerance_ms());
-    let count = schedule.planned_to(from).saturating_sub(schedule.planned_to(oldest));
-    from..from + count.min(CATCH_UP_MAX) as i64
-}
-
-/// The time in the task ids of a run: when it is due. A time before the job was registered may have had a task already, of a
-/// job of that name that was deleted; its stamp is from when the job was registered.
-pub(super) fn stamp(entry: &Entry, run: &Run) -> i64 {
-    let stamped = stamped(entry);
-    let Some(schedule) = entry.job.schedule().filter(|_| run.due < stamped.end) else {
-        return run.due;
-    };
-    if run.cause != Cause::Planned {
-        return run.due;
-    }
-    if run.due > stamped.start {
-        return stamped.end;
-    }
-    let later = schedule.planned_to(stamped.start).saturating_sub(schedule.planned_to(run.due));
-    stamped.start + later.min(CATCH_UP_MAX) as i64
 }
 
 /// A row without details.

@@ -97,7 +97,7 @@ impl ChronosCore {
 
     fn restore_run(&mut self, run: Run, out: &mut Out) {
         let key = (run.job.clone(), run.due);
-        let Some(entry) = self.entries.get(&run.job) else {
+        let Some(entry) = self.entries.get_mut(&run.job) else {
             // A job and its runs go in one batch; what is here all the same is nobody's.
             out.write(records::forget_run(&key.0, key.1));
             return;
@@ -107,6 +107,9 @@ impl ChronosCore {
             out.write(records::forget_run(&key.0, key.1));
             return;
         }
+        // Of a batch that was made in two commits the state may be missing.
+        let stamp = run.stamp.unwrap_or(run.due);
+        entry.state.stamped = entry.state.stamped.max(stamp);
         match &run.phase {
             Phase::Waiting if run.can_be_late() => {
                 let late = run.due.saturating_add(entry.job.epsilon.tolerance_ms());

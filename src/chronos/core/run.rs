@@ -64,6 +64,9 @@ pub struct Run {
     pub job: String,
     /// Its planned time, or when it was asked for; unique among the job's runs. Milliseconds since 1970.
     pub due: i64,
+    /// The time in the ids of its tasks: when it is due, or later. None for a run of before this was kept: when it is due.
+    #[serde(default)]
+    pub stamp: Option<i64>,
     /// Why.
     pub cause: Cause,
     /// Which attempt is being made or waited for, from 0.
@@ -95,6 +98,7 @@ impl Run {
         Self {
             job: job.into(),
             due,
+            stamp: None,
             cause,
             attempt: 0,
             failures: 0,

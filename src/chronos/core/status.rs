@@ -88,6 +88,9 @@ impl ChronosCore {
             }),
             state @ (S::TaskStaging | S::TaskStarting | S::TaskRunning | S::TaskKilling) => {
                 let now = now_ms(cx);
+                if killed && runs_on(state) {
+                    self.call_kill(&task.id, &task.agent_id, out);
+                }
                 self.note(key, out, |run| {
                     if let Phase::Launched(task) = &mut run.phase {
                         task.unreachable = false;
@@ -134,6 +137,12 @@ impl ChronosCore {
     fn heard_of_dying(&mut self, status: &TaskStatus, out: &mut Out) {
         let id = &status.task_id.value;
         let over = make::is_terminal(status.state()) || status.state() == S::TaskUnknown;
+        if runs_on(status.state())
+            && let Some(record) = self.dying.get(id)
+        {
+            // A master that has led only since may not have passed the call on.
+            self.call_kill(id, &record.agent_id, out);
+        }
         if over && let Some(record) = self.dying.remove(id) {
             out.write(records::forget_dying(id));
             self.runs.count_dying(&record.job, false);
@@ -145,14 +154,19 @@ impl ChronosCore {
 
     /// Of a task that no run has: one that is long over, or one that should not be.
     fn heard_of_unknown(&mut self, status: &TaskStatus, out: &mut Out) {
-        let runs = matches!(status.state(), S::TaskStaging | S::TaskStarting | S::TaskRunning);
         let id = &status.task_id.value;
-        let Some(agent_id) = status.agent_id.as_ref().filter(|_| runs) else { return };
+        let agent_id = status.agent_id.as_ref().filter(|_| runs_on(status.state()));
+        let Some(agent_id) = agent_id else { return };
         if parse_task_id(id).is_some() {
             self.count("unknown_tasks_killed");
             self.call_kill(id, &agent_id.value, out);
         }
     }
+}
+
+/// Whether a task is where it does not end unless it is told to.
+fn runs_on(state: S) -> bool {
+    matches!(state, S::TaskStaging | S::TaskStarting | S::TaskRunning)
 }
 
 fn said(status: &TaskStatus) -> Said {

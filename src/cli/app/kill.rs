@@ -4,9 +4,9 @@ use super::watch::Watch;
 use super::{Ask, ChangeArgs, absolute, api_path, change};
 use crate::base::error::{Code, Error, Result};
 use crate::cli::client::Method;
-use crate::cli::cluster::find;
 use crate::cli::exit::End;
 use crate::cli::output::{Format, list, print, print_json, text};
+use crate::cli::state::find;
 use clap::Args;
 use serde_json::{Value, json};
 

@@ -31,8 +31,8 @@ pub async fn show(ask: &Ask<'_>, id: &str) -> Result<End> {
         return Ok(End::Done);
     }
     let app = &answer["app"];
-    let queue = ask.marathon.get("/v2/queue", &[("embed", "lastUnusedOffers")]).await?;
-    let deployments = ask.marathon.get("/v2/deployments", &[]).await?;
+    let queue = ask.marathon.get("/v2/queue", &waiting::EMBED).await?;
+    let deployments = ask.marathon.get("/v2/deployments", &[("embed", "waitsFor")]).await?;
     print_facts(&facts(app, list(&queue, "queue")))?;
     print("\n")?;
     let headers = ["INSTANCE", "STATE", "HEALTH", "NODE", "VERSION"];

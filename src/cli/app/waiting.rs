@@ -6,6 +6,9 @@ use crate::cli::output::{list, megabytes, number, short, text};
 use crate::cli::why::explanation;
 use serde_json::Value;
 
+/// What an entry of `/v2/queue` is asked for with.
+pub const EMBED: [(&str, &str); 2] = [("embed", "lastUnusedOffers"), ("embed", "explanation")];
+
 /// The entry of one app in an answer of `/v2/queue`, if any of its instances wait.
 pub fn entry_of<'a>(queue: &'a Value, id: &str) -> Option<&'a Value> {
     list(queue, "queue").iter().find(|e| e["app"]["id"] == id && number(e, "count") > 0.0)

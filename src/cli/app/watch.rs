@@ -199,7 +199,7 @@ impl<'a> Watch<'a> {
     }
 
     async fn ask(&mut self) -> Result<()> {
-        let deployments = self.marathon.get("/v2/deployments", &[]).await?;
+        let deployments = self.marathon.get("/v2/deployments", &[("embed", "waitsFor")]).await?;
         let deployments = deployments.as_array().map_or(&[][..], Vec::as_slice);
         let mut gone = Vec::new();
         for pending in &mut self.pending {
@@ -282,7 +282,7 @@ impl<'a> Watch<'a> {
 
     /// Tells what is in the way, when that is something new. Answers whether it is lack of place.
     async fn tell_why(&mut self) -> Result<bool> {
-        let queue = self.marathon.get("/v2/queue", &[("embed", "lastUnusedOffers")]).await?;
+        let queue = self.marathon.get("/v2/queue", &waiting::EMBED).await?;
         let mut placeless = false;
         for id in &self.apps {
             let Some(entry) = waiting::entry_of(&queue, id) else { continue };

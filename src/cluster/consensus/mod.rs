@@ -36,7 +36,7 @@ mod wire;
 
 pub use command::{Epoch, Op};
 pub use leadership::Leadership;
-pub use members::Member;
+pub use members::{Member, Progress};
 pub use namespace::{Namespace, Stored};
 pub use network::{Lane, Peer, Sending, Transport};
 pub use options::{Options, Pace, Start};

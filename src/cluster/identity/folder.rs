@@ -2,6 +2,7 @@
 //! always fit). The folder is its owner's alone; files are written beside, synced and renamed.
 
 use super::authorities::Authorities;
+use super::authority::Authority;
 use super::certificate::{Certificate, Credentials};
 use super::key::NodeKey;
 use super::record;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 const FOLDER: &str = "identity";
 const KEY: &str = "node.key";
 const MEMBERSHIP: &str = "membership";
+/// The new authority, with its key, while it is nowhere else.
+const FOUNDING: &str = "founding";
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -66,6 +69,39 @@ impl Folder {
             Err(e) => return Err(system("read", &file, &e)),
         };
         Ok(Self { path, key: Arc::new(key) })
+    }
+
+    /// Keeps the authority of a cluster that this node founds, until the registry has it.
+    ///
+    /// # Errors
+    /// [`Code::System`].
+    pub fn keep_founding(&self, authority: &Authority) -> Result<()> {
+        write(&self.path, FOUNDING, &authority.encode()?)
+    }
+
+    /// The authority that is to be put into the registry, if there is one.
+    ///
+    /// # Errors
+    /// [`Code::Corrupt`], [`Code::System`].
+    pub fn founding(&self) -> Result<Option<Authority>> {
+        let file = self.path.join(FOUNDING);
+        match std::fs::read(&file) {
+            Ok(bytes) => Ok(Some(Authority::decode(&bytes)?)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(system("read", &file, &e)),
+        }
+    }
+
+    /// The registry has the authority: it is kept nowhere else.
+    ///
+    /// # Errors
+    /// [`Code::System`].
+    pub fn founded(&self) -> Result<()> {
+        let file = self.path.join(FOUNDING);
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(system("remove", &file, &e)),
+            _ => Ok(()),
+        }
     }
 
     /// The node's key.

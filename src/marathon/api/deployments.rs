@@ -12,7 +12,8 @@ pub(super) async fn serve(api: &Api, ask: &Ask, rest: &[&str]) -> Result<Respons
     match rest {
         [] if reads(&ask.method) => {
             let view = api.view().await?;
-            let all: Vec<_> = view.deployments.iter().map(|d| deployment(d)).collect();
+            let waits = ask.all("embed").contains(&"waitsFor");
+            let all: Vec<_> = view.deployments.iter().map(|d| deployment(d, waits)).collect();
             Ok(answer::ok(&all))
         }
         [] => Err(not_allowed("GET, HEAD")),

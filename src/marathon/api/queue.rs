@@ -2,7 +2,7 @@
 
 use super::apps::json_list;
 use super::ask::{Ask, path_id};
-use super::show::queue_item;
+use super::show::{Embed, queue_item};
 use super::{Api, answer, not_allowed, reads};
 use crate::http::Refusal;
 use crate::marathon::core::io::{Answer, Command};
@@ -12,9 +12,13 @@ use axum::response::{IntoResponse as _, Response};
 pub(super) async fn serve(api: &Api, ask: &Ask, rest: &[&str]) -> Result<Response, Refusal> {
     match rest {
         [] if reads(&ask.method) => {
-            let offers = ask.all("embed").contains(&"lastUnusedOffers");
+            let embeds = ask.all("embed");
+            let embed = Embed {
+                offers: embeds.contains(&"lastUnusedOffers"),
+                explanation: embeds.contains(&"explanation"),
+            };
             let (view, now) = (api.view().await?, api.now());
-            let items: Vec<_> = view.queue.iter().map(|q| queue_item(q, offers, now)).collect();
+            let items: Vec<_> = view.queue.iter().map(|q| queue_item(q, embed, now)).collect();
             Ok(answer::ok(&json_list("queue", &items)))
         }
         [] => Err(not_allowed("GET, HEAD")),

@@ -95,11 +95,18 @@ impl MarathonCore {
         let deployment: DeploymentId = cx.rng.uuid().into();
         let apps: Vec<Arc<App>> = diff.apps.values().filter_map(|c| c.after.clone()).collect();
         if diff.is_empty() {
-            return Answer::Deploying(Deploying {
-                version: self.tree.root().version,
-                deployment,
-                apps,
-            });
+            let version = self.tree.root().version;
+            let record = DeploymentRecord {
+                version,
+                steps,
+                at: 0,
+                apps: diff.versions(),
+                groups: diff.groups.clone(),
+            };
+            // Clients wait for the end of whatever they were given an id of.
+            let plan = Deployment::restored(deployment.clone(), record).plan();
+            self.publish(cx, Kind::DeploymentSuccess { plan }, out);
+            return Answer::Deploying(Deploying { version, deployment, apps });
         }
         self.store(cx, diff, root, steps, &deployment, out);
         Answer::Deploying(Deploying { version, deployment, apps })

@@ -33,7 +33,7 @@ pub(super) struct Tally {
     pub last_unused_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     declined: BTreeMap<Reason, u64>,
-    nearest: BTreeMap<Reason, Miss>,
+    nearest: BTreeMap<Reason, (Miss, Arc<v1::Offer>)>,
     last: BTreeMap<AgentId, Last>,
 }
 
@@ -64,9 +64,9 @@ impl Tally {
         self.unused += 1;
         self.last_unused_at = Some(at);
         *self.declined.entry(miss.reason).or_default() += 1;
-        let nearest = self.nearest.entry(miss.reason).or_insert(miss);
-        if miss.distance() < nearest.distance() {
-            *nearest = miss;
+        let nearest = self.nearest.entry(miss.reason).or_insert_with(|| (miss, offer.clone()));
+        if miss.distance() < nearest.0.distance() {
+            *nearest = (miss, offer.clone());
         }
         self.remember(agent, Last { offer: offer.clone(), at, miss: Some(miss) });
     }
@@ -112,9 +112,9 @@ impl Tally {
         let mut by_rule: Vec<(&Reason, &u64)> = self.declined.iter().collect();
         by_rule.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), **reason));
         for (reason, count) in by_rule {
-            let miss = self.nearest.get(reason);
-            let detail = miss.map_or_else(String::new, |miss| detail(app, miss));
-            refusals.push(Refusal { rule: rule(*reason).into(), count: *count, detail });
+            let nearest = self.nearest.get(reason);
+            let detail = nearest.map_or_else(String::new, |(miss, at)| detail(app, miss, at));
+            refusals.push(Refusal { rule: reason.name().into(), count: *count, detail });
         }
         Explanation {
             subject: format!("app {}", app.id),
@@ -153,23 +153,11 @@ fn funnel(all: u64, declined: &BTreeMap<Reason, u64>) -> Vec<Rejects> {
     Reason::ALL.into_iter().map(row).collect()
 }
 
-fn rule(reason: Reason) -> &'static str {
-    match reason {
-        Reason::UnfulfilledRole => "role",
-        Reason::UnfulfilledConstraint => "constraint",
-        Reason::NoCorrespondingReservationFound => "reservation",
-        Reason::AgentMaintenance => "maintenance",
-        Reason::InsufficientCpus => "cpus",
-        Reason::InsufficientMemory => "mem",
-        Reason::InsufficientDisk => "disk",
-        Reason::InsufficientGpus => "gpus",
-        Reason::InsufficientPorts => "ports",
-        Reason::DeclinedScarceResources => "scarce",
-    }
-}
-
-fn detail(app: &App, miss: &Miss) -> String {
-    let (wanted, had) = (miss.wanted, miss.had);
+/// The nearest miss in words; the offer it was of names the agent.
+fn detail(app: &App, miss: &Miss, offer: &v1::Offer) -> String {
+    let (wanted, had, host) = (miss.wanted, miss.had, &offer.hostname);
+    let nearest =
+        |what: &str| format!("needs {wanted} {what}; the nearest offer had {had} {what} on {host}");
     match miss.reason {
         Reason::UnfulfilledRole => match &app.accepted_resource_roles {
             Some(roles) => format!("nothing is offered of the roles {}", roles.join(", ")),
@@ -178,17 +166,14 @@ fn detail(app: &App, miss: &Miss) -> String {
         Reason::UnfulfilledConstraint => constraint(app, wanted),
         Reason::NoCorrespondingReservationFound => "no reservation of its own is offered".into(),
         Reason::AgentMaintenance => "the agent is under maintenance".into(),
-        Reason::InsufficientCpus => format!("{wanted} cpus are wanted, at best {had} were offered"),
-        Reason::InsufficientMemory => {
-            format!("{wanted} MiB of memory are wanted, at best {had} were offered")
+        Reason::InsufficientCpus => nearest("cpus"),
+        Reason::InsufficientMemory => nearest("MiB of memory"),
+        Reason::InsufficientDisk => nearest("MiB of disk"),
+        Reason::InsufficientGpus => nearest("gpus"),
+        Reason::InsufficientPorts if app.require_ports => {
+            format!("needs its own host ports; the nearest offer, on {host}, did not have them all")
         }
-        Reason::InsufficientDisk => {
-            format!("{wanted} MiB of disk are wanted, at best {had} were offered")
-        }
-        Reason::InsufficientGpus => format!("{wanted} gpus are wanted, at best {had} were offered"),
-        Reason::InsufficientPorts => {
-            format!("{wanted} host ports are wanted, of {had} that were offered")
-        }
+        Reason::InsufficientPorts => nearest("host ports"),
         Reason::DeclinedScarceResources => {
             "agents with gpus are kept for apps that want some".into()
         }
@@ -240,7 +225,7 @@ mod tests {
     #[test]
     fn each_offer_counts_under_its_first_unmet_need() {
         let at = Timestamp::from_millis(5);
-        let offer = Arc::new(v1::Offer::default());
+        let offer = Arc::new(v1::Offer { hostname: "n2".into(), ..v1::Offer::default() });
         let mut tally = Tally::new(at);
         let mut app = App::new(PathId::parse("/a").expect("an id"), "*", at);
         app.constraints =
@@ -261,8 +246,8 @@ mod tests {
         assert_eq!(of(tally.rejects_last(), Reason::InsufficientCpus), (1, 2));
         assert_eq!(tally.last_unused().len(), 2);
         let words = tally.explain(&app, 2, None);
-        assert_eq!(words.refusals[0].rule, "cpus");
-        assert_eq!(words.refusals[0].detail, "4 cpus are wanted, at best 3.5 were offered");
+        assert_eq!(words.refusals[0].rule, "InsufficientCpus");
+        assert_eq!(words.refusals[0].detail, "needs 4 cpus; the nearest offer had 3.5 cpus on n2");
         assert_eq!(words.refusals[1].detail, "rack UNIQUE");
         assert!(words.hint.is_some());
     }

@@ -153,11 +153,7 @@ impl MarathonCore {
             Condition::Running | Condition::Killing => {
                 self.timers.cancel(&Timer::Overdue(id.clone()));
             }
-            Condition::Staging | Condition::Starting => {
-                if is_news {
-                    self.wait_to_run(cx, id);
-                }
-            }
+            Condition::Staging | Condition::Starting if is_news => self.wait_to_run(cx, id),
             _ => {}
         }
         self.timers.cancel(&Timer::Unreachable(id.clone()));

@@ -165,7 +165,8 @@ impl World {
             match act {
                 Act::ToAgent { link, message } => self.agent(link, *message),
                 Act::Event { event, .. } => self.scheduler(&event)?,
-                Act::Answer { answer: Answer::Accepted, .. } => {}
+                // Nobody looks on.
+                Act::Answer { answer: Answer::Accepted, .. } | Act::Changed(_) => {}
                 other => return Err(format!("unexpected: {other:?}").into()),
             }
         }

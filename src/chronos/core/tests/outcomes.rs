@@ -202,6 +202,29 @@ fn a_kill_survives_a_restart_and_a_lost_call() {
     assert_eq!(world.outcomes("j"), [Outcome::Killed]);
 }
 
+/// A master that leads only since the call does not know of it.
+#[test]
+fn a_task_that_is_told_to_run_after_it_was_killed_is_killed_again() {
+    let mut world = World::new();
+    for (name, delete) in [("killed", false), ("deleted", true)] {
+        world.upload(json!({"name": name, "command": "c"}));
+        let [task] = world.live_of(name).try_into().unwrap();
+        world.loses_acts = true;
+        match delete {
+            true => world.requests_delete(name),
+            false => world.requests_kill(name),
+        }
+        world.loses_acts = false;
+        world.settle();
+        assert_eq!(world.live_of(name), std::slice::from_ref(&task), "the call was lost");
+        world.tell(&task, TaskState::TaskRunning);
+        assert!(world.live_of(name).is_empty());
+        if !delete {
+            assert_eq!(world.outcomes(name), [Outcome::Killed]);
+        }
+    }
+}
+
 #[test]
 fn an_asynchronous_run_ends_when_that_is_reported() {
     let mut world = World::new();

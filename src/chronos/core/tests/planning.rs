@@ -1,10 +1,13 @@
 //! Which planned times get a run.
 
 use super::world::{World, ms};
+use crate::chronos::core::io::{Answer, Command};
 use crate::chronos::core::row::Outcome;
 use crate::chronos::core::run::Cause;
 use crate::machine::Machine as _;
+use crate::mesos::v1::TaskState;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// covers: CHR-0037
 /// covers: CHR-0039
@@ -59,6 +62,33 @@ fn all_times_within_epsilon_are_run() {
     assert_eq!(world.launched_of("many"), 60);
     world.scheduled("minutes", "R/2023-12-31T23:59:00Z/PT1M");
     assert_eq!(world.launched_of("minutes"), 1);
+}
+
+/// The ids of tasks that were due before the job was registered have a later time in them, and keep it.
+#[test]
+fn no_two_runs_have_task_ids_in_common_though_the_schedule_changes() {
+    let mut world = World::new();
+    let job = |schedule: &str| {
+        json!({"name": "j", "command": "c", "schedule": schedule, "epsilon": "PT5M",
+            "concurrent": true, "retries": 9})
+    };
+    world.upload(job("R/2023-12-31T23:59:51Z/PT3S"));
+    for schedule in ["R/2023-12-31T23:59:53Z/PT5S", "R/2023-12-31T23:59:54Z/PT2S"] {
+        world.force("j");
+        for task in world.live() {
+            world.tell(&task, TaskState::TaskFailed);
+        }
+        world.upload(job(schedule));
+        world.advance(120_000);
+    }
+    // The same name again, at once: its predecessor's tasks may not have ended.
+    assert_eq!(world.ask(Command::Delete { name: "j".into() }), Answer::Done);
+    world.upload(job("R/2024-01-01T00:03:54Z/PT2S"));
+    world.advance(120_000);
+    let ids: Vec<&String> = world.master.launched.iter().map(|info| &info.task_id.value).collect();
+    let different: BTreeSet<&&String> = ids.iter().collect();
+    assert!(ids.len() > 100);
+    assert_eq!(different.len(), ids.len());
 }
 
 /// covers: CHR-0041

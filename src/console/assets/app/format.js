@@ -74,7 +74,8 @@ export function clock(ms) {
 export function Ago({ at, none = '–' }) {
   const ms = millis(at);
   if (Number.isNaN(ms)) return html`<span class="muted">${none}</span>`;
-  const away = (now.value - ms) / 1000;
+  // The clock of all ticks slowly; what has just happened is not to come.
+  const away = (Math.max(now.value, Date.now()) - ms) / 1000;
   const text = away < -1 ? `in ${span(-away)}` : away < 5 ? 'just now' : `${span(away)} ago`;
   const iso = new Date(ms).toISOString();
   return html`<time datetime=${iso} title=${`${clock(ms)} (${iso})`}>${text}</time>`;

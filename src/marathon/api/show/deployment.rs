@@ -26,13 +26,16 @@ struct CurrentAction<'a> {
     #[serde(flatten)]
     action: &'a Action,
     readiness_check_results: Vec<Readiness<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<&'a str>,
 }
 
-/// What is seen of a deployment.
-pub(in crate::marathon::api) fn deployment(view: &DeploymentView) -> Deployment<'_> {
+/// What is seen of a deployment; with `waits`, what each action waits for, which the original does not tell.
+pub(in crate::marathon::api) fn deployment(view: &DeploymentView, waits: bool) -> Deployment<'_> {
     let actions = view.current_actions.iter().map(|a| CurrentAction {
         action: &a.action,
         readiness_check_results: readiness_of(&a.readiness).collect(),
+        waits_for: waits.then_some(a.waits_for.as_str()),
     });
     Deployment {
         id: &view.id,

@@ -10,5 +10,5 @@ mod task;
 pub(super) use app::{AppInfo, created};
 pub(super) use deployment::deployment;
 pub(super) use group::group;
-pub(super) use queue::queue_item;
+pub(super) use queue::{Embed, queue_item};
 pub(super) use task::{Address, is_task, task};

@@ -1,6 +1,7 @@
 //! Instances that wait to be launched, and why.
 
 use super::AppInfo;
+use crate::base::explain::Explanation;
 use crate::marathon::core::view::{QueueView, Reason, Rejects, UnusedOffer};
 use crate::marathon::model::Timestamp;
 use crate::mesos::v1;
@@ -18,6 +19,8 @@ pub(in crate::marathon::api) struct QueueItem<'a> {
     processed_offers_summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_unused_offers: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a Explanation>,
     app: AppInfo<'a>,
 }
 
@@ -48,10 +51,19 @@ struct Declined {
     processed: u64,
 }
 
-/// What is seen of an app that waits; with `offers`, the offers it could not use.
+/// What is seen only when it is asked for by `embed`: clients may know no other fields than the original's.
+#[derive(Clone, Copy, Default)]
+pub(in crate::marathon::api) struct Embed {
+    /// `lastUnusedOffers`: the offers it could not use.
+    pub offers: bool,
+    /// `explanation`: all of it in words, with the nearest miss. Not in the original.
+    pub explanation: bool,
+}
+
+/// What is seen of an app that waits.
 pub(in crate::marathon::api) fn queue_item(
     view: &QueueView,
-    offers: bool,
+    embed: Embed,
     now: Timestamp,
 ) -> QueueItem<'_> {
     let left = view.delayed_until.map_or(0, |until| (until.millis() - now.millis()).max(0));
@@ -70,7 +82,8 @@ pub(in crate::marathon::api) fn queue_item(
             reject_summary_last_offers: declined(&view.rejects_last),
             reject_summary_launch_attempt: declined(&view.rejects_attempt),
         },
-        last_unused_offers: offers.then(unused),
+        last_unused_offers: embed.offers.then(unused),
+        explanation: embed.explanation.then_some(&view.explanation),
         app: AppInfo::bare(&view.app),
     }
 }

@@ -50,6 +50,14 @@ async fn the_queue_tells_why() {
     assert_eq!(attempt[4], json!({ "reason": "InsufficientCpus", "declined": 2, "processed": 3 }));
     let embedded = world.get("/v2/queue?embed=lastUnusedOffers").await.json();
     assert_eq!(embedded["queue"][0]["lastUnusedOffers"], json!([]));
+    assert_eq!(embedded["queue"][0].get("explanation"), None, "only for those who ask");
+    let told = world.get("/v2/queue?embed=explanation").await.json();
+    assert_eq!(told["queue"][0]["explanation"]["subject"], "app /a/b");
+    let deployments = world.get("/v2/deployments?embed=waitsFor").await.json();
+    let waits = &deployments[0]["currentActions"][0]["waitsFor"];
+    assert_eq!(waits, "instances");
+    let usual = world.get("/v2/deployments").await.json();
+    assert_eq!(usual[0]["currentActions"][0].get("waitsFor"), None);
     assert_eq!(world.ask("DELETE /v2/queue//a/b/delay", "").await.status, 204);
     let unknown = world.ask("DELETE /v2/queue/x/delay", "").await;
     assert_eq!(unknown.status, 404);

@@ -30,27 +30,27 @@ fn what_does_not_fit_waits_and_says_why() {
         (
             App { cpus: 11.0, ..app("/a", 1) },
             Reason::InsufficientCpus,
-            "11 cpus are wanted, at best 10 were offered",
+            "needs 11 cpus; the nearest offer had 10 cpus on host0",
         ),
         (
             App { mem: 10_001.0, ..app("/a", 1) },
             Reason::InsufficientMemory,
-            "10001 MiB of memory are wanted, at best 10000 were offered",
+            "needs 10001 MiB of memory; the nearest offer had 10000 MiB of memory on host0",
         ),
         (
             App { disk: 1.0, ..app("/a", 1) },
             Reason::InsufficientDisk,
-            "1 MiB of disk are wanted, at best 0 were offered",
+            "needs 1 MiB of disk; the nearest offer had 0 MiB of disk on host0",
         ),
         (
             App { gpus: 1, ..app("/a", 1) },
             Reason::InsufficientGpus,
-            "1 gpus are wanted, at best 0 were offered",
+            "needs 1 gpus; the nearest offer had 0 gpus on host0",
         ),
         (
             with_ports(app("/a", 1)),
             Reason::InsufficientPorts,
-            "1 host ports are wanted, of 100 that were offered",
+            "needs its own host ports; the nearest offer, on host0, did not have them all",
         ),
         (
             constrained("hostname", Operator::Like, Some("x"), app("/a", 1)),

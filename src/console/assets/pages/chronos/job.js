@@ -24,12 +24,9 @@ function when(text) {
 }
 
 const HISTORY = [
-  {
-    key: 'start',
-    title: 'Started',
-    value: (r) => when(r.startTime),
-    style: 'main-cell',
-  },
+  // The original does not tell when a run was due.
+  { key: 'due', title: 'Due', value: (r) => when(r.due || r.startTime), style: 'main-cell' },
+  { key: 'start', title: 'Started', value: (r) => when(r.startTime) },
   { key: 'status', title: 'Outcome', value: (r) => r.status, cell: (r) => html`<${State} is=${r.status === 'Fail' ? 'failure' : r.status.toLowerCase()} title=${r.message} />` },
   { key: 'duration', title: 'Duration', value: (r) => (r.duration === 'N/A' ? '' : r.duration), num: true },
   { key: 'end', title: 'Ended', value: (r) => when(r.endTime), wide: true },
@@ -50,7 +47,7 @@ function Runs({ job, stat }) {
   const h = stat?.histogram;
   const seconds = (ms) => (ms < 60_000 ? `${num(ms / 1000, 1)} s` : span(ms / 1000));
   return html`<section class="panel"><h2>Runs</h2>
-      <${Table} id="runs" label="Runs" columns=${HISTORY} rows=${list} rowKey=${(r) => r.taskId + r.startTime} order=${{ key: 'start', down: true }}
+      <${Table} id="runs" label="Runs" columns=${HISTORY} rows=${list} rowKey=${(r) => `${r.due || r.startTime} ${r.taskId}`} order=${{ key: 'due', down: true }}
         empty=${html`<${Empty} title=${job.status === 'fresh' ? 'It has not run yet.' : 'No run is remembered.'} />`} />
     </section>
     ${h?.count > 0 && html`<section class="panel"><h2>How long runs take</h2>
@@ -59,7 +56,7 @@ function Runs({ job, stat }) {
         ['75 %', seconds(h['75thPercentile'])],
         ['95 %', seconds(h['95thPercentile'])],
         ['99 %', seconds(h['99thPercentile'])],
-        ['Of', `${num(h.count, 0)} successful runs`],
+        ['Of', `${num(h.count, 0)} successful ${h.count === 1 ? 'run' : 'runs'}`],
       ]} /></section>`}`;
 }
 

@@ -34,10 +34,10 @@ const LIST_EMBED = ['apps.counts', 'apps.deployments', 'apps.readiness'];
 export const apps = resource(async () => (await get('v2/apps', { embed: LIST_EMBED })).apps);
 
 /** What waits to be launched. */
-export const queue = resource(async () => (await get('v2/queue', { embed: 'lastUnusedOffers' })).queue);
+export const queue = resource(async () => (await get('v2/queue', { embed: ['lastUnusedOffers', 'explanation'] })).queue);
 
 /** Running deployments. */
-export const deployments = resource(() => get('v2/deployments'));
+export const deployments = resource(() => get('v2/deployments', { embed: 'waitsFor' }));
 
 /** Which Marathon this is; changes with the leader only. */
 export const info = resource(() => get('v2/info'), (name) => name === 'resync' || name.startsWith('scheduler_'));

@@ -31,6 +31,7 @@ function Deployment({ of: d }) {
           ${place === 'now' && ' – running'}</li>`;
       })}
     </ol>
+    ${(d.currentActions || []).filter((a) => a.waitsFor).map((a) => html`<p class="hint" key=${`waits ${a.app}`}><code>${a.app}</code> ${a.waitsFor}.</p>`)}
     ${(d.currentActions || []).flatMap((a) => a.readinessCheckResults || []).filter((r) => !r.ready).map((r) =>
       html`<p class="hint" key=${r.taskId + r.name}>${r.name} of <code>${r.taskId}</code> is not ready yet.</p>`)}
   </section>`;

@@ -50,6 +50,8 @@ export function Why({ app, entry }) {
       ['Last used', offers.lastUsedOfferAt && html`<${Ago} at=${offers.lastUsedOfferAt} />`],
       ['Last refused', offers.lastUnusedOfferAt && html`<${Ago} at=${offers.lastUnusedOfferAt} />`],
     ]} />
+    ${(entry.explanation?.refusals || []).filter((r) => r.detail).map((r) =>
+      html`<p key=${r.rule} data-miss=${r.rule}><b>${num(r.count, 0)} × ${(REASONS[r.rule] || [r.rule])[0]}</b>: ${r.detail}</p>`)}
     <${Funnel} title="The last offer of each agent" summary=${offers.rejectSummaryLastOffers} />
     <${Funnel} title="All offers since it waits" summary=${offers.rejectSummaryLaunchAttempt} />
     ${offers.processedOffersCount === 0 && html`<p class="hint">No offer has come yet: no agent has anything free, or none is registered.</p>`}
