@@ -10,7 +10,7 @@
 //! - [`http`]: what every HTTP face shares. Imports `base`, `mesos`, `security`, `telemetry`.
 //! - [`agent`]: runs tasks in containers on one machine.
 //! - [`store`]: the two databases of a node. Owns redb. Imports `base`.
-//! - [`cluster`]: nodes agreeing; the replicated registry. Owns openraft. Imports `base`, `store`.
+//! - [`cluster`]: nodes knowing, reaching and agreeing with each other; the replicated registry. Owns openraft, rcgen.
 //! - [`marathon`], [`chronos`]: ordinary frameworks: services that are kept running, jobs that run on time.
 //! - [`console`]: the pages on the three ports: assets, and how they are served. Imports `base`, `http`.
 //! - [`sim`]: the deterministic world around the cores. Imports `base`, `machine`, `mesos`, and every room with a core.

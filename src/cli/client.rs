@@ -16,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_TIMEOUT: Duration = Duration::from_secs(7 * 86_400);
 /// In which header Marathon names the deployment that a change has started.
 const DEPLOYMENT_HEADER: &str = "marathon-deployment-id";
+/// Asks a node that does not lead to pass the request on: a redirect to another host would lose the credentials.
+const FORWARD_HEADER: &str = "x-mesolith-forward";
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +204,7 @@ impl Client {
     }
 
     fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = request.header(FORWARD_HEADER, "1");
         match &self.credentials {
             Some((principal, secret)) => request.basic_auth(principal, Some(secret)),
             None => request,

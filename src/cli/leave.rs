@@ -1,5 +1,5 @@
-//! `mesolith leave`: the node whose master is asked leaves the cluster. It drains its tasks, gives up its vote, hands
-//! over what it leads, and goes; that is watched, at its end through other nodes.
+//! `mesolith leave`: the node whose master is asked leaves the cluster. It gives up its vote and hands
+//! over what it leads, so that it can be stopped; that is watched, at its end through other nodes.
 
 use super::client::{Client, Method};
 use super::confirm::confirm;

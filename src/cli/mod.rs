@@ -93,7 +93,7 @@ enum Verb {
     Up(up::UpArgs),
     /// Start a node on this machine and join a cluster: `up --join` in short
     #[command(before_help = "  mesolith join 10.0.0.1 --token MESO1-…\n  \
-                             mesolith join n1 n2:5052 --token MESO1-… --zone b --roles agent")]
+                             mesolith join n1 n2:5052 --token MESO1-… --zone b")]
     Join(join::JoinArgs),
     /// Take the node whose master is asked out of its cluster
     #[command(before_help = "  mesolith leave                        this machine's node\n  \
@@ -133,7 +133,7 @@ enum Verb {
     Token(token::TokenArgs),
     /// List and show tasks
     Task(task::TaskArgs),
-    /// List and show nodes; drain, activate, remove them
+    /// List, show and remove nodes
     Node(node::NodeArgs),
     /// List, show and end frameworks
     Framework(framework::FrameworkArgs),

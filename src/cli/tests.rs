@@ -363,7 +363,7 @@ fn shells_complete_the_verbs_about_nodes() {
         &mut script,
     );
     let script = String::from_utf8(script).unwrap();
-    for word in ["promote", "unpin", "rotate", "leave", "join", "drain", "--agent-only"] {
+    for word in ["promote", "unpin", "rotate", "leave", "join", "--agent-only"] {
         assert!(script.contains(word), "{word}");
     }
 }

@@ -28,10 +28,10 @@ pub struct TokenArgs {
 enum TokenVerb {
     /// Make a token; prints it, and the line that joins a machine with it
     #[command(before_help = "  mesolith token create --ttl 1h\n  \
-                             mesolith token create --agent-only --note 'rack 7'\n  \
+                             mesolith token create --note 'rack 7'\n  \
                              TOKEN=$(mesolith token create)")]
     Create {
-        /// For machines that run tasks and never vote
+        /// For machines that run tasks and never vote; the node's part of that is not there yet
         #[arg(long)]
         agent_only: bool,
         /// How long it lets machines in, e.g. 1h; without this, until it is revoked

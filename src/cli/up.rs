@@ -6,8 +6,13 @@ use crate::config;
 use crate::node::{self, Ended, Ready, settings};
 use clap::Args;
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the token is good for that is shown when a node has started.
+const JOIN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// What to start.
 #[derive(Debug, Args)]
@@ -40,9 +45,19 @@ pub fn run(args: UpArgs) -> Result<ExitCode> {
     node::memory::bound();
     let runtime = node::io_runtime()?;
     runtime.spawn(node::memory::give_back());
-    let ended = runtime.block_on(node::run(options, |ready| {
+    let say = |text: &str| {
         if !quiet {
-            announce(ready);
+            eprintln!("{text}");
+        }
+    };
+    let ended = runtime.block_on(node::run(options, say, async |node| {
+        if !quiet {
+            // A token is a secret: it is shown to who sits there, and goes into no log.
+            let line = match std::io::stderr().is_terminal() {
+                true => node.join_line(JOIN_LIFE).await,
+                false => None,
+            };
+            announce(node.ready(), line);
         }
     }))?;
     // Workers that wait for a client must not hold the end up.
@@ -54,7 +69,7 @@ pub fn run(args: UpArgs) -> Result<ExitCode> {
 }
 
 /// The URLs, and what to try next: talk, so on stderr.
-fn announce(ready: &Ready) {
+fn announce(ready: &Ready, join: Option<String>) {
     let mut text = format!("mesolith {} is up\n\n", crate::base::version::MESOLITH_VERSION);
     let at = ready.at;
     let faces = [
@@ -68,6 +83,7 @@ fn announce(ready: &Ready) {
             text.push_str(&format!("  {name:<8}  http://{address}\n"));
         }
     }
+    text.push_str(&format!("  cluster   {}\n", ready.cluster));
     text.push_str(&format!("  data      {}\n", ready.data_dir.display()));
     for note in &ready.notes {
         text.push_str(&format!("  note      {note}\n"));
@@ -90,6 +106,12 @@ fn announce(ready: &Ready) {
         text.push_str(&format!(
             "      mesolith app run{marathon} --id=web --cpus=0.1 --cmd='python3 -m http.server $PORT0'\n"
         ));
+    }
+    match join {
+        Some(line) => {
+            text.push_str(&format!("More: {line}\n      (within a day, on another machine)\n"))
+        }
+        None => text.push_str("More: `mesolith token create` lets other machines join\n"),
     }
     text.push_str("Stop: Ctrl-C\n");
     eprint!("{text}");
@@ -118,13 +140,14 @@ pub fn with_local<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'sta
         ("ephemeral", "true"),
         ("master_port", "0"),
         ("agent_port", "0"),
+        ("cluster_port", "0"),
         ("node_roles", "master,agent"),
     ];
     let flags = flags.map(|(name, text)| (name.to_string(), text.to_string())).into();
     let options = settings::read(&config::Sources::default(), &BTreeMap::new(), &flags)?;
     let runtime = node::io_runtime()?;
     let outcome = runtime.block_on(async move {
-        let node = node::start(options).await?;
+        let node = node::start(options, &|_: &str| {}).await?;
         let address = node.ready().at.master.to_string();
         let outcome = tokio::spawn(with(address)).await;
         node.stop(true).await?;

@@ -1,17 +1,23 @@
 //! A face: the endpoints of one port, and how their paths may be spelled.
 
+use super::leader::{self, Forwarding};
 use super::path::{self, Routes};
 use super::reply::Refusal;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 
 /// What followed the endpoint in the path, decoded: `["dev"]` for `/quota/dev`. A request
 /// extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathRest(pub Vec<String>);
+
+/// The request's URI as the client spelled it. A request extension.
+#[derive(Clone, Debug)]
+pub(super) struct AskedUri(pub Uri);
 
 /// The endpoints of one port.
 ///
@@ -66,6 +72,16 @@ impl Face {
         self
     }
 
+    /// Puts all endpoints that it has so far behind what is done with requests where another node leads; with nothing
+    /// they are served here, whoever leads.
+    pub fn led_by(mut self, forwarding: Option<&Forwarding>) -> Self {
+        if let Some(forwarding) = forwarding {
+            let layer = from_fn_with_state(forwarding.clone(), leader::lead);
+            self.router = self.router.route_layer(layer);
+        }
+        self
+    }
+
     pub(super) fn into_parts(self) -> (Router, Routes) {
         (self.router, self.routes)
     }
@@ -95,7 +111,8 @@ impl Routes {
         };
         let target = PathAndQuery::try_from(target)
             .map_err(|_| Refusal::bad_request("Failed to read the request's path.\n"))?;
-        *request.uri_mut() = Uri::from(target);
+        let asked = std::mem::replace(request.uri_mut(), Uri::from(target));
+        request.extensions_mut().insert(AskedUri(asked));
         request.extensions_mut().insert(PathRest(rest));
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What every HTTP face shares: listening, limits, path normalisation, Host and Origin checks,
-//! content negotiation, bounded event streams, authentication, virtual files. HTTP/1.1.
+//! content negotiation, bounded event streams, authentication, virtual files, requests on nodes that do not lead.
+//! HTTP/1.1.
 //!
 //! A face is built as a [`Face`] (endpoints and aliases), given to a [`Server`] with a listener
 //! from [`bind`]:
@@ -23,6 +24,7 @@ mod face;
 pub mod files;
 mod guard;
 mod holder;
+pub mod leader;
 mod listen;
 pub mod negotiate;
 pub mod observe;
@@ -42,7 +44,7 @@ pub use listen::bind;
 pub use negotiate::{accept_codec, accepts_gzip, request_codec};
 pub use query::Query;
 pub use reply::Refusal;
-pub use serve::{Limits, Peer, Running, Server};
+pub use serve::{Inside, Limits, Peer, Running, Server};
 pub use stream::{
     EventBody, EventSender, Framing, STREAM_BYTES_MAX, SendError, event_stream, framed, sse_event,
 };

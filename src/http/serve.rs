@@ -6,6 +6,7 @@ use super::compress;
 use super::connection::{Held, Phase, Watched};
 use super::face::Face;
 use super::guard::HostPolicy;
+use super::leader;
 use super::negotiate::accepts_gzip;
 use super::path::Routes;
 use super::reply::{self, Refusal};
@@ -27,13 +28,15 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
 /// How large a request head may be, and how much of an answer is gathered before it is written, in
 /// bytes.
@@ -131,16 +134,7 @@ impl Server {
         let address = listener
             .local_addr()
             .map_err(|e| Error::new(Code::System, format!("the listener has no address: {e}")))?;
-        let (router, routes) = self.face.into_parts();
-        let shared = Arc::new(Shared {
-            router: router.layer(DefaultBodyLimit::max(self.limits.body_bytes)),
-            routes,
-            limits: self.limits,
-            hosts: self.hosts,
-            loopback: address.ip().is_loopback(),
-            counts: Counts::new(&self.metrics, &self.name),
-            peers: Mutex::default(),
-        });
+        let shared = Arc::new(self.into_shared(address.ip().is_loopback()));
         let running = Running {
             address,
             stop: CancellationToken::new(),
@@ -149,6 +143,61 @@ impl Server {
         };
         running.tasks.spawn(accept(shared, listener, running.clone()));
         Ok(running)
+    }
+
+    /// What answers as the port will, for requests that other nodes pass on.
+    pub fn inside(&self) -> Inside {
+        let server = Self {
+            name: self.name.clone(),
+            face: self.face.clone(),
+            limits: self.limits,
+            hosts: self.hosts.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Inside(Arc::new(server.into_shared(false)))
+    }
+
+    fn into_shared(self, loopback: bool) -> Shared {
+        let (router, routes) = self.face.into_parts();
+        Shared {
+            router: router.layer(DefaultBodyLimit::max(self.limits.body_bytes)),
+            routes,
+            limits: self.limits,
+            hosts: self.hosts,
+            loopback,
+            counts: Counts::new(&self.metrics, &self.name),
+            peers: Mutex::default(),
+        }
+    }
+}
+
+/// Answers requests that another node has passed on as the port answers its own: same endpoints, realms, limits and
+/// counts. Host and origin were checked where the user asked; the user is who that node says (`X-Forwarded-For`), so
+/// nobody but nodes of the cluster may be let in here.
+#[derive(Clone, Debug)]
+pub struct Inside(Arc<Shared>);
+
+impl<B> Service<hyper::Request<B>> for Inside
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: hyper::Request<B>) -> Self::Future {
+        let shared = self.0.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().remove::<Peer>();
+        if let Some(client) = leader::client(request.headers()) {
+            request.extensions_mut().insert(Peer(SocketAddr::new(client, 0)));
+        }
+        Box::pin(async move { Ok(answer(&shared, request, Entrance::Inside).await) })
     }
 }
 
@@ -309,7 +358,7 @@ where
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Peer(peer));
-            let response = answer(&shared, request).await;
+            let response = answer(&shared, request, Entrance::Port).await;
             Ok::<_, Infallible>(response.map(|body| Held { body, _guard: busy }))
         }
     });
@@ -338,13 +387,22 @@ where
     }
 }
 
+/// How a request came in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entrance {
+    /// From a user.
+    Port,
+    /// From another node.
+    Inside,
+}
+
 /// Answers one request: checks, routing, default bodies, compression.
-async fn answer(shared: &Shared, mut request: Request) -> Response {
+async fn answer(shared: &Shared, mut request: Request, entrance: Entrance) -> Response {
     shared.counts.requests.inc();
     let start = Instant::now();
     let method = request.method().clone();
     let gzip = accepts_gzip(request.headers()) && method != Method::HEAD;
-    let response = match admit(shared, &mut request) {
+    let response = match admit(shared, &mut request, entrance) {
         Err(refusal) => refusal.into_response(),
         Ok(()) => route(shared, request).await,
     };
@@ -354,8 +412,14 @@ async fn answer(shared: &Shared, mut request: Request) -> Response {
     if gzip { compress::gzip(response).await } else { response }
 }
 
-fn admit(shared: &Shared, request: &mut Request) -> std::result::Result<(), Refusal> {
-    shared.hosts.check(shared.loopback, request.method(), request.uri(), request.headers())?;
+fn admit(
+    shared: &Shared,
+    request: &mut Request,
+    entrance: Entrance,
+) -> std::result::Result<(), Refusal> {
+    if entrance == Entrance::Port {
+        shared.hosts.check(shared.loopback, request.method(), request.uri(), request.headers())?;
+    }
     let limit = shared.limits.body_bytes;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if announced.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {

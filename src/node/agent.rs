@@ -14,7 +14,9 @@ use crate::agent::{CAPABILITIES, probe};
 use crate::base::error::{Code, Error, Result};
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
-use crate::cluster::link::local::Switchboard;
+use crate::cluster::link::Link;
+use crate::cluster::link::local::{AgentEnd, Switchboard};
+use crate::cluster::roster::Place;
 use crate::http::files::FileTable;
 use crate::machine::control::{Control, Outcome};
 use crate::machine::driver::{self, Clock};
@@ -40,8 +42,8 @@ pub struct Start<'a> {
     pub dir: &'a DataDir,
     /// Where cores run.
     pub control: &'a Control,
-    /// Where the master is dialled.
-    pub switchboard: Switchboard,
+    /// How the leading master is reached.
+    pub line: Line,
     /// The process's clocks.
     pub clock: Clock,
     /// Address of the agent's face.
@@ -195,7 +197,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     if let Some(events) = containerizer.events() {
         workers.push(tokio::spawn(containers.watch(events)));
     }
-    workers.push(tokio::spawn(dial(agent.clone(), start.switchboard, start.stopping)));
+    workers.push(tokio::spawn(dial(agent.clone(), start.line, start.stopping)));
     Ok(Role {
         agent,
         containerizer,
@@ -253,17 +255,49 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     Ok(options)
 }
 
-/// Keeps a connection with the leading master.
-async fn dial(agent: Agent, switchboard: Switchboard, mut stopping: watch::Receiver<bool>) {
-    let mut changed = switchboard.changed();
+/// How the leading master is reached: within this process, or over the link.
+#[derive(Clone)]
+pub struct Line {
+    /// To a master of this process.
+    pub switchboard: Switchboard,
+    /// To other nodes.
+    pub link: Link,
+    /// Who leads.
+    pub leader: watch::Receiver<Option<Place>>,
+}
+
+impl Line {
+    async fn dial(&self) -> Result<AgentEnd> {
+        let place = self.leader.borrow().clone();
+        match place {
+            Some(place) if place.node != self.link.node() => {
+                self.link.peer(&place.address, Some(place.node)).dial_agent().await
+            }
+            _ => self.switchboard.dial(),
+        }
+    }
+}
+
+/// Keeps a connection with the leading master; with another leader it is made anew.
+async fn dial(agent: Agent, line: Line, mut stopping: watch::Receiver<bool>) {
+    let mut changed = line.switchboard.changed();
+    let mut leader = line.leader.clone();
     loop {
         changed.borrow_and_update();
-        if let Ok(connection) = switchboard.dial() {
-            agent.serve(connection).await;
+        leader.borrow_and_update();
+        match line.dial().await {
+            Ok(connection) => {
+                tokio::select! {
+                    () = agent.serve(connection) => {}
+                    _ = leader.changed() => continue,
+                }
+            }
+            Err(e) => tracing::debug!("no master is reached: {e}"),
         }
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             _ = changed.changed() => {}
+            _ = leader.changed() => {}
             () = tokio::time::sleep(DIAL_PAUSE) => {}
         }
     }

@@ -1,13 +1,19 @@
 //! The user ports: bound before anything else starts, served when everything has.
 
 use super::LocalFiles;
-use super::agent::Role;
+use super::agent;
+use super::cluster::Cluster;
 use super::settings::Options;
+use super::standalone::Led;
 use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
+use crate::cluster::api as cluster_api;
+use crate::cluster::gossip::Role;
+use crate::cluster::link::{FaceName, FaceService, face};
 use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileTable};
+use crate::http::leader::LedFace;
 use crate::http::{HostPolicy, Running, Server, bind, observe};
 use crate::machine::driver::Clock;
 use crate::master::api as master_api;
@@ -15,6 +21,7 @@ use crate::master::api::identity::Identity;
 use crate::master::service::Master;
 use crate::security::{Credentials, HttpAuthentication, check_exposure};
 use crate::telemetry::{Logging, Metrics};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +34,8 @@ pub struct Doors {
     agent: TcpListener,
     marathon: Option<TcpListener>,
     chronos: Option<TcpListener>,
+    /// Between nodes; taken when the node enters its cluster.
+    pub cluster: Option<TcpListener>,
     /// Where they are.
     pub addresses: Addresses,
     /// Who asks users.
@@ -47,6 +56,17 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// By what runs there.
+    pub fn by_role(&self) -> BTreeMap<Role, SocketAddr> {
+        let all = [
+            (Role::Master, Some(self.master)),
+            (Role::Agent, Some(self.agent)),
+            (Role::Marathon, self.marathon),
+            (Role::Chronos, self.chronos),
+        ];
+        all.into_iter().filter_map(|(role, at)| Some((role, at?))).collect()
+    }
+
     /// Where the pages find each other.
     pub fn links(&self) -> Links {
         let place = |address: SocketAddr| Place::Port(address.port());
@@ -90,6 +110,9 @@ pub async fn open(options: &Options) -> Result<Doors> {
             Err(e) => faults.push(e),
         }
     }
+    let between = SocketAddr::new(options.cluster_ip, options.cluster_port);
+    let cluster = bind(between, "--cluster-port").await;
+    let cluster = cluster.map_err(|e| faults.push(e)).ok();
     let [Some(master), Some(agent), marathon, chronos] = bound else {
         return Err(together(faults));
     };
@@ -106,7 +129,7 @@ pub async fn open(options: &Options) -> Result<Doors> {
         marathon: marathon.as_ref().map(address).transpose()?,
         chronos: chronos.as_ref().map(address).transpose()?,
     };
-    Ok(Doors { master, agent, marathon, chronos, addresses, authentication })
+    Ok(Doors { master, agent, marathon, chronos, cluster, addresses, authentication })
 }
 
 /// File of the data folder with the port the agent had last.
@@ -153,7 +176,7 @@ fn authentication(options: &Options) -> Result<HttpAuthentication> {
 }
 
 /// What the faces of the master and the agent tell and read.
-pub struct About {
+pub struct About<'a> {
     /// Who this node is.
     pub identity: Arc<Identity>,
     /// Holds the master while this node leads.
@@ -162,7 +185,14 @@ pub struct About {
     pub logging: Option<Logging>,
     /// The process's clocks.
     pub clock: Clock,
+    /// Who leads.
+    pub led: Led,
+    /// The node's cluster.
+    pub cluster: &'a Cluster,
 }
+
+/// The servers that run, and the ways in for requests that other nodes pass on.
+pub type Served = (Vec<Running>, BTreeMap<FaceName, FaceService>);
 
 /// Serves all faces.
 ///
@@ -171,11 +201,11 @@ pub struct About {
 pub fn serve(
     doors: Doors,
     options: &Options,
-    about: About,
-    agent: &Role,
+    about: About<'_>,
+    agent: &agent::Role,
     [marathon, chronos]: [Option<Server>; 2],
-) -> Result<Vec<Running>> {
-    let About { identity, leading, logging, clock } = about;
+) -> Result<Served> {
+    let About { identity, leading, logging, clock, led, cluster } = about;
     let log = options.log_dir.as_ref().map(|dir| dir.join("mesolith.log"));
     let own = FileTable::new();
     if let Some(log) = &log {
@@ -183,29 +213,34 @@ pub fn serve(
         agent.files.attach("/slave/log", log)?;
     }
     let (asked, ticks) = (logging.clone(), clock.clone());
-    let master = master_server(&doors, identity.clone(), leading, agent, asked, own, ticks)?;
+    let about = (identity.clone(), cluster, led, ticks);
+    let master = master_server(&doors, about, leading, agent, asked, own)?;
     let agent = agent_server(&doors, options, &identity, agent, logging)?;
     let hosts = || HostPolicy::new().name(&options.hostname);
-    let mut running = Vec::new();
-    let own = [(doors.marathon, marathon), (doors.chronos, chronos)];
-    for (listener, server) in own {
+    let (mut running, mut inside) = (Vec::new(), BTreeMap::new());
+    let own = [
+        (FaceName::Marathon, doors.marathon, marathon),
+        (FaceName::Chronos, doors.chronos, chronos),
+        (FaceName::Master, Some(doors.master), Some(master)),
+        (FaceName::Agent, Some(doors.agent), Some(agent)),
+    ];
+    for (name, listener, server) in own {
         if let (Some(listener), Some(server)) = (listener, server) {
-            running.push(server.hosts(hosts()).start(listener)?);
+            let server = server.hosts(hosts());
+            inside.insert(name, face(server.inside()));
+            running.push(server.start(listener)?);
         }
     }
-    running.push(master.hosts(hosts()).start(doors.master)?);
-    running.push(agent.hosts(hosts()).start(doors.agent)?);
-    Ok(running)
+    Ok((running, inside))
 }
 
 fn master_server(
     doors: &Doors,
-    identity: Arc<Identity>,
+    (identity, cluster, led, clock): (Arc<Identity>, &Cluster, Led, Clock),
     leading: watch::Receiver<Option<Master>>,
-    agent: &Role,
+    agent: &agent::Role,
     logging: Option<Logging>,
     own: FileTable,
-    clock: Clock,
 ) -> Result<Server> {
     let metrics = Metrics::new().with_system();
     let asks = &doors.authentication;
@@ -216,9 +251,20 @@ fn master_server(
         scheduler: realm("mesos-master-scheduler", asks.frameworks)?,
     };
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
-    let api = master_api::Api::new(leading, identity, clock);
+    let at = doors.addresses.master.port();
+    let led = led.before(LedFace::Master, &identity.hostname, at, &metrics);
+    let api = master_api::Api::new(leading, identity, clock).led(led.clone());
     let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
+    let nodes = cluster_api::Api {
+        me: cluster.link.node(),
+        seat: cluster.company.seat.subscribe(),
+        leader: cluster.leader.clone(),
+        steering: cluster.company.steering.subscribe(),
+        gossip: cluster.gossip.clone(),
+        policy: cluster.company.policy.clone(),
+    };
     let face = master_api::face(api.clone(), &realms)
+        .with(cluster_api::face(nodes, &realms.readonly, &realms.readwrite).led_by(Some(&led)))
         .with(console::face(Section::Mesos, &doors.addresses.links()))
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
@@ -229,7 +275,7 @@ fn agent_server(
     doors: &Doors,
     options: &Options,
     identity: &Identity,
-    role: &Role,
+    role: &agent::Role,
     logging: Option<Logging>,
 ) -> Result<Server> {
     let metrics = Metrics::new().with_system();
@@ -272,6 +318,7 @@ mod tests {
             ("data_dir", dir.path().to_string_lossy().into_owned()),
             ("master_port", "0".into()),
             ("agent_port", "0".into()),
+            ("cluster_port", "0".into()),
             ("node_roles", "master,agent".into()),
         ];
         let flags = flags.map(|(name, text)| (name.to_string(), text)).into();

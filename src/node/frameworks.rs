@@ -3,12 +3,13 @@
 use super::faces::Addresses;
 use super::hosting;
 use super::settings::Options;
-use super::standalone::{ChronosProcess, MarathonProcess, Process, Standing};
+use super::standalone::{ChronosProcess, Led, MarathonProcess, Process, Standing};
 use crate::base::error::Result;
 use crate::chronos;
 use crate::console::{self, Links, Section};
 use crate::http::Server;
 use crate::http::auth::Realm;
+use crate::http::leader::LedFace;
 use crate::machine::control::Control;
 use crate::machine::driver::Clock;
 use crate::marathon;
@@ -61,6 +62,7 @@ impl Frameworks {
         options: &Options,
         at: Addresses,
         authentication: &HttpAuthentication,
+        led: &Led,
         ground: &Ground<'_>,
     ) -> Result<Self> {
         let mut hosted = Vec::new();
@@ -70,6 +72,7 @@ impl Frameworks {
             links: at.links(),
             authentication: authentication.clone(),
             clock: ground.clock.clone(),
+            led: Some(led.clone()),
         };
         let mut marathon = None;
         if let Some(address) = at.marathon {
@@ -141,7 +144,11 @@ pub fn marathon_server(
         config: marathon::options::told(options),
     };
     let rules = options.rules.clone();
-    let api = marathon::api::Api::new(door, identity, rules, hub, at.clock.clone());
+    let mut api = marathon::api::Api::new(door, identity, rules, hub, at.clock.clone());
+    if let Some(led) = &at.led {
+        let port = at.address.port();
+        api = api.led(led.before(LedFace::Marathon, &at.hostname, port, &metrics));
+    }
     let face = marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
     Ok(Server::new("marathon", face).metrics(&metrics))
 }
@@ -178,7 +185,11 @@ pub fn chronos_server(
         history_shown: options.core.history_limit,
     };
     let rules = options.core.rules.clone();
-    let api = chronos::api::Api::new(door, identity, rules, hub, at.clock.clone());
+    let mut api = chronos::api::Api::new(door, identity, rules, hub, at.clock.clone());
+    if let Some(led) = &at.led {
+        let port = at.address.port();
+        api = api.led(led.before(LedFace::Chronos, &at.hostname, port, &metrics));
+    }
     let face = chronos::api::face(api, &realm).with(console::face(Section::Chronos, links));
     Ok(Server::new("chronos", face).metrics(&metrics))
 }

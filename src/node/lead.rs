@@ -1,12 +1,15 @@
 //! Leading: while this node leads, a master core runs under an epoch of its own; when the epoch is lost or a write
 //! fails, the core and all it had pending are discarded, and a new one is built from the registry.
 
+use super::cluster::Company;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::consensus::{self, Epoch, ProposeError, Registry};
 use crate::cluster::link::local::Switchboard;
+use crate::cluster::roster::Seat;
+use crate::cluster::roster::steer::steer;
 use crate::machine::control::Control;
 use crate::machine::driver::{self, Clock};
 use crate::machine::{Cx, Effects};
@@ -20,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// First pause after a core was discarded; doubles up to [`PAUSE_MAX`] while none lives for long.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -45,6 +48,8 @@ pub struct Ground {
     pub options: Options,
     /// The process's clocks.
     pub clock: Clock,
+    /// The cluster to lead.
+    pub company: Company,
 }
 
 /// Leads whenever the registry says so, until `stop` fires. `leading` holds the master meanwhile.
@@ -84,6 +89,9 @@ pub async fn run(
 async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Result<()> {
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
     ground.registry.read_index().await?;
+    let company = &ground.company;
+    let seat = Seat::take(ground.registry.clone(), epoch, company.founding()?).await?;
+    company.founded()?;
     let rows = ground.registry.scan(PREFIX)?;
     let records: Vec<(String, Vec<u8>)> =
         rows.into_iter().map(|row| (row.key[PREFIX.len()..].to_string(), row.value)).collect();
@@ -127,9 +135,28 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     tracing::info!("leading with epoch {}", epoch.0);
     let accept: JoinHandle<()> = tokio::spawn(master.clone().accept(ground.switchboard.lead()));
     leading.send_replace(Some(master));
-    let outcome = running.wait().await;
-    accept.abort();
-    outcome?
+    company.seat.send_replace(Some(seat.clone()));
+    let (gossip, policy) = (company.gossip.clone(), company.policy.clone());
+    let steering = steer(seat, gossip, policy, company.versions, company.steering.clone());
+    let _incarnation = Incarnation {
+        company: company.clone(),
+        tasks: [accept.abort_handle(), tokio::spawn(steering).abort_handle()],
+    };
+    running.wait().await?
+}
+
+/// What goes with an incarnation of the master, however that ends.
+struct Incarnation {
+    company: Company,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Incarnation {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.company.seat.send_replace(None);
+        self.company.steering.send_replace(Arc::default());
+    }
 }
 
 fn core_identity(identity: &Identity, epoch: Epoch) -> CoreIdentity {

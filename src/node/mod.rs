@@ -2,11 +2,13 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
+mod cluster;
 pub mod down;
 mod faces;
 mod frameworks;
 mod hosting;
 mod lead;
+mod leadership;
 pub mod memory;
 pub mod settings;
 pub mod standalone;
@@ -14,7 +16,7 @@ pub mod standalone;
 use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::AgentId;
-use crate::cluster::consensus::{self, Registry};
+use crate::cluster::identity::{NewToken, Roles, wall_now};
 use crate::cluster::link::local::Switchboard;
 use crate::http::files::{self, FileRequest, FileTable, Served};
 use crate::http::{Refusal, Running};
@@ -24,9 +26,13 @@ use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
+use cluster::{Cluster, Entry};
 use faces::Addresses;
 use frameworks::Frameworks;
+use leadership::NodeLeadership;
 use settings::{LoggingLevel, OnExit, Options};
+use standalone::Led;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +67,8 @@ pub struct Ready {
     pub at: Addresses,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Where other nodes connect to.
+    pub cluster: SocketAddr,
     /// Tasks of an earlier run that go on.
     pub tasks_found: usize,
     /// What this machine lacks, a sentence each.
@@ -83,7 +91,7 @@ pub struct Node {
     leading: JoinHandle<()>,
     frameworks: Frameworks,
     stop: watch::Sender<bool>,
-    registry: Registry,
+    cluster: Cluster,
     temporary: Option<PathBuf>,
     _dir: Arc<DataDir>,
 }
@@ -92,10 +100,18 @@ pub struct Node {
 ///
 /// # Errors
 /// What kept it from starting; nothing is left running then.
-pub async fn run(options: Options, ready: impl FnOnce(&Ready)) -> Result<Ended> {
+pub async fn run(
+    options: Options,
+    say: impl Fn(&str) + Sync,
+    ready: impl AsyncFnOnce(&Node),
+) -> Result<Ended> {
     let mut signals = Signals::new()?;
-    let node = start(options).await?;
-    ready(node.ready());
+    let node = tokio::select! {
+        node = start(options, &say) => node?,
+        // While it joins, or waits for others.
+        _ = signals.stop() => return Ok(Ended { tasks_left: 0 }),
+    };
+    ready(&node).await;
     let kill = tokio::select! {
         kill = signals.stop() => kill || node.on_exit == OnExit::Kill,
         left = node.agent.stopped() => {
@@ -149,7 +165,7 @@ impl Signals {
 ///
 /// # Errors
 /// What kept it from starting.
-pub async fn start(mut options: Options) -> Result<Node> {
+pub async fn start(mut options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node> {
     let temporary = match options.ephemeral {
         true => Some(temporary_dir()?),
         false => None,
@@ -157,7 +173,7 @@ pub async fn start(mut options: Options) -> Result<Node> {
     if let Some(dir) = &temporary {
         options.data_dir = dir.clone();
     }
-    match start_in(options).await {
+    match start_in(options, say).await {
         Ok(mut node) => {
             node.temporary = temporary;
             Ok(node)
@@ -171,14 +187,26 @@ pub async fn start(mut options: Options) -> Result<Node> {
     }
 }
 
-async fn start_in(options: Options) -> Result<Node> {
+async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node> {
     let clock = Clock::default();
-    let doors = faces::open(&options).await?;
+    let mut doors = faces::open(&options).await?;
     let dir = Arc::new(DataDir::open(&options.data_dir)?);
     let log_dir = options.log_dir.as_deref();
     let logging = start_logging(options.logging_level, log_dir, options.quiet)?;
     let (control, _thread) = Control::start()?;
-    let registry = Registry::open(&dir, consensus::Options::default()).await?;
+    let between = doors
+        .cluster
+        .take()
+        .ok_or_else(|| Error::new(Code::Internal, "the cluster port was not bound"))?;
+    let mut cluster = Cluster::enter(Entry {
+        options: &options,
+        dir: &dir,
+        listener: &between,
+        faces: doors.addresses.by_role(),
+        say,
+    })
+    .await?;
+    let registry = cluster.registry.clone();
     let identity = Arc::new(Identity {
         hostname: options.hostname.clone(),
         ip: doors.addresses.master.ip(),
@@ -198,20 +226,28 @@ async fn start_in(options: Options) -> Result<Node> {
         identity: Arc::clone(&identity),
         options: options.master.clone(),
         clock: clock.clone(),
+        company: cluster.company.clone(),
+    };
+    let line = agent::Line {
+        switchboard: switchboard.clone(),
+        link: cluster.link.clone(),
+        leader: cluster.leader.clone(),
     };
     let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
     let ground =
         frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
     let (at, asks) = (doors.addresses, &doors.authentication);
-    let mut frameworks = Frameworks::start(&options, at, asks, &ground)?;
+    let leadership = NodeLeadership::of(&cluster);
+    let led = Led { leadership, node: cluster.link.node().to_string() };
+    let mut frameworks = Frameworks::start(&options, at, asks, &led, &ground)?;
     let start = agent::Start {
         options: &options,
         dir: &dir,
         control: &control,
-        switchboard,
+        line,
         clock: clock.clone(),
         address: doors.addresses.agent,
-        stopping,
+        stopping: stopping.clone(),
     };
     let agent = match agent::start(start).await {
         Ok(agent) => agent,
@@ -219,6 +255,7 @@ async fn start_in(options: Options) -> Result<Node> {
             stop.send_replace(true);
             // It ends by itself at the first look at `stop`.
             let _ = lead.await;
+            cluster.stop().await;
             registry.shutdown().await?;
             return Err(e);
         }
@@ -230,12 +267,14 @@ async fn start_in(options: Options) -> Result<Node> {
     let ready = Ready {
         at: doors.addresses,
         data_dir: options.data_dir.clone(),
+        cluster: cluster.address,
         tasks_found: agent.tasks_found,
         notes: agent.notes.clone(),
     };
     let own = [frameworks.marathon.take(), frameworks.chronos.take()];
-    let about = faces::About { identity, leading, logging, clock };
-    let running = faces::serve(doors, &options, about, &agent, own)?;
+    let about = faces::About { identity, leading, logging, clock, led, cluster: &cluster };
+    let (running, inside) = faces::serve(doors, &options, about, &agent, own)?;
+    cluster.listen(between, switchboard, inside, stopping)?;
     Ok(Node {
         ready,
         on_exit: options.on_exit,
@@ -244,7 +283,7 @@ async fn start_in(options: Options) -> Result<Node> {
         leading: lead,
         frameworks,
         stop,
-        registry,
+        cluster,
         temporary: None,
         _dir: dir,
     })
@@ -254,6 +293,21 @@ impl Node {
     /// What there is to tell.
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// What to type on another machine to have it join, with a token that is made for it; nothing unless this node leads.
+    pub async fn join_line(&self, life: Duration) -> Option<String> {
+        let seat = self.cluster.company.seat.borrow().clone()?;
+        let note = "shown by `mesolith up`".to_string();
+        let new = NewToken { roles: Roles::FULL, life: Some(life), note };
+        let text = match seat.issue(new, wall_now()).await.and_then(|made| made.token.text()) {
+            Ok(text) => text,
+            Err(e) => {
+                tracing::warn!("no join token could be made: {e}");
+                return None;
+            }
+        };
+        Some(format!("mesolith up --join {} --token {text}", self.cluster.address))
     }
 
     /// Stops it: its tasks first, if they are to end; then the faces, the master, the log.
@@ -271,7 +325,8 @@ impl Node {
         if tokio::time::timeout(LEAD_STOP, self.leading).await.is_err() {
             tracing::warn!("the master's core did not stop in time");
         }
-        self.registry.shutdown().await?;
+        self.cluster.stop().await;
+        self.cluster.registry.shutdown().await?;
         if let Some(dir) = &self.temporary {
             remove_dir(dir);
         }

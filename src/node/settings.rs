@@ -1,6 +1,8 @@
 //! The node's own settings, and all settings of `mesolith up` together.
 
 use crate::base::settings::{Kind, Setting, Values};
+use crate::cluster::identity::Token;
+use crate::cluster::link::join::seed;
 use crate::config::{self, Flags, Sources};
 use crate::{agent, chronos, marathon, master};
 use std::collections::BTreeMap;
@@ -39,6 +41,38 @@ const MARATHON_PORT: Setting =
     Setting::new("marathon_port", Kind::Number, "Port of Marathon").or("8080");
 const CHRONOS_PORT: Setting =
     Setting::new("chronos_port", Kind::Number, "Port of Chronos").or("4400");
+const CLUSTER_PORT: Setting = Setting::new(
+    "cluster_port",
+    Kind::Number,
+    "Port between nodes: the only one a firewall between them must open",
+)
+.or("5052");
+const CLUSTER_IP: Setting = Setting::new(
+    "cluster_ip",
+    Kind::Text,
+    "Address that other nodes connect to (default: all of this machine)",
+)
+.or("0.0.0.0");
+const JOIN: Setting = Setting::new(
+    "join",
+    Kind::Text,
+    "Join the cluster of the node at HOST[:PORT]; several with commas, any member will do",
+);
+const TOKEN: Setting = Setting::new(
+    "token",
+    Kind::Text,
+    "What lets this node into the cluster: `mesolith token create` on a member makes one",
+);
+const ZONE: Setting =
+    Setting::new("zone", Kind::Text, "Failure domain of this node; voters are spread over them");
+const VOTERS_MAX: Setting = Setting::new(
+    "voters_max",
+    Kind::Number,
+    "How many nodes vote when there are enough: 1, 3, 5 or 7",
+)
+.or("5");
+/// Where others listen unless told otherwise.
+const CLUSTER_PORT_USUAL: u16 = 5052;
 const ROLES: Setting = Setting::new(
     "node_roles",
     Kind::Text,
@@ -82,6 +116,12 @@ pub const SETTINGS: &[Setting] = &[
     AGENT_PORT,
     MARATHON_PORT,
     CHRONOS_PORT,
+    CLUSTER_PORT,
+    CLUSTER_IP,
+    JOIN,
+    TOKEN,
+    ZONE,
+    VOTERS_MAX,
     INSECURE,
     AUTH_READONLY,
     AUTH_READWRITE,
@@ -152,6 +192,12 @@ pub struct Roles {
     pub marathon: bool,
     /// Chronos.
     pub chronos: bool,
+}
+
+/// `host`, `host:port`, several of them.
+fn seeds(text: &str) -> std::result::Result<Vec<String>, String> {
+    let all = text.split(',').map(str::trim).filter(|seed| !seed.is_empty());
+    all.map(|one| seed(one, CLUSTER_PORT_USUAL).map_err(|e| e.to_string())).collect()
 }
 
 fn roles(text: &str) -> std::result::Result<Roles, String> {
@@ -233,6 +279,18 @@ pub struct Options {
     pub marathon_port: u16,
     /// Port of Chronos; 0 is any free one.
     pub chronos_port: u16,
+    /// The port between nodes; 0 is any free one.
+    pub cluster_port: u16,
+    /// Where that is.
+    pub cluster_ip: IpAddr,
+    /// Members to join by, `host:port`; none: the node founds a cluster, or goes on in the one it is in.
+    pub join: Vec<String>,
+    /// What lets it in.
+    pub token: Option<Token>,
+    /// Its failure domain.
+    pub zone: String,
+    /// How many nodes may vote.
+    pub voters_max: usize,
     /// What runs here.
     pub roles: Roles,
     /// Listening beyond this machine without authentication is meant.
@@ -296,6 +354,30 @@ pub fn read(
             values.fault(setting, format!("{} is this port already", settings[other].name));
         }
     }
+    let cluster_port = values.number(&CLUSTER_PORT, 0, 65_535);
+    let cluster_port = cluster_port.and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+    if let Some(other) = (0..4).find(|n| cluster_port != 0 && ports[*n] == cluster_port) {
+        values.fault(&CLUSTER_PORT, format!("{} is this port already", settings[other].name));
+    }
+    let cluster_ip = values
+        .parse(&CLUSTER_IP, |text| text.parse::<IpAddr>().map_err(|_| "expected an IP address"))
+        .unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let join = values.parse(&JOIN, seeds).unwrap_or_default();
+    // Its text is a secret: no error and no list of settings shows it.
+    let token = match values.text(&TOKEN).filter(|t| !t.trim().is_empty()).map(|t| t.parse()) {
+        Some(Ok(token)) => Some(token),
+        Some(Err(e)) => {
+            let e: crate::base::error::Error = e;
+            values.fault_text(format!("token: {e}"));
+            None
+        }
+        None => None,
+    };
+    let voters_max = values.number(&VOTERS_MAX, 1, 7).unwrap_or(5) as usize;
+    if voters_max.is_multiple_of(2) {
+        values.fault(&VOTERS_MAX, "expected 1, 3, 5 or 7".to_string());
+    }
+    let zone = values.text(&ZONE).unwrap_or_default();
     let roles = values.parse(&ROLES, roles).unwrap_or_default();
     let (marathon, chronos) = (marathon::options::SETTINGS, chronos::options::SETTINGS);
     let mut marathon = framework_values(MARATHON, marathon, sources, env, flags);
@@ -310,6 +392,12 @@ pub fn read(
         agent_port: ports[1],
         marathon_port: ports[2],
         chronos_port: ports[3],
+        cluster_port,
+        cluster_ip,
+        join,
+        token,
+        zone,
+        voters_max,
         roles,
         insecure: values.bool(&INSECURE),
         authenticate_readonly: values.bool(&AUTH_READONLY),
@@ -326,6 +414,7 @@ pub fn read(
         flags: values.effective(&table),
         data_dir,
     };
+    let options = Options { flags: without_secrets(options.flags.clone()), ..options };
     let asks = options.authenticate_readonly
         || options.authenticate_readwrite
         || options.authenticate_frameworks;
@@ -336,6 +425,11 @@ pub fn read(
     values.take_faults(&mut chronos);
     values.finish()?;
     Ok(options)
+}
+
+fn without_secrets(mut flags: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    flags.remove(TOKEN.name);
+    flags
 }
 
 fn data_dir(values: &mut Values, env: &BTreeMap<String, String>, ephemeral: bool) -> PathBuf {

@@ -10,10 +10,12 @@ use crate::console::{self, Links};
 use crate::framework::host::{self, Framework, Ground};
 use crate::framework::http::HttpOptions;
 use crate::framework::masters::{self, Named};
+use crate::http::leader::{Forwarding, Leadership, LedFace, OwnFace};
 use crate::http::{HostPolicy, Server, bind};
 use crate::machine::control::Control;
 use crate::machine::driver::Clock;
 use crate::security::{Credentials, HttpAuthentication, check_exposure};
+use crate::telemetry::Metrics;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -112,6 +114,23 @@ pub trait Process {
     ) -> Result<(Self::Framework, Server)>;
 }
 
+/// Who leads, where that is not this process alone.
+#[derive(Clone)]
+pub struct Led {
+    /// Who leads, and the way there.
+    pub leadership: Arc<dyn Leadership>,
+    /// This node's id.
+    pub node: String,
+}
+
+impl Led {
+    /// What stands before a face of this node.
+    pub fn before(&self, face: LedFace, host: &str, port: u16, metrics: &Metrics) -> Forwarding {
+        let own = OwnFace { face, node: self.node.clone(), host: host.into(), port };
+        Forwarding::new(self.leadership.clone(), own, metrics)
+    }
+}
+
 /// Where a process stands.
 pub struct Standing {
     /// Where it listens.
@@ -124,6 +143,8 @@ pub struct Standing {
     pub authentication: HttpAuthentication,
     /// The process's clocks.
     pub clock: Clock,
+    /// Who leads: nothing where the process leads whenever it runs.
+    pub led: Option<Led>,
 }
 
 /// All settings of such a process but `master`, which is a flag of every verb.
@@ -226,8 +247,14 @@ pub async fn run<P: Process>(options: Options<P>, ready: impl FnOnce(SocketAddr)
         mesos: hosts.first().map(|host| console::Place::Url(format!("http://{host}"))),
         ..Links::default()
     };
-    let standing =
-        Standing { address, hostname: options.hostname.clone(), links, authentication, clock };
+    let standing = Standing {
+        address,
+        hostname: options.hostname.clone(),
+        links,
+        authentication,
+        clock,
+        led: None,
+    };
     let (framework, server) = P::open(&options.framework, &standing, door)?;
     let server = server.hosts(HostPolicy::new().name(&options.hostname)).start(listener)?;
     let (stop, stopping) = watch::channel(false);

@@ -35,6 +35,8 @@ pub mod meta {
     pub const EPOCH: &str = "epoch";
     /// The random id of the cluster, made when it was bootstrapped.
     pub const CLUSTER: &str = "cluster";
+    /// The id of the node whose votes and log these are.
+    pub const NODE: &str = "node";
 }
 
 /// The schema of key-value records that this program writes.

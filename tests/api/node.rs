@@ -151,6 +151,7 @@ fn spawn(data: &Path, flags: &[String], addresses: [&str; 2]) -> (Child, String,
         .arg(format!("--master-port={master}"))
         .arg(format!("--agent-port={agent}"))
         .arg("--roles=master,agent")
+        .args(["--cluster-port=0", "--cluster-ip=127.0.0.1"])
         .arg(format!("--data-dir={}", data.display()))
         .args(flags)
         .stdin(Stdio::null())

@@ -2,7 +2,7 @@
 
 use super::{alone, open, put, until};
 use mesolith::base::error::Code;
-use mesolith::cluster::consensus::{Epoch, Op, Options, Pace, ProposeError, Registry};
+use mesolith::cluster::consensus::{Epoch, Op, Options, Pace, ProposeError, Registry, Start};
 use mesolith::store::DataDir;
 use std::time::Duration;
 
@@ -188,4 +188,46 @@ async fn a_second_opener_is_refused_and_told_who_holds_it() {
     assert!(refused.cause.contains(&pid), "{refused}");
     let again = Registry::open(&dir, alone()).await.map(|_| ()).expect_err("is open");
     assert_eq!(again.code, Code::Conflict, "{again}");
+}
+
+#[tokio::test]
+async fn a_node_may_be_told_who_it_is_and_of_which_cluster_and_stays_that() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let found = Options { start: Start::Found { cluster: 77 }, ..super::alone() };
+    let open = async |node: u64, options: Options| {
+        let data = DataDir::open(dir.path()).expect("opens");
+        let opened = Registry::open_as(&data, node, options).await;
+        opened.map(|registry| (registry, data))
+    };
+    let (registry, data) = open(5, found.clone()).await.expect("opens");
+    assert_eq!((registry.node_id(), registry.cluster_id()), (5, 77));
+    let epoch = registry.begin().await.expect("leads");
+    put(&registry, epoch, "a", "1").await.expect("is written");
+    registry.shutdown().await.expect("stops");
+    drop((registry, data));
+    let other = open(6, found.clone()).await.map(drop).expect_err("another node's votes");
+    assert_eq!(other.code, Code::Conflict);
+    assert!(other.cause.contains("0000000000000005"), "{other}");
+    let elsewhere = Options { start: Start::Found { cluster: 78 }, ..super::alone() };
+    assert_eq!(
+        open(5, elsewhere).await.map(drop).expect_err("another cluster").code,
+        Code::Conflict
+    );
+    let (registry, _data) = open(5, found).await.expect("opens");
+    assert!(registry.leadership().borrow().is_me);
+}
+
+#[tokio::test]
+async fn a_database_from_before_ids_were_in_it_is_its_directorys() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (data, registry) = open(dir.path()).await;
+    let node = data.node_id();
+    registry.shutdown().await.expect("stops");
+    drop((registry, data));
+    let data = DataDir::open(dir.path()).expect("opens");
+    let other = Registry::open_as(&data, node ^ 1, super::alone()).await.map(drop);
+    assert_eq!(other.expect_err("another node's votes").code, Code::Conflict);
+    drop(data);
+    let (_data, registry) = open(dir.path()).await;
+    assert_eq!(registry.node_id(), node);
 }

@@ -307,6 +307,7 @@ fn router(world: Shared) -> Router {
         .route("/v2/tasks/delete", post(kill))
         .route("/v2/info", get(info))
         .route("/v2/events", get(events))
+        .route("/mesolith/v1/events", get(events))
         .with_state(world)
 }
 

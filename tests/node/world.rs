@@ -43,6 +43,8 @@ pub fn program<S: AsRef<OsStr>>(path: &Path, args: &[S]) -> Command {
             command.env_remove(name);
         }
     }
+    // Each node of a test has a cluster of its own, of which nobody else hears.
+    command.env("MESOLITH_CLUSTER_PORT", "0").env("MESOLITH_CLUSTER_IP", "127.0.0.1");
     command
 }
 

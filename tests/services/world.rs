@@ -155,6 +155,8 @@ impl World {
             Form::Apart => args.push("--roles=master,agent".to_string()),
             Form::Hosted => args.push(format!("--chronos-{RETRY}")),
         }
+        args.push("--cluster-port=0".to_string());
+        args.push("--cluster-ip=127.0.0.1".to_string());
         args.push(format!("--data-dir={}", dir.join("data").display()));
         args.extend(flags.iter().cloned());
         Process::start(&args)

@@ -25,6 +25,7 @@ use crate::chronos::core::io::{Answer, Command};
 use crate::chronos::core::view::{JobDetail, View};
 use crate::chronos::model::{Era, Rules};
 use crate::http::auth::Realm;
+use crate::http::leader::Forwarding;
 use crate::http::{Face, Refusal};
 use crate::machine::driver::Clock;
 use ask::Ask;
@@ -59,6 +60,7 @@ pub struct Api {
     rules: Arc<Rules>,
     hub: Hub,
     clock: Clock,
+    led: Option<Forwarding>,
 }
 
 impl Api {
@@ -70,7 +72,13 @@ impl Api {
         hub: Hub,
         clock: Clock,
     ) -> Self {
-        Self { running, identity: Arc::new(identity), rules: Arc::new(rules), hub, clock }
+        let (identity, rules) = (Arc::new(identity), Arc::new(rules));
+        Self { running, identity, rules, hub, clock, led: None }
+    }
+
+    /// What is done with requests while another node leads; without it they are answered here.
+    pub fn led(self, forwarding: Forwarding) -> Self {
+        Self { led: Some(forwarding), ..self }
     }
 
     /// The way to the core; waits a little for one.
@@ -108,6 +116,7 @@ pub fn face(api: Api, realm: &Realm) -> Face {
         .endpoint("/ping", serve())
         .endpoint("/metrics", serve())
         .endpoint("/mesolith/v1", serve())
+        .led_by(api.led.as_ref())
 }
 
 async fn serve(State(api): State<Api>, request: Request) -> Response {

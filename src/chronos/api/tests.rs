@@ -8,10 +8,15 @@ use crate::chronos::core::io::Notice;
 use crate::chronos::core::run::Run;
 use crate::chronos::core::tests::world::World;
 use crate::chronos::core::view::Numbers;
-use crate::http::PathRest;
+use crate::http::leader::{
+    Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace,
+};
+use crate::http::{Inside, PathRest, Server};
+use crate::telemetry::Metrics;
 use axum::body::{Body, to_bytes};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
+use tower::ServiceExt as _;
 
 /// The world behind a lock.
 struct Shut(Mutex<World>);
@@ -393,4 +398,79 @@ async fn listeners_hear_what_happens() {
     let text = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     assert!(text.contains("event: job\ndata: {\"type\":\"job\",\"name\":\"j\"}\n\n"), "{text}");
+}
+
+/// The way to the leader.
+struct Way(Leading, Inside);
+
+impl Leadership for Way {
+    fn now(&self, face: LedFace) -> Leading {
+        assert_eq!(face, LedFace::Chronos);
+        self.0.clone()
+    }
+
+    fn forward<'a>(&'a self, _: &'a LeaderPlace, _: LedFace, request: Request) -> Forwarded<'a> {
+        let leader = self.1.clone();
+        Box::pin(async move {
+            let Ok(response) = leader.oneshot(request).await;
+            Ok(response)
+        })
+    }
+}
+
+/// covers: CHR-0150
+/// covers: CHR-0157
+/// covers: CHR-0160
+#[tokio::test]
+async fn a_node_that_does_not_lead_answers_as_the_leader() {
+    let leader = Client::new();
+    let open = Realm::open("chronos");
+    let there = Server::new("chronos", face(leader.api.clone(), &open)).inside();
+    let standby = |leading: Leading| {
+        let host = "two.example".to_string();
+        let own = OwnFace { face: LedFace::Chronos, node: "n2".into(), host, port: 4400 };
+        let way = Arc::new(Way(leading, there.clone()));
+        let (_none, receiver) = watch::channel(None);
+        let api = Api { running: receiver, ..leader.api.clone() };
+        let api = api.led(Forwarding::new(way, own, &Metrics::new()));
+        Server::new("chronos", face(api, &open)).inside()
+    };
+    let ask = async |of: &Inside, line: &str, body: &str| {
+        let (method, target) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(target);
+        let request = request.header("Content-Type", "application/json");
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let Ok(response) = of.clone().oneshot(request).await;
+        let leader = response.headers().get("x-mesolith-leader").cloned();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        (status, text, leader.map(|v| v.to_str().unwrap().to_owned()))
+    };
+    let host = "h".to_string();
+    let address = "10.0.0.1:4400".parse().ok();
+    let away = standby(Leading::At(LeaderPlace { node: "n1".into(), host, address }));
+    let n1 = Some("n1".to_string());
+    let job = r#"{"name":"j","command":"true","schedule":"R/2050-01-01T00:00:00Z/P1D"}"#;
+    let made = ask(&away, "POST /scheduler/iso8601", job).await;
+    assert_eq!(made, (204, String::new(), n1.clone()));
+    assert!(leader.get("/scheduler/jobs").await.text.contains("\"name\":\"j\""));
+    for path in ["/v1/scheduler/jobs/search?name=j", "/scheduler/leader", "/scheduler/job/stat/j"] {
+        let here = leader.get(path).await;
+        let there = ask(&away, &format!("GET {path}"), "").await;
+        assert_eq!(there, (here.status, here.text, n1.clone()), "{path}");
+    }
+    let (status, text, from) = ask(&away, "PUT /scheduler/job/nothing", "").await;
+    assert_eq!((status, from), (400, n1), "{text}");
+    assert!(text.contains("requirement failed: Job 'nothing' not found"), "{text}");
+    let ping = (200, "pong\n".to_string(), None);
+    assert_eq!(ask(&away, "GET /ping", "").await, ping, "by itself");
+    let since = std::time::Instant::now();
+    let alone = standby(Leading::Nobody { since, why: "no quorum".into() });
+    assert_eq!(ask(&alone, "GET /ping", "").await, ping);
+    for line in ["GET /scheduler/jobs", "POST /scheduler/iso8601", "GET /v1/scheduler/leader"] {
+        let (status, text, _) = ask(&alone, line, job).await;
+        assert_eq!(status, 503, "{line}");
+        assert!(text.contains("\"status\":\"Service Unavailable\""), "{text}");
+    }
 }

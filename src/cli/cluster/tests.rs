@@ -110,14 +110,9 @@ async fn nothing_is_done_to_a_node_that_is_not_one() {
     let twins = cluster(&[node(A, "twin", "leader"), node(B, "twin", "voter")]);
     let server = telling(vec![twins], (200, json!({}))).await;
     for (wanted, code) in [("twin", Code::Conflict), ("c", Code::NotFound), ("", Code::NotFound)] {
-        for verb in [
-            &["cluster", "promote"][..],
-            &["cluster", "unpin"],
-            &["node", "rm", "-y", "--force"],
-            &["node", "gone", "-y"],
-            &["node", "drain"],
-            &["node", "activate"],
-        ] {
+        for verb in
+            [&["cluster", "promote"][..], &["cluster", "unpin"], &["node", "rm", "-y", "--force"]]
+        {
             let line: Vec<&str> = verb.iter().copied().chain([wanted]).collect();
             assert_eq!(end_of(&server, &line).await.unwrap_err().code, code, "{line:?}");
         }
@@ -173,72 +168,18 @@ async fn tokens_are_made_listed_revoked_and_rotated() {
 async fn a_node_is_removed_when_that_is_meant() {
     let server = telling(vec![two()], (200, json!(null))).await;
     assert_eq!(end_of(&server, &["node", "rm", "n2"]).await.unwrap_err().code, Code::Invalid);
-    assert_eq!(end_of(&server, &["node", "gone", "n2"]).await.unwrap_err().code, Code::Invalid);
     assert!(server.changes().is_empty(), "{:?}", server.changes());
-    for line in [
-        &["node", "rm", "n2", "--yes"][..],
-        &["node", "rm", "b", "--force", "-y"],
-        &["node", "gone", "n2", "-y"],
-        &["node", "activate", "n2"],
-    ] {
+    for line in [&["node", "rm", "n2", "--yes"][..], &["node", "rm", "b", "--force", "-y"]] {
         assert_eq!(end_of(&server, line).await, Ok(End::Done), "{line:?}");
     }
     let path = format!("/mesolith/v1/cluster/nodes/{B}");
-    assert_eq!(
-        server.changes(),
-        [
-            format!("DELETE {path}"),
-            format!("DELETE {path}?force=true"),
-            format!("POST {path}/gone"),
-            format!("POST {path}/activate"),
-        ]
-    );
+    assert_eq!(server.changes(), [format!("DELETE {path}"), format!("DELETE {path}?force=true")]);
     let alive = telling(vec![two()], (409, json!("n2 is alive and a voter"))).await;
     let error = end_of(&alive, &["node", "rm", "n2", "-y"]).await.unwrap_err();
     assert_eq!(error.code, Code::Conflict);
     assert!(error.hint.is_some_and(|h| h.contains("mesolith leave") && h.contains("--force")));
     let error = end_of(&alive, &["node", "rm", "n2", "-y", "--force"]).await.unwrap_err();
     assert_eq!((error.code, error.hint), (Code::Conflict, None));
-}
-
-#[tokio::test]
-async fn a_drain_is_watched_until_no_task_is_left() {
-    let looks = AtomicUsize::new(0);
-    let server = Scripted::start(move |_, line, _| match line {
-        CLUSTER => (200, two()),
-        "GET /state-summary" => {
-            let left = 2_usize.saturating_sub(looks.fetch_add(1, Ordering::SeqCst));
-            let agent = json!({"id": "77aa-n2", "deactivated": true, "TASK_RUNNING": left});
-            (200, json!({"slaves": [{"id": "77aa-n1", "TASK_RUNNING": 9}, agent]}))
-        }
-        _ => (202, json!(null)),
-    })
-    .await;
-    let interrupt = Interrupt::default();
-    let line = ["node", "drain", "n2", "--deadline", "10m"];
-    assert_eq!(at_master(&server, &line, &interrupt).await, Ok(End::Done));
-    assert!(interrupt.text().is_some_and(|t| t.contains("mesolith node activate n2")));
-    assert_eq!(end_of(&server, &["node", "drain", "n2", "-d"]).await, Ok(End::Done));
-    let path = format!("/mesolith/v1/cluster/nodes/{B}/drain");
-    assert_eq!(
-        server.changes(),
-        [
-            format!(r#"POST {path} {{"deadline_seconds":600}}"#),
-            format!(r#"POST {path} {{"deadline_seconds":null}}"#),
-        ]
-    );
-    let looks = server.asked().iter().filter(|a| a.contains("summary")).count();
-    assert_eq!(looks, 3, "{:?}", server.asked());
-}
-
-#[tokio::test]
-async fn a_node_without_an_agent_has_nothing_to_drain() {
-    let mut master = node(B, "n2", "voter");
-    master["agent_id"] = Value::Null;
-    let server = telling(vec![cluster(&[master])], (202, json!(null))).await;
-    let error = end_of(&server, &["node", "drain", "n2"]).await.unwrap_err();
-    assert_eq!(error.code, Code::Invalid);
-    assert!(server.changes().is_empty());
 }
 
 #[tokio::test]

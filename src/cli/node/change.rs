@@ -1,10 +1,10 @@
-//! What is done to a node in one step: removed, given up, activated.
+//! What is done to a node in one step: removed.
 
 use crate::base::error::{Code, Result};
 use crate::cli::client::Method;
 use crate::cli::confirm::confirm;
 use crate::cli::output::{Format, print_json, text};
-use crate::cli::roster::{self, Ask, fetch, host, name};
+use crate::cli::roster::{self, Ask, fetch, name};
 use serde_json::Value;
 
 /// The node of that name.
@@ -54,32 +54,5 @@ pub async fn rm(ask: &Ask<'_>, node: &str, force: bool, yes: bool) -> Result<()>
         _ => e,
     })?;
     eprintln!("removed {}", name(&node));
-    Ok(())
-}
-
-/// `node gone`.
-///
-/// # Errors
-/// As [`send`]; not found, not confirmed.
-pub async fn gone(ask: &Ask<'_>, node: &str, yes: bool) -> Result<()> {
-    let node = found(ask, node).await?;
-    let what = format!(
-        "this gives up node {}: its tasks count as gone, and its agent can never come back as it was",
-        name(&node)
-    );
-    confirm(yes, &what)?;
-    send(ask, Method::POST, &roster::path(&text(&node, "node"), "gone"), &[], None).await?;
-    eprintln!("{} is gone", host(&node));
-    Ok(())
-}
-
-/// `node activate`.
-///
-/// # Errors
-/// As [`send`]; not found.
-pub async fn activate(ask: &Ask<'_>, node: &str) -> Result<()> {
-    let node = found(ask, node).await?;
-    send(ask, Method::POST, &roster::path(&text(&node, "node"), "activate"), &[], None).await?;
-    eprintln!("{} runs tasks again", host(&node));
     Ok(())
 }

@@ -1,18 +1,15 @@
 //! `mesolith node`: the machines of the cluster, as members of it and as agents that run tasks.
 
 mod change;
-mod drain;
 mod list;
 mod show;
 
 use super::exit::End;
 use super::output::list as listed;
 use super::roster::{self, Ask};
-use super::watch::{self, WatchArgs};
 use crate::base::error::{Code, Result};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::time::Duration;
 
 /// What to do with nodes.
 #[derive(Debug, Args)]
@@ -33,33 +30,6 @@ enum NodeVerb {
     Show {
         /// Id of the node or its agent, the beginning of one, or a host name
         node: String,
-    },
-    /// Run no tasks on a node any more: those it has are ended, and start elsewhere
-    #[command(before_help = "  mesolith node drain n3 --deadline 10m\n  \
-                             mesolith node activate n3              takes it back")]
-    Drain {
-        /// Node id, the beginning of one, or a host name
-        node: String,
-        /// Kill what is left after so long, e.g. 10m
-        #[arg(long, value_name = "DURATION", value_parser = watch::duration)]
-        deadline: Option<Duration>,
-        #[command(flatten)]
-        how: WatchArgs,
-    },
-    /// Run tasks on a node again, after a drain
-    #[command(before_help = "  mesolith node activate n3")]
-    Activate {
-        /// Node id, the beginning of one, or a host name
-        node: String,
-    },
-    /// Give up a node that will not come back: its tasks are gone, and start elsewhere at once
-    #[command(before_help = "  mesolith node gone n3")]
-    Gone {
-        /// Node id, the beginning of one, or a host name
-        node: String,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
     },
     /// Remove a node from the cluster for good; its certificate is revoked
     ///
@@ -86,11 +56,6 @@ pub async fn run(ask: &Ask<'_>, args: NodeArgs) -> Result<End> {
         None => list::run(ask, false).await.map(End::from),
         Some(NodeVerb::Ls { quiet }) => list::run(ask, quiet).await.map(End::from),
         Some(NodeVerb::Show { node }) => show::run(ask, &node).await.map(End::from),
-        Some(NodeVerb::Drain { node, deadline, how }) => {
-            drain::run(ask, &node, deadline, &how).await
-        }
-        Some(NodeVerb::Activate { node }) => change::activate(ask, &node).await.map(End::from),
-        Some(NodeVerb::Gone { node, yes }) => change::gone(ask, &node, yes).await.map(End::from),
         Some(NodeVerb::Rm { node, force, yes }) => {
             change::rm(ask, &node, force, yes).await.map(End::from)
         }

@@ -2,14 +2,14 @@
 //! one.
 
 use super::registry::Registry;
-use super::types::Types;
+use super::types::{LogId, Types};
 use crate::base::error::{Code, Error, Result, Retry};
-use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::BasicNode;
+use openraft::{ChangeMembers, Instant as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a change may take: a new member first gets the whole state.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +21,15 @@ pub struct Member {
     pub address: String,
     /// Whether it votes; others only listen.
     pub votes: bool,
+}
+
+/// What this leader knows of a member's part in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// How many entries it lacks; not known before it first answered.
+    pub behind: Option<u64>,
+    /// When it last answered.
+    pub heard: Option<Instant>,
 }
 
 fn refused(e: RaftError<Types, ClientWriteError<Types>>) -> Error {
@@ -52,6 +61,44 @@ impl Registry {
             (*id, Member { address: node.addr.clone(), votes: voters.contains(id) })
         };
         members.nodes().map(member).collect()
+    }
+
+    /// What is known of each member; nothing when this node does not lead.
+    pub fn progress(&self) -> Option<BTreeMap<u64, Progress>> {
+        let metrics = self.raft().metrics();
+        let now = metrics.borrow_watched();
+        let (replication, heartbeat) = (now.replication.as_ref()?, now.heartbeat.as_ref()?);
+        let last = now.last_log_index.unwrap_or(0);
+        let known = |(node, matched): (&u64, &Option<LogId>)| {
+            let behind = matched.as_ref().map(|id| last.saturating_sub(id.index));
+            let ago = heartbeat.get(node).copied().flatten().map(|at| at.elapsed());
+            let heard = ago.and_then(|ago| Instant::now().checked_sub(ago));
+            (*node, Progress { behind, heard })
+        };
+        Some(replication.iter().map(known).collect())
+    }
+
+    /// The voters to be, while a change of voters is under way.
+    pub fn voters_to_be(&self) -> Option<BTreeSet<u64>> {
+        match self.membership().get_joint_config().as_slice() {
+            [_, next, ..] => Some(next.clone()),
+            _ => None,
+        }
+    }
+
+    /// Who votes now; before the change, while one is under way.
+    pub fn voters(&self) -> BTreeSet<u64> {
+        self.membership().get_joint_config().first().cloned().unwrap_or_default()
+    }
+
+    /// A member is reached elsewhere. Only on the leader. (It is the same node: its id is bound to its key.)
+    ///
+    /// # Errors
+    /// As [`Registry::add_learner`].
+    pub async fn move_member(&self, node: u64, address: &str) -> Result<()> {
+        let to = BTreeMap::from([(node, BasicNode { addr: address.into() })]);
+        let change = self.raft().change_membership(ChangeMembers::SetNodes(to), true);
+        in_time(async { change.await.map(drop).map_err(refused) }).await
     }
 
     /// Adds a member that listens, and waits until it has caught up. Only on the leader.

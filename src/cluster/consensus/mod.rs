@@ -36,9 +36,9 @@ mod wire;
 
 pub use command::{Epoch, Op};
 pub use leadership::Leadership;
-pub use members::Member;
+pub use members::{Member, Progress};
 pub use namespace::{Namespace, Stored};
-pub use network::{Lane, Peer, Transport};
+pub use network::{Lane, Peer, Sending, Transport};
 pub use options::{Options, Pace, Start};
 pub use propose::{Committed, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, ProposeError};
 pub use registry::{Registry, Status};

@@ -18,6 +18,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a follower may take over entries at the least: its disk's sync is part of it. The library would have it in less
+/// than a heartbeat, which is too short for a slow disk and ends never for a large entry on a slow network. Heartbeats go
+/// another way, so nobody takes the leader for dead meanwhile.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much longer for each MiB of entries.
+const APPEND_MIB_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Which connection a request goes over: heartbeats never wait behind entries, entries never behind
 /// snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,17 @@ impl Way {
 
     async fn ask(&self, request: Request, within: Duration) -> Result<Response> {
         let bytes = self.envelope(request)?;
+        self.ask_bytes(bytes, within).await
+    }
+
+    async fn append(&self, request: Request, within: Duration) -> Result<Response> {
+        let bytes = self.envelope(request)?;
+        let mib = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
+        let enough = APPEND_TIMEOUT + APPEND_MIB_TIMEOUT.saturating_mul(mib);
+        self.ask_bytes(bytes, within.max(enough)).await
+    }
+
+    async fn ask_bytes(&self, bytes: Vec<u8>, within: Duration) -> Result<Response> {
         let answer = self.transport()?.call(&self.peer, self.lane, bytes);
         wire::decode_response(&in_time(answer, within).await?)
     }
@@ -134,7 +152,7 @@ impl RaftNetworkV2<Types> for Way {
         request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> std::result::Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        match self.ask(Request::Append((&request).into()), option.soft_ttl()).await {
+        match self.append(Request::Append((&request).into()), option.soft_ttl()).await {
             Ok(Response::Append(answer)) => Ok(answer.into()),
             Ok(_) => Err(rpc(Response::unfitting())),
             Err(e) => Err(rpc(e)),

@@ -10,6 +10,11 @@ use std::time::Duration;
 pub enum Start {
     /// As the first and only voter of a new cluster.
     Bootstrap,
+    /// The same, of a new cluster whose id was chosen before.
+    Found {
+        /// The cluster's id.
+        cluster: u64,
+    },
     /// Empty, waiting to be added to the cluster with this id.
     Join {
         /// The cluster's id: see `Registry::cluster_id`.

@@ -90,15 +90,34 @@ impl Registry {
     /// [`Code::Corrupt`], with the way out, when `raft.redb` is not a whole database of this
     /// directory; [`Code::Conflict`] when it belongs to another cluster than the one to join.
     pub async fn open(dir: &DataDir, options: Options) -> Result<Self> {
-        Self::open_on(RaftStore::open(dir)?, dir.node_id(), options).await
+        Self::open_as(dir, dir.node_id(), options).await
+    }
+
+    /// The same as the node with this id: what a node's key says.
+    ///
+    /// # Errors
+    /// As [`Registry::open`]; [`Code::Conflict`] also when the database is another node's.
+    pub async fn open_as(dir: &DataDir, node: u64, options: Options) -> Result<Self> {
+        let store = RaftStore::open(dir)?;
+        let view = store.view()?;
+        // Before the node's id was written into the database it was the directory's.
+        if node != dir.node_id()
+            && view.meta(meta::NODE)?.is_none()
+            && view.meta(meta::CLUSTER)?.is_some()
+        {
+            return Err(foreign(dir.node_id(), node));
+        }
+        drop(view);
+        Self::open_on(store, node, options).await
     }
 
     /// The same on an open database, as the node with this id.
     ///
     /// # Errors
-    /// As [`Registry::open`].
+    /// As [`Registry::open_as`].
     pub async fn open_on(store: RaftStore, node: u64, options: Options) -> Result<Self> {
         let store = Arc::new(store);
+        own(&store, node).await?;
         let cluster = cluster_id(&store, options.start).await?;
         let epoch = Arc::new(AtomicU64::new(0));
         let state = State::open(store.clone(), epoch.clone())?;
@@ -134,7 +153,7 @@ impl Registry {
                 return Ok(());
             }
             raft.trigger().elect(false).await.map_err(cannot_start)?;
-        } else if options.start == Start::Bootstrap {
+        } else if !matches!(options.start, Start::Join { .. }) {
             // This asks for the first election, too.
             let me = BasicNode { addr: options.address.clone() };
             raft.initialize(BTreeMap::from([(self.0.node, me)])).await.map_err(cannot_start)?;
@@ -338,6 +357,25 @@ fn config(options: &Options) -> Result<openraft::Config> {
     config.validate().map_err(|e| Error::new(Code::Invalid, e.to_string()))
 }
 
+/// Makes sure that the database is this node's: one that votes under another id could vote twice in a term.
+async fn own(store: &RaftStore, node: u64) -> Result<()> {
+    let view = store.view()?;
+    if let Some(bytes) = view.meta(meta::NODE)? {
+        let is: u64 = record::decode("the node's id", &bytes)?;
+        return if is == node { Ok(()) } else { Err(foreign(is, node)) };
+    }
+    drop(view);
+    let bytes = record::encode(&node)?;
+    store.write(Mode::Synced, move |t| t.meta_put(meta::NODE, &bytes)).await
+}
+
+fn foreign(is: u64, node: u64) -> Error {
+    let cause = format!("the registry's database is of node {is:016x}, this is node {node:016x}");
+    Error::new(Code::Conflict, cause).hint(
+        "restore the data directory as a whole, or start with an empty one: the node is then another one",
+    )
+}
+
 /// The cluster this database belongs to; a fresh one is marked with it.
 async fn cluster_id(store: &RaftStore, start: Start) -> Result<u64> {
     let stored = match store.view()?.meta(meta::CLUSTER)? {
@@ -345,7 +383,7 @@ async fn cluster_id(store: &RaftStore, start: Start) -> Result<u64> {
         None => None,
     };
     let cluster = match (stored, start) {
-        (Some(stored), Start::Join { cluster }) if stored != cluster => {
+        (Some(stored), Start::Join { cluster } | Start::Found { cluster }) if stored != cluster => {
             return Err(Error::new(
                 Code::Conflict,
                 format!("this node belongs to cluster {stored:016x}, not to {cluster:016x}"),
@@ -353,7 +391,7 @@ async fn cluster_id(store: &RaftStore, start: Start) -> Result<u64> {
             .hint("to join another cluster, start with an empty data directory"));
         }
         (Some(stored), _) => return Ok(stored),
-        (None, Start::Join { cluster }) => cluster,
+        (None, Start::Join { cluster } | Start::Found { cluster }) => cluster,
         (None, Start::Bootstrap) => {
             let mut bytes = [0; 8];
             getrandom::fill(&mut bytes)

@@ -244,3 +244,6 @@ impl SnapshotForm {
         Ok(SnapshotMeta { last_log_id: log_id(self.last), last_membership })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,9 +42,17 @@ impl Switchboard {
     /// [`Code::Unavailable`] while none leads or its queue is full; [`Switchboard::changed`] tells when to try again.
     pub fn dial(&self) -> Result<AgentEnd> {
         let (agent, master) = pair();
+        self.put_through(master).map(|()| agent)
+    }
+
+    /// Hands a connection, wherever it comes from, to the leading master.
+    ///
+    /// # Errors
+    /// As [`Switchboard::dial`].
+    pub fn put_through(&self, end: MasterEnd) -> Result<()> {
         let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
-        match leader.as_ref().map(|l| l.try_send(master)) {
-            Some(Ok(())) => Ok(agent),
+        match leader.as_ref().map(|l| l.try_send(end)) {
+            Some(Ok(())) => Ok(()),
             _ => Err(Error::new(Code::Unavailable, "no master leads yet")),
         }
     }

@@ -1,9 +1,53 @@
-//! Connections between nodes, as masters and agents see them: a [`Connection`] carries messages both ways, in order,
-//! at most once, until one side drops it. Bounded: a side that does not read in time loses the connection, never memory.
+//! Connections between nodes.
 //!
-//! [`local`] joins a master and an agent of one process. What the messages mean is known to `master` and `agent`.
+//! As masters and agents see them, a [`Connection`] carries messages both ways, in order, at most once, until one side
+//! drops it. Bounded: a side that does not read in time loses the connection, never memory. [`local`] joins a master and an
+//! agent of one process; what the messages mean is known to `master` and `agent`.
+//!
+//! Over the network there is one port, TLS 1.3 with certificates of the cluster's own authority on both sides, and HTTP/2
+//! within it: requests, streams and users' requests that are passed on need no protocol of our own.
+//!
+//! - [`Link`] is this node's: [`Link::listen`] takes others in, [`Link::peer`] is the way to one, [`Link::fate`] tells what has
+//!   become of it. It is the log's `Transport`.
+//! - [`Doors`] is what others may ask for, [`may`] which role may ask for what. A certificate of an agent cannot vote.
+//! - Each kind of traffic ([`Lane`]) has a connection of its own: a leader's signs of life wait behind nothing.
+//! - [`join`] lets a node in that has a token: the one door without a certificate.
+//! - A connection begins with a [`Hello`] of each side, which says the versions it speaks.
 
+mod agents;
+mod counts;
+mod door;
+mod doors;
+mod fate;
+mod forward;
+mod frames;
+mod handle;
+pub mod join;
+mod listen;
 pub mod local;
+mod peer;
+mod places;
+pub mod renewal;
+mod serve;
+mod watched;
+mod ways;
+mod wire;
+
+pub use agents::AGENT_MESSAGE_BYTES_MAX;
+pub use door::{Door, may, roles_may};
+pub use doors::{
+    Admission, AgentDoor, Answering, Doors, FaceService, GossipFrame, Leader, Via, face,
+};
+pub use fate::Fate;
+pub use frames::{Body, BoxError};
+pub use handle::{Limits, Link, LinkOptions};
+pub use listen::Listening;
+pub use peer::{Lane, Peer};
+pub use serve::GOSSIP_BYTES_MAX;
+pub use wire::{
+    CLOCK_SKEW_MAX, FaceName, Hello, JoinFacts, JoinRefusal, JoinRequest, Joined, MemberAddress,
+    PassedOn, Renewed, VERSIONS, Versions, Why, read_join, read_renewed, write_join, write_renewed,
+};
 
 use crate::base::error::{Code, Error, Result};
 use std::sync::Arc;

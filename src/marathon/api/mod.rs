@@ -26,6 +26,7 @@ mod tests;
 
 use crate::base::time::Wall;
 use crate::http::auth::Realm;
+use crate::http::leader::Forwarding;
 use crate::http::{Face, Refusal};
 use crate::machine::driver::Clock;
 use crate::marathon::core::io::{Answer, Change, Command};
@@ -60,6 +61,7 @@ pub struct Api {
     rules: Arc<Rules>,
     hub: Hub,
     clock: Clock,
+    led: Option<Forwarding>,
 }
 
 impl Api {
@@ -71,7 +73,13 @@ impl Api {
         hub: Hub,
         clock: Clock,
     ) -> Self {
-        Self { leading, identity: Arc::new(identity), rules: Arc::new(rules), hub, clock }
+        let (identity, rules) = (Arc::new(identity), Arc::new(rules));
+        Self { leading, identity, rules, hub, clock, led: None }
+    }
+
+    /// What is done with requests while another node leads; without it they are answered here.
+    pub fn led(self, forwarding: Forwarding) -> Self {
+        Self { led: Some(forwarding), ..self }
     }
 
     /// The way to the core; waits a little for one.
@@ -129,7 +137,12 @@ fn no_leader() -> Refusal {
 /// The endpoints of Marathon but its pages.
 pub fn face(api: Api, realm: &Realm) -> Face {
     let serve = || realm.protect(any(serve).with_state(api.clone()));
-    Face::new().endpoint("/v2", serve()).endpoint("/ping", serve()).endpoint("/metrics", serve())
+    Face::new()
+        .endpoint("/v2", serve())
+        .endpoint("/ping", serve())
+        .endpoint("/metrics", serve())
+        .endpoint("/mesolith/v1/events", serve())
+        .led_by(api.led.as_ref())
 }
 
 /// Answers a request, with the headers that every answer has.
@@ -165,7 +178,8 @@ async fn route(api: &Api, ask: &Ask) -> Result<Response, Refusal> {
         ["v2", "deployments", rest @ ..] => deployments::serve(api, ask, rest).await,
         ["v2", "queue", rest @ ..] => queue::serve(api, ask, rest).await,
         ["v2", "pods", rest @ ..] => pods::serve(ask, rest),
-        ["v2", "events"] => events::serve(api, ask).await,
+        // The second is for pages, which cannot follow a standby's redirect.
+        ["v2", "events"] | ["mesolith", "v1", "events"] => events::serve(api, ask).await,
         ["v2", "info"] => info::info(api, ask).await,
         ["v2", "leader"] => info::leader(api, ask).await,
         ["v2", "plugins"] => info::plugins(ask),

@@ -89,6 +89,23 @@ impl Spread {
         }
     }
 
+    /// Whether instances are to be spread evenly over as many groups as there are: then more may fit where the other
+    /// groups have had theirs.
+    pub fn is_even(&self) -> bool {
+        self.rules.iter().any(Rule::is_even)
+    }
+
+    /// Groups that could take an instance now, besides those that have some. (The original knows of groups only what it
+    /// has placed: an offer that comes first may get all.)
+    pub fn reckon_with<'a>(&mut self, places: impl Iterator<Item = &'a Placement> + Clone) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.is_even()) {
+            rule.counts.retain(|_, count| *count > 0);
+            for value in places.clone().filter_map(|p| value(&rule.constraint.field, p)) {
+                rule.counts.entry(value.into_owned()).or_default();
+            }
+        }
+    }
+
     /// Whether regions are chosen by a constraint.
     pub fn names_region(&self) -> bool {
         self.rules.iter().any(|rule| rule.constraint.field == "@region")
@@ -96,6 +113,12 @@ impl Spread {
 }
 
 impl Rule {
+    /// GROUP_BY without a number of groups.
+    fn is_even(&self) -> bool {
+        let number = self.constraint.value.as_deref().and_then(|w| w.parse::<usize>().ok());
+        self.constraint.operator == Operator::GroupBy && number.is_none_or(|n| n == 0)
+    }
+
     fn allows(&self, place: &Placement, instances: usize) -> bool {
         let wanted = self.constraint.value.as_deref();
         let Some(value) = value(&self.constraint.field, place) else {

@@ -3,12 +3,14 @@
 
 use super::constraints::Spread;
 use super::ids::InstanceId;
-use super::matcher::{self, Candidate, Fit};
+use super::matcher::{self, Candidate, Fit, Miss};
+use super::options::Options;
 use super::task::{self, Parts};
 use super::view::{Condition, Placement};
 use super::{MarathonCore, Out, Timer};
+use crate::base::ids::AgentId;
 use crate::machine::Cx;
-use crate::marathon::model::{App, PathId};
+use crate::marathon::model::{App, PathId, Timestamp};
 use crate::mesos::v1::offer::{Operation, operation};
 use crate::mesos::v1::scheduler::{Call, call};
 use crate::mesos::v1::{self, Filters, TaskInfo};
@@ -26,8 +28,40 @@ struct Open {
     spread: Spread,
 }
 
+impl Open {
+    /// Groups that could take an instance now are to be thought of, though they have none.
+    fn reckon(&mut self, tables: &[Table], options: &Options, cx: &mut Cx<'_>) {
+        let anywhere = Spread::new(&[], 0);
+        let room = tables.iter().filter(|table| {
+            let mut candidate = table.candidate.clone();
+            let roomy = table.tasks.len() < options.max_instances_per_offer;
+            roomy && matcher::fit(&self.app, &mut candidate, &anywhere, options, cx.rng).is_ok()
+        });
+        let places: Vec<Arc<Placement>> = room.map(|table| table.candidate.place.clone()).collect();
+        self.spread.reckon_with(places.iter().map(|place| &**place));
+    }
+}
+
+/// An offer, while it is filled.
+struct Table {
+    offer: Arc<v1::Offer>,
+    candidate: Candidate,
+    tasks: Vec<TaskInfo>,
+}
+
+/// An offer that an app could not use.
+struct Missed {
+    app: PathId,
+    agent: AgentId,
+    offer: Arc<v1::Offer>,
+    at: Timestamp,
+    is_even: bool,
+    miss: Miss,
+}
+
 impl MarathonCore {
-    /// Answers all offers that have come.
+    /// Answers all offers that have come. They are filled in rounds: where instances are to be spread over groups, an
+    /// offer may take another one when the other groups have had theirs.
     pub(super) fn match_offers(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
         let offers = std::mem::take(&mut self.session.offers);
         if offers.is_empty() || !self.session.subscribed {
@@ -35,12 +69,47 @@ impl MarathonCore {
         }
         let mut open: Vec<Open> =
             self.queue.ready(cx.now).into_iter().filter_map(|app| self.open(&app)).collect();
-        let mut unused = Vec::new();
+        let (mut tables, mut unused) = (Vec::new(), Vec::new());
         for offer in offers {
-            if !self.fill(cx, &offer, &mut open, out) {
-                unused.push(offer.id.clone());
+            let home = self.session.home();
+            match Candidate::new(&offer, &self.options, home, cx.wall) {
+                Some(candidate) => tables.push(Table { offer, candidate, tasks: Vec::new() }),
+                None => unused.push(offer.id.clone()),
             }
-            open.retain(|app| !app.waiting.is_empty());
+        }
+        let mut first = true;
+        loop {
+            for app in open.iter_mut().filter(|app| app.spread.is_even()) {
+                app.reckon(&tables, &self.options, cx);
+            }
+            let (mut more, mut misses) = (false, Vec::new());
+            for table in &mut tables {
+                more |= self.fill(cx, table, &mut open, first, &mut misses, out);
+                open.retain(|app| !app.waiting.is_empty());
+            }
+            first = false;
+            more &= open.iter().any(|app| app.spread.is_even());
+            // Of an app that is tried again only the last refusal of an offer counts.
+            misses.retain(|miss: &Missed| {
+                let again = more && miss.is_even;
+                if !again && let Some(waiting) = self.queue.get_mut(&miss.app) {
+                    waiting.tally.missed(&miss.agent, &miss.offer, miss.at, miss.miss);
+                }
+                again
+            });
+            if !more {
+                break;
+            }
+        }
+        let most = self.options.max_instances_per_offer;
+        for Table { offer, tasks, .. } in tables {
+            match tasks.is_empty() {
+                true => unused.push(offer.id.clone()),
+                false => {
+                    let full = tasks.len() >= most;
+                    self.accept(&offer, tasks, full, out);
+                }
+            }
         }
         self.decline(unused, out);
     }
@@ -62,43 +131,50 @@ impl MarathonCore {
         Some(Open { app, waiting: waiting.ids.iter().cloned().collect(), spread })
     }
 
-    /// Fills one offer; answers whether anything was launched.
+    /// Fills one offer; answers whether anything was launched. In a round after the first only apps are tried that
+    /// spread over groups.
     fn fill(
         &mut self,
         cx: &mut Cx<'_>,
-        offer: &Arc<v1::Offer>,
+        table: &mut Table,
         open: &mut [Open],
+        first: bool,
+        misses: &mut Vec<Missed>,
         out: &mut Out,
     ) -> bool {
-        let home = self.session.home();
-        let candidate = Candidate::new(offer, &self.options, home, cx.wall);
-        let Some(mut candidate) = candidate else { return false };
         let most = self.options.max_instances_per_offer;
-        let mut tasks = Vec::new();
+        let before = table.tasks.len();
         let mut turn: VecDeque<usize> = (0..open.len().min(APPS_PER_OFFER_MAX)).collect();
         while let Some(at) = turn.pop_front() {
-            if tasks.len() >= most {
+            if table.tasks.len() >= most {
                 break;
             }
             let Some(app) = open.get_mut(at) else { continue };
-            let fit = matcher::fit(&app.app, &mut candidate, &app.spread, &self.options, cx.rng);
+            let is_even = app.spread.is_even();
+            if !(first || is_even) {
+                continue;
+            }
+            let candidate = &mut table.candidate;
+            let fit = matcher::fit(&app.app, candidate, &app.spread, &self.options, cx.rng);
             let now = self.stamp(cx);
             let place = candidate.place.clone();
-            let tally = self.queue.get_mut(&app.app.id).map(|waiting| &mut waiting.tally);
             match fit {
-                Err(miss) => {
-                    if let Some(tally) = tally {
-                        tally.missed(&place.agent_id, offer, now, miss);
-                    }
-                }
+                Err(miss) => misses.push(Missed {
+                    app: app.app.id.clone(),
+                    agent: place.agent_id.clone(),
+                    offer: table.offer.clone(),
+                    at: now,
+                    is_even,
+                    miss,
+                }),
                 Ok(fit) => {
-                    if let Some(tally) = tally {
-                        tally.used(&place.agent_id, offer, now);
+                    if let Some(waiting) = self.queue.get_mut(&app.app.id) {
+                        waiting.tally.used(&place.agent_id, &table.offer, now);
                     }
                     let Some(id) = app.waiting.pop_front() else { continue };
                     app.spread.place(&place);
                     let spec = app.app.clone();
-                    tasks.extend(self.provision(cx, &id, &spec, &place, &fit, out));
+                    table.tasks.extend(self.provision(cx, &id, &spec, &place, &fit, out));
                     self.queue.served = Some(spec.id.clone());
                     if !app.waiting.is_empty() {
                         turn.push_back(at);
@@ -106,12 +182,7 @@ impl MarathonCore {
                 }
             }
         }
-        if tasks.is_empty() {
-            return false;
-        }
-        let full = tasks.len() >= most;
-        self.accept(offer, tasks, full, out);
-        true
+        table.tasks.len() > before
     }
 
     /// The instance is launched: remembered first, asked for when that is durable.

@@ -13,8 +13,12 @@ pub mod state;
 mod tasks;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::framework::state::StateServer;
 use crate::http::auth::Realm;
+use crate::http::leader::Forwarding;
 use crate::http::{Face, Refusal, about};
 use crate::machine::driver::Clock;
 use crate::master::core::view::View;
@@ -52,6 +56,7 @@ pub struct Api {
     leading: watch::Receiver<Option<Master>>,
     identity: Arc<Identity>,
     clock: Clock,
+    led: Option<Forwarding>,
 }
 
 impl Api {
@@ -61,7 +66,12 @@ impl Api {
         identity: Arc<Identity>,
         clock: Clock,
     ) -> Self {
-        Self { leading, identity, clock }
+        Self { leading, identity, clock, led: None }
+    }
+
+    /// What is done with requests while another node leads; without it they are answered here, by a refusal.
+    pub fn led(self, forwarding: Forwarding) -> Self {
+        Self { led: Some(forwarding), ..self }
     }
 
     /// The master, or the original's answer where none leads.
@@ -84,9 +94,8 @@ impl state::Door for Api {
 /// All endpoints of a master but `/files` and `/metrics`, which the node adds.
 pub fn face(api: Api, realms: &Realms) -> Face {
     let flags = Arc::new(api.identity.flags.clone());
-    Face::new()
-        .alias("master")
-        .with(about::face(flags))
+    let led = api.led.clone();
+    let of_the_leader = Face::new()
         .with(read::face(api.clone(), &realms.readonly))
         .with(write::face(api.clone(), &realms.readwrite))
         .with(events::face(api.clone(), &realms.readonly))
@@ -94,4 +103,6 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(state::face(api.clone(), &realms.scheduler))
         .with(tasks::face(api.clone(), &realms.readonly))
         .with(scheduler::face(api, &realms.scheduler))
+        .led_by(led.as_ref());
+    Face::new().alias("master").with(about::face(flags)).with(of_the_leader)
 }

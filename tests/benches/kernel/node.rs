@@ -63,6 +63,7 @@ impl Node {
         let mut command = Command::new(MESOLITH);
         command
             .args(["up", "--quiet", "--on-exit", "kill", "--resources", RESOURCES])
+            .args(["--cluster-port=0", "--cluster-ip=127.0.0.1"])
             .args(["--master-port", &master.to_string(), "--agent-port", &agent.to_string()])
             .arg("--data-dir")
             .arg(&data_dir)

@@ -1,8 +1,16 @@
 // Requests to this port's own endpoints. Addresses are relative to where the page was served from,
 // so that it works below any prefix that a proxy puts before it.
 
+import { signal } from './lib.js';
+
 /** The root of this port: four folders above `<root>/mesolith/ui/<build>/app/`. */
 export const root = new URL('../../../../', import.meta.url);
+
+/** The node that answers for the cluster where this one does not; null where it does. */
+export const leader = signal(null);
+
+/** What a node answers by itself, whoever leads. */
+const OWN = /^\/?(files|mesolith\/v1\/(agents|console))(\/|$)/;
 
 /** Longer than any answer takes. */
 const TIMEOUT_MS = 30_000;
@@ -46,7 +54,8 @@ export function url(path, query = {}) {
  * @throws {ApiError}
  */
 export async function call(method, path, { query, body, form, headers = {} } = {}) {
-  const options = { method, headers: { Accept: 'application/json', ...headers } };
+  // Pages may ask no other host: a node that does not lead passes it on instead of redirecting.
+  const options = { method, headers: { Accept: 'application/json', 'X-Mesolith-Forward': '1', ...headers } };
   options.signal = AbortSignal.timeout(TIMEOUT_MS);
   if (body !== undefined) {
     options.body = JSON.stringify(body);
@@ -62,6 +71,7 @@ export async function call(method, path, { query, body, form, headers = {} } = {
     const late = e instanceof DOMException && e.name === 'TimeoutError';
     throw new ApiError(0, late ? 'The server did not answer in time.' : 'The server cannot be reached.');
   }
+  if (!OWN.test(path)) leader.value = answer.headers.get('X-Mesolith-Leader');
   let parsed = text;
   try {
     if (text) parsed = JSON.parse(text);

@@ -1,6 +1,6 @@
 // The frame of every page: the ports as sections, this port's views, how the stream is, the theme.
 
-import { get } from '../app/api.js';
+import { get, leader } from '../app/api.js';
 import { bound } from '../app/keys.js';
 import { html, signal, useEffect } from '../app/lib.js';
 import { connection, retryNow } from '../app/live.js';
@@ -68,6 +68,13 @@ function Connection() {
   </span>`;
 }
 
+function Leader() {
+  const node = leader.value;
+  return node && html`<span class="leader" title=${`This node does not lead the cluster. What is shown comes from node ${node}, which does.`}>
+    led by <code>${node}</code>
+  </span>`;
+}
+
 const THEMES = { auto: ['◐', 'as the system'], light: ['☀', 'light'], dark: ['☾', 'dark'] };
 
 function Theme() {
@@ -105,6 +112,7 @@ export function Layout({ section, views, children }) {
         </a>`)}
       </nav>
       <span class="tools">
+        <${Leader} />
         <${Connection} />
         <${Theme} />
         <button class="quiet icon" onClick=${showHelp} title="Keyboard ( ? )" aria-label="Keyboard">?</button>

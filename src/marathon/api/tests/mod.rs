@@ -4,5 +4,6 @@ mod apps;
 mod events;
 mod groups;
 mod others;
+mod standby;
 mod tasks;
 mod world;

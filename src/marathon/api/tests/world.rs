@@ -4,7 +4,7 @@ use crate::base::error::{Code, Error};
 use crate::base::explain::Explanation;
 use crate::base::ids::AgentId;
 use crate::http::auth::Realm;
-use crate::http::{Running, Server, bind};
+use crate::http::{Inside, Running, Server, bind};
 use crate::machine::driver::Clock;
 use crate::marathon::api::events::Hub;
 use crate::marathon::api::{Api, Door, Identity, Wait, face};
@@ -49,7 +49,9 @@ pub(super) struct World {
     pub(super) state: Arc<Mutex<State>>,
     pub(super) hub: Hub,
     pub(super) running: Running,
-    _leading: watch::Sender<Option<Arc<dyn Door>>>,
+    /// What answers as its port does.
+    pub(super) inside: Inside,
+    pub(super) _leading: watch::Sender<Option<Arc<dyn Door>>>,
 }
 
 /// An answer, read.
@@ -112,8 +114,10 @@ impl World {
         let api = Api::new(receiver, identity, rules, hub.clone(), Clock::default());
         let listener = bind("127.0.0.1:0".parse().expect("an address"), "--http_port").await;
         let face = face(api, &Realm::open("Mesosphere"));
-        let running = Server::new("marathon", face).start(listener.expect("bound"));
-        World { state, hub, running: running.expect("started"), _leading: leading }
+        let server = Server::new("marathon", face);
+        let inside = server.inside();
+        let running = server.start(listener.expect("bound")).expect("started");
+        World { state, hub, running, inside, _leading: leading }
     }
 
     /// A request with more header lines.

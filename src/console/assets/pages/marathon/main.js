@@ -12,7 +12,7 @@ import { deployments, EVENTS } from './data.js';
 import { Deployments } from './deployments.js';
 import { EditApp, NewApp } from './edit.js';
 
-export const stream = { path: 'v2/events', names: EVENTS };
+export const stream = { path: 'mesolith/v1/events', names: EVENTS };
 
 bind('c', 'Create an application', () => go(['new']));
 jump('a', 'Go to applications', ['apps']);

@@ -1,0 +1,4 @@
+//! What is decided, and that it is safe.
+
+mod tables;
+mod worlds;

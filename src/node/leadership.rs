@@ -1,0 +1,99 @@
+//! Who leads, for the faces of this node: what the log says, and where gossip says that node's user ports are.
+
+use super::cluster::Cluster;
+use crate::base::error::{Code, Error};
+use crate::cluster::gossip::{Gossip, Role};
+use crate::cluster::link::{FaceName, Link};
+use crate::cluster::roster::Place;
+use crate::http::leader::{Body, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// What the faces ask.
+pub struct NodeLeadership {
+    link: Link,
+    gossip: Gossip,
+    leader: watch::Receiver<Option<Place>>,
+    /// Since when nobody leads, as far as was looked.
+    nobody: Mutex<Option<Instant>>,
+}
+
+impl NodeLeadership {
+    /// Of a node in its cluster.
+    pub fn of(cluster: &Cluster) -> Arc<Self> {
+        Arc::new(Self {
+            link: cluster.link.clone(),
+            gossip: cluster.gossip.clone(),
+            leader: cluster.leader.clone(),
+            nobody: Mutex::new(None),
+        })
+    }
+
+    fn nobody(&self) -> Leading {
+        let mut nobody = self.nobody.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *nobody.get_or_insert_with(Instant::now);
+        let members = self.gossip.members();
+        let members = members.borrow();
+        let masters = || members.nodes.values().filter(|seen| seen.facts.candidate);
+        let alive = masters().filter(|seen| seen.alive).count();
+        let why = format!("{alive} of {} nodes that may vote are seen", masters().count());
+        Leading::Nobody { since, why }
+    }
+}
+
+fn role(face: LedFace) -> Role {
+    match face {
+        LedFace::Master => Role::Master,
+        LedFace::Marathon => Role::Marathon,
+        LedFace::Chronos => Role::Chronos,
+    }
+}
+
+fn name(face: LedFace) -> FaceName {
+    match face {
+        LedFace::Master => FaceName::Master,
+        LedFace::Marathon => FaceName::Marathon,
+        LedFace::Chronos => FaceName::Chronos,
+    }
+}
+
+impl Leadership for NodeLeadership {
+    fn now(&self, face: LedFace) -> Leading {
+        let leader = self.leader.borrow();
+        let Some(place) = &*leader else {
+            drop(leader);
+            return self.nobody();
+        };
+        *self.nobody.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if place.node == self.link.node() {
+            return Leading::Here;
+        }
+        let members = self.gossip.members();
+        let members = members.borrow();
+        let facts = members.nodes.get(&place.node.0).map(|seen| seen.facts.clone());
+        let facts = facts.unwrap_or_default();
+        Leading::At(LeaderPlace {
+            node: place.node.to_string(),
+            host: facts.hostname.clone(),
+            address: facts.faces.get(&role(face)).and_then(|at| at.parse().ok()),
+        })
+    }
+
+    fn forward<'a>(
+        &'a self,
+        to: &'a LeaderPlace,
+        face: LedFace,
+        request: Request,
+    ) -> Forwarded<'a> {
+        Box::pin(async move {
+            let place = self.leader.borrow().clone();
+            let place = place.filter(|place| place.node.to_string() == to.node);
+            let Some(Place { node, address }) = place else {
+                return Err(Error::new(Code::Unavailable, "that node does not lead any more"));
+            };
+            let peer = self.link.peer(&address, Some(node));
+            Ok(peer.forward(name(face), request).await?.map(Body::new))
+        })
+    }
+}
