@@ -28,14 +28,17 @@ pub struct Ask<'a> {
 /// # Errors
 /// As [`Client::get`]; [`Code::NotFound`] when it is no node of a cluster at all.
 pub async fn fetch(master: &Client) -> Result<Value> {
-    master.get(PATH, &[]).await.map_err(|e| match e.code {
-        Code::NotFound => {
-            let cause = format!("the master at {} knows of no cluster of nodes", master.base());
-            Error::new(Code::NotFound, cause)
-                .hint("it is an older mesolith, or Mesos itself: see `mesolith status`")
-        }
-        _ => e,
-    })
+    master.get(PATH, &[]).await.map_err(|e| no_cluster(master, e))
+}
+
+/// What it means that an endpoint which every node of a cluster has is not there.
+pub fn no_cluster(master: &Client, e: Error) -> Error {
+    if e.code != Code::NotFound {
+        return e;
+    }
+    let cause = format!("the master at {} knows of no cluster of nodes", master.base());
+    Error::new(Code::NotFound, cause)
+        .hint("it is an older mesolith, or Mesos itself: see `mesolith status`")
 }
 
 /// The path of what is done to a node; `verb` is empty for the node itself.

@@ -5,7 +5,7 @@ use super::confirm::confirm;
 use super::output::{
     Fit, Format, list, now_ms, passed, print, print_json, table, terminal_width, text,
 };
-use super::roster::{Ask, PATH};
+use super::roster::{Ask, PATH, no_cluster};
 use super::state::find;
 use super::watch;
 use crate::base::error::{Code, Error, Result};
@@ -38,7 +38,7 @@ enum TokenVerb {
         #[arg(long, value_name = "DURATION", value_parser = ttl)]
         ttl: Option<Duration>,
         /// What it is for
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         note: String,
     },
     /// List tokens, without their secrets (the default)
@@ -84,8 +84,9 @@ pub async fn run(ask: &Ask<'_>, args: TokenArgs) -> Result<()> {
             let roles = if agent_only { "agent" } else { "node" };
             let ttl = ttl.map(|ttl| ttl.as_secs());
             let body = json!({"roles": roles, "ttl_seconds": ttl, "note": note});
-            let answer =
-                ask.master.change(Method::POST, &tokens_path(), &[], Some(&body)).await?.json();
+            let path = tokens_path();
+            let answer = ask.master.change(Method::POST, &path, &[], Some(&body)).await;
+            let answer = answer.map_err(|e| no_cluster(ask.master, e))?.json();
             made(ask, &answer, agent_only)
         }
         Some(TokenVerb::Revoke { id, yes }) => revoke(ask, &id, yes).await,
@@ -138,7 +139,8 @@ fn usage(answer: &Value, agent_only: bool, now_ms: u64) -> String {
 }
 
 async fn tokens(ask: &Ask<'_>) -> Result<Value> {
-    ask.master.get(&tokens_path(), &[]).await
+    let told = ask.master.get(&tokens_path(), &[]).await;
+    told.map_err(|e| no_cluster(ask.master, e))
 }
 
 /// The token of this id, or with an id that begins so.

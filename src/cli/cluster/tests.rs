@@ -57,9 +57,11 @@ async fn the_status_is_what_the_node_tells() {
 #[tokio::test]
 async fn a_master_without_a_cluster_and_a_node_without_a_leader_say_what_to_do() {
     let lone = Scripted::start(|_, _, _| (404, json!(null))).await;
-    let error = end_of(&lone, &["cluster"]).await.unwrap_err();
-    assert_eq!(error.code, Code::NotFound);
-    assert!(error.cause.contains("no cluster") && error.hint.is_some(), "{error:?}");
+    for line in [&["cluster"][..], &["token"], &["token", "create"], &["leave", "-y"]] {
+        let error = end_of(&lone, line).await.unwrap_err();
+        assert_eq!(error.code, Code::NotFound, "{line:?}");
+        assert!(error.cause.contains("no cluster") && error.hint.is_some(), "{error:?}");
+    }
     let waiting = Scripted::start(|_, _, _| (503, json!("1 of 3 voters visible, need 2"))).await;
     for line in [&["cluster"][..], &["token"], &["node"], &["leave", "-y"], &["node", "rm", "x"]] {
         let error = end_of(&waiting, line).await.unwrap_err();
