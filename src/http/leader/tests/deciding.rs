@@ -48,6 +48,9 @@ fn verdict(own: &OwnFace, leading: &Leading, line: &str, headers: &HeaderMap) ->
     decide(own, leading, &Asked { method: &method, endpoint, rest: &rest, target, headers, peer })
 }
 
+/// Of which face, who leads, what is asked, its headers; what is done.
+type Row<'a> = (LedFace, &'a Leading, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// In a word.
 fn word(verdict: Verdict) -> String {
     match verdict {
@@ -77,7 +80,7 @@ fn what_is_done_with_a_request() {
     let forward = ("x-mesolith-forward", "1");
     let none: &[(&str, &str)] = &[];
     let [master, marathon, chronos] = [LedFace::Master, LedFace::Marathon, LedFace::Chronos];
-    let table: &[(LedFace, &Leading, &str, &[(&str, &str)], &str)] = &[
+    let table: &[Row] = &[
         // Here, whatever is asked.
         (master, &Leading::Here, "GET /state", none, "pass"),
         (master, &Leading::Here, "GET /state?stale=true", none, "pass"),
