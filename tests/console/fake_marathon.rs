@@ -4,8 +4,10 @@
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, LOCATION};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use mesolith::console::{self, Links, Place, Section};
@@ -25,6 +27,8 @@ pub struct World {
     pub queue: Vec<Value>,
     /// `METHOD path?query body` of every change.
     pub asked: Vec<String>,
+    /// Set on a standby: the node that leads. What pages may not follow is then redirected.
+    pub leader: Option<&'static str>,
     pages: Vec<EventSender>,
     made: u32,
 }
@@ -287,6 +291,21 @@ async fn hurry(State(world): State<Shared>, Path(path): Path<String>) -> StatusC
     StatusCode::NO_CONTENT
 }
 
+/// What a node that does not lead makes of it.
+async fn led(State(world): State<Shared>, request: Request, next: Next) -> Response {
+    let leader = world.lock().unwrap().leader;
+    let Some(leader) = leader else { return next.run(request).await };
+    let redirected = request.uri().path() == "/v2/events"
+        || (!request.headers().contains_key("x-mesolith-forward")
+            && !request.uri().path().ends_with("/events"));
+    let mut response = match redirected {
+        true => (StatusCode::FOUND, [(LOCATION, "http://10.255.255.1/")]).into_response(),
+        false => next.run(request).await,
+    };
+    response.headers_mut().insert("x-mesolith-leader", HeaderValue::from_static(leader));
+    response
+}
+
 fn router(world: Shared) -> Router {
     let info = || async {
         Json(json!({"frameworkId": "f-0001", "version": "1.11.24", "name": "marathon"}))
@@ -308,6 +327,7 @@ fn router(world: Shared) -> Router {
         .route("/v2/info", get(info))
         .route("/v2/events", get(events))
         .route("/mesolith/v1/events", get(events))
+        .layer(from_fn_with_state(world.clone(), led))
         .with_state(world)
 }
 

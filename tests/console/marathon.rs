@@ -189,3 +189,27 @@ fn groups_are_folders_and_a_filter_looks_into_all_of_them() {
     page.fits();
     page.finish();
 }
+
+#[test]
+fn on_a_node_that_does_not_lead_pages_work_and_say_who_does() {
+    let fake = Fake::start();
+    fake.world.lock().unwrap().set("/api", json!({"cmd": "sleep 9", "instances": 1}));
+    fake.world.lock().unwrap().leader = Some("node-b");
+    let Some(page) = Page::open("standby", &fake.address, "/ui/#/apps") else { return };
+    page.until("document.querySelector('[data-connection=live]')");
+    page.until("document.querySelector('[data-row=\"/api\"]').innerText.includes('1 of 1')");
+    page.shows("led by node-b");
+    page.fits();
+    page.size(360, 800);
+    page.fits();
+    page.shot("standby");
+    page.size(1280, 800);
+    // It leads itself now: what it answers says nothing of another.
+    {
+        let mut world = fake.world.lock().unwrap();
+        world.leader = None;
+        world.tell("deployment_info", json!({}));
+    }
+    page.until("!document.querySelector('.leader')");
+    page.finish();
+}
