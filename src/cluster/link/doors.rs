@@ -9,7 +9,7 @@ use crate::cluster::identity::{Member, NodeId};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -91,6 +91,9 @@ pub struct Via {
     pub from: SocketAddr,
 }
 
+/// Tells which nodes were removed, on nodes that have the log.
+pub type RemovedNodes = Arc<dyn Fn() -> Result<BTreeSet<NodeId>> + Send + Sync>;
+
 /// What answers a face's requests.
 pub type FaceService = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
@@ -121,6 +124,8 @@ pub struct Doors {
     pub agents: Option<Arc<dyn AgentDoor>>,
     /// Lets nodes in.
     pub admission: Option<Arc<dyn Admission>>,
+    /// Knows which nodes were removed.
+    pub removed: Option<RemovedNodes>,
     /// The faces of this node.
     pub faces: BTreeMap<FaceName, FaceService>,
 }

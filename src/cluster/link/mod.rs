@@ -36,7 +36,8 @@ mod wire;
 pub use agents::AGENT_MESSAGE_BYTES_MAX;
 pub use door::{Door, may, roles_may};
 pub use doors::{
-    Admission, AgentDoor, Answering, Doors, FaceService, GossipFrame, Leader, Via, face,
+    Admission, AgentDoor, Answering, Doors, FaceService, GossipFrame, Leader, RemovedNodes, Via,
+    face,
 };
 pub use fate::Fate;
 pub use frames::{Body, BoxError};

@@ -252,6 +252,13 @@ pub struct Joined {
     pub members: Vec<MemberAddress>,
 }
 
+/// The nodes that were removed from the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Removed {
+    /// All of them whose certificates may still be valid.
+    pub nodes: Vec<NodeId>,
+}
+
 /// A new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
