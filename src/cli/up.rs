@@ -1,6 +1,7 @@
 //! `mesolith up`: a node in the foreground.
 
 use super::flags::{JOIN, SettingFlags};
+use super::nodes::{self, NODES_MAX};
 use crate::base::error::{Code, Error, Result};
 use crate::config;
 use crate::node::settings::{self, Options};
@@ -21,6 +22,9 @@ pub struct UpArgs {
     /// Read settings from this TOML file instead of /etc/mesolith/config.toml
     #[arg(long, value_name = "FILE")]
     pub config: Option<String>,
+    /// Start so many nodes on this machine, on 127.0.0.1, .2, .3, …: a cluster to try things out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
+    pub nodes: Option<u8>,
     #[command(flatten)]
     pub settings: SettingFlags,
 }
@@ -38,7 +42,10 @@ impl UpArgs {
 ///
 /// # Errors
 /// All that is wrong with the settings; whatever kept it from starting.
-pub fn run(args: UpArgs) -> Result<ExitCode> {
+pub fn run(args: UpArgs, principal: Option<&str>) -> Result<ExitCode> {
+    if let Some(n) = args.nodes {
+        return nodes::run(args, n, principal);
+    }
     let env: BTreeMap<String, String> = std::env::vars().collect();
     let sources = config::standard_sources(args.config.as_deref());
     let options = settings::read(&sources, &env, &args.settings.0)?;

@@ -13,6 +13,8 @@ pub mod memory;
 pub mod settings;
 pub mod standalone;
 
+pub use agent::memory_and_disk;
+
 use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::AgentId;
@@ -393,7 +395,11 @@ fn start_logging(
     }
 }
 
-fn temporary_dir() -> Result<PathBuf> {
+/// A new folder for what nobody keeps.
+///
+/// # Errors
+/// [`Code::System`] when it cannot be made.
+pub fn temporary_dir() -> Result<PathBuf> {
     let path = std::env::temp_dir().join(format!("mesolith-{}", uuid::Uuid::new_v4().simple()));
     std::fs::create_dir(&path)
         .map_err(|e| Error::new(Code::System, format!("cannot make {}: {e}", path.display())))?;
