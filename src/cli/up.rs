@@ -137,6 +137,11 @@ fn announce(ready: &Ready, join: Option<String>) {
 }
 
 fn farewell(ended: &Ended) {
+    if ended.left {
+        return eprintln!(
+            "stopped: this node has left its cluster; its data directory is of no more use"
+        );
+    }
     match ended.tasks_left {
         0 => eprintln!("stopped"),
         1 => eprintln!(

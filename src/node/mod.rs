@@ -29,7 +29,7 @@ use crate::master::api::identity::Identity;
 use crate::master::service::Master;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use cluster::{Cluster, Entry};
+use cluster::{Cluster, Entry, Gone};
 use faces::Addresses;
 use frameworks::Frameworks;
 use leadership::NodeLeadership;
@@ -83,6 +83,8 @@ pub struct Ready {
 pub struct Ended {
     /// Tasks that go on without it.
     pub tasks_left: usize,
+    /// It has left its cluster for good.
+    pub left: bool,
 }
 
 /// A running node.
@@ -112,7 +114,7 @@ pub async fn run(
     let node = tokio::select! {
         node = start(options, &say) => node?,
         // While it joins, or waits for others.
-        _ = signals.stop() => return Ok(Ended { tasks_left: 0 }),
+        _ = signals.stop() => return Ok(Ended { tasks_left: 0, left: false }),
     };
     ready(&node).await;
     let kill = tokio::select! {
@@ -121,7 +123,15 @@ pub async fn run(
             // The master did not want this agent; or its core was lost, which is what to tell then.
             let ended = node.stop(false).await;
             let tasks_left = left?;
-            return ended.map(|_| Ended { tasks_left });
+            return ended.map(|ended| Ended { tasks_left, ..ended });
+        }
+        gone = node.cluster.gone() => {
+            let ended = node.stop(true).await?;
+            return match gone {
+                Gone::Left => Ok(Ended { left: true, ..ended }),
+                Gone::Removed => Err(Error::new(Code::Forbidden, "this node was removed from its cluster")
+                    .hint("to join again, start it with an empty data directory and a token")),
+            };
         }
     };
     let stopping = node.stop(kill);
@@ -357,7 +367,7 @@ impl Node {
         if let Some(dir) = &self.temporary {
             remove_dir(dir);
         }
-        Ok(Ended { tasks_left: agent_stopped? })
+        Ok(Ended { tasks_left: agent_stopped?, left: false })
     }
 }
 

@@ -162,6 +162,9 @@ pub fn distrust(e: &rustls::Error) -> Option<Distrust> {
     }
 }
 
+/// What the other side's refusal says to a node that was removed.
+pub const REMOVED: &str = "this node was removed from the cluster";
+
 /// What the other side's refusal says of this node, if it was a matter of trust.
 pub fn refused(e: &rustls::Error) -> Option<&'static str> {
     let rustls::Error::AlertReceived(alert) = e else { return None };
@@ -169,7 +172,7 @@ pub fn refused(e: &rustls::Error) -> Option<&'static str> {
         AlertDescription::CertificateExpired => {
             Some("this node's certificate has expired (or its clock is wrong)")
         }
-        AlertDescription::CertificateRevoked => Some("this node was removed from the cluster"),
+        AlertDescription::CertificateRevoked => Some(REMOVED),
         AlertDescription::UnknownCA
         | AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown => {

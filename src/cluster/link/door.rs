@@ -12,8 +12,8 @@ pub enum Door {
     Join,
     /// A new certificate for the same key.
     Renew,
-    /// Which nodes were removed: for nodes that have no copy of the log.
-    Removed,
+    /// How a node stands with the cluster, and which nodes were removed: for what its own copy of the log does not tell.
+    Standing,
     /// Entries, votes.
     RaftCall,
     /// A leader's sign of life.
@@ -34,7 +34,7 @@ impl Door {
         Door::Hello,
         Door::Join,
         Door::Renew,
-        Door::Removed,
+        Door::Standing,
         Door::RaftCall,
         Door::RaftHeartbeat,
         Door::RaftSnapshot,
@@ -52,7 +52,7 @@ impl Door {
             Self::Hello => "/hello",
             Self::Join => "/join",
             Self::Renew => "/renew",
-            Self::Removed => "/removed",
+            Self::Standing => "/standing",
             Self::RaftCall => "/raft/call",
             Self::RaftHeartbeat => "/raft/heartbeat",
             Self::RaftSnapshot => "/raft/snapshot",
@@ -81,7 +81,9 @@ pub fn may(role: Option<Role>, door: Door) -> bool {
         // The one door for strangers. Members pass joins on.
         (Door::Join, _) => true,
         (_, None) => false,
-        (Door::Hello | Door::Renew | Door::Removed | Door::Gossip | Door::Face(_), Some(_)) => true,
+        (Door::Hello | Door::Renew | Door::Standing | Door::Gossip | Door::Face(_), Some(_)) => {
+            true
+        }
         (Door::RaftCall | Door::RaftHeartbeat | Door::RaftSnapshot, Some(role)) => {
             role == Role::Master
         }
@@ -117,17 +119,18 @@ mod tests {
     #[test]
     fn who_may_use_which_door() {
         use Door::{
-            Agent, Face, Gossip, Hello, Join, RaftCall, RaftHeartbeat, RaftSnapshot, Removed, Renew,
+            Agent, Face, Gossip, Hello, Join, RaftCall, RaftHeartbeat, RaftSnapshot, Renew,
+            Standing,
         };
         let allowed = |role| Door::ALL.into_iter().filter(|d| may(role, *d)).collect::<Vec<_>>();
         assert_eq!(allowed(None), [Join]);
         let faces = [FaceName::Master, FaceName::Agent, FaceName::Marathon, FaceName::Chronos];
         let faces = faces.map(Face);
-        let mut agent = vec![Hello, Join, Renew, Removed, Gossip, Agent];
+        let mut agent = vec![Hello, Join, Renew, Standing, Gossip, Agent];
         agent.extend(faces);
         assert_eq!(allowed(Some(Role::Agent)), agent);
         let mut master =
-            vec![Hello, Join, Renew, Removed, RaftCall, RaftHeartbeat, RaftSnapshot, Gossip];
+            vec![Hello, Join, Renew, Standing, RaftCall, RaftHeartbeat, RaftSnapshot, Gossip];
         master.extend(faces);
         assert_eq!(allowed(Some(Role::Master)), master);
         assert!(roles_may(Roles::FULL, RaftCall) && roles_may(Roles::FULL, Agent));

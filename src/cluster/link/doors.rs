@@ -2,14 +2,14 @@
 
 use super::frames::{Body, BoxError};
 use super::local::{MasterEnd, Switchboard};
-use super::wire::{FaceName, JoinRefusal, JoinRequest, Joined, Renewed};
+use super::wire::{FaceName, JoinRefusal, JoinRequest, Joined, Renewed, Standing};
 use crate::base::error::Result;
 use crate::cluster::consensus::Inbox;
 use crate::cluster::identity::{Member, NodeId};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -91,8 +91,8 @@ pub struct Via {
     pub from: SocketAddr,
 }
 
-/// Tells which nodes were removed, on nodes that have the log.
-pub type RemovedNodes = Arc<dyn Fn() -> Result<BTreeSet<NodeId>> + Send + Sync>;
+/// Tells a node how it stands, on nodes that have the log.
+pub type Standings = Arc<dyn Fn(NodeId) -> Result<Standing> + Send + Sync>;
 
 /// What answers a face's requests.
 pub type FaceService = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
@@ -124,8 +124,8 @@ pub struct Doors {
     pub agents: Option<Arc<dyn AgentDoor>>,
     /// Lets nodes in.
     pub admission: Option<Arc<dyn Admission>>,
-    /// Knows which nodes were removed.
-    pub removed: Option<RemovedNodes>,
+    /// Knows how nodes stand.
+    pub standings: Option<Standings>,
     /// The faces of this node.
     pub faces: BTreeMap<FaceName, FaceService>,
 }

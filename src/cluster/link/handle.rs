@@ -94,6 +94,7 @@ pub(super) struct Inner {
     tls: Mutex<Tls>,
     peers: Mutex<BTreeMap<Whom, Arc<PeerState>>>,
     addresses: Mutex<BTreeMap<NodeId, String>>,
+    pub removed: watch::Sender<bool>,
 }
 
 /// A peer: where, and who is meant.
@@ -141,6 +142,7 @@ impl Link {
             revoked,
             peers: Mutex::default(),
             addresses: Mutex::default(),
+            removed: watch::Sender::new(false),
         })))
     }
 
@@ -157,6 +159,11 @@ impl Link {
     /// Where others reach it.
     pub fn address(&self) -> &str {
         &self.0.options.address
+    }
+
+    /// Whether a member of the cluster has told this node that it was removed.
+    pub fn removed(&self) -> watch::Receiver<bool> {
+        self.0.removed.subscribe()
     }
 
     /// What has become of a node, told as soon as its connections tell.

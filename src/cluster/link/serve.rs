@@ -8,9 +8,8 @@ use super::frames::{Body, Frames, read_whole, whole};
 use super::listen::Session;
 use super::peer::Lane;
 use super::wire::{
-    Hello, JoinRefusal, JoinRequest, Joined, PassedOn, Removed, Renewed, STRANGER_BYTES_MAX,
-    TALK_BYTES_MAX, Why, from_json, read_join, read_renewed, to_json, write_error, write_join,
-    write_renewed,
+    Hello, JoinRefusal, JoinRequest, Joined, PassedOn, Renewed, STRANGER_BYTES_MAX, TALK_BYTES_MAX,
+    Why, from_json, read_join, read_renewed, to_json, write_error, write_join, write_renewed,
 };
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::{Chunks, Inbox};
@@ -89,9 +88,10 @@ async fn behind(session: &Arc<Session>, request: Request<Incoming>) -> Result<Re
         Door::Hello => hello(session, member, request).await,
         Door::Join => pass_on(session, request).await,
         Door::Renew => renew(session, member, request).await,
-        Door::Removed => {
-            let removed = session.doors.removed.as_ref().ok_or_else(|| nothing("that question"))?;
-            to_json(&Removed { nodes: removed()?.into_iter().collect() }).map(bytes)
+        Door::Standing => {
+            let standings = session.doors.standings.as_ref();
+            let standings = standings.ok_or_else(|| nothing("that question"))?;
+            to_json(&standings(member.node)?).map(bytes)
         }
         Door::RaftHeartbeat | Door::RaftCall => {
             let inbox = raft(session)?;

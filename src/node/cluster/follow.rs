@@ -4,19 +4,19 @@ use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::{Gossip, Members};
 use crate::cluster::identity::{Credentials, Folder, NodeId, Revoked, wall_now};
-use crate::cluster::link::{Answering, GossipFrame, Link, Renewed};
-use crate::cluster::roster::Place;
-use crate::cluster::roster::{Seat, revoked_in};
+use crate::cluster::link::{Answering, GossipFrame, Link, Renewed, Standing, Standings};
+use crate::cluster::roster::{Place, Seat, is_leaving, revoked_in};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// How often is looked for the address of a leader that is not known yet.
 const ADDRESS_EVERY: Duration = Duration::from_millis(100);
-/// How often a node with the log looks whether nodes were removed.
-const REMOVED_EVERY: Duration = Duration::from_secs(2);
-/// How often a node without the log asks for it.
-const REMOVED_ASKED_EVERY: Duration = Duration::from_secs(10);
+/// How often a node looks how it stands.
+const STANDING_EVERY: Duration = Duration::from_secs(2);
+/// How often one that leaves asks whether it may go.
+const LEAVING_EVERY: Duration = Duration::from_millis(250);
 
 /// What all of them look at.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ pub(super) async fn members(registry: Option<Registry>, watching: Watching, name
         masters.sort();
         let mut seeds: Vec<String> = in_log.chain(masters.iter().cloned()).collect();
         seeds.extend(named.iter().chain(&kept).cloned());
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         seeds.retain(|seed| seen.insert(seed.clone()));
         if !seeds.is_empty() {
             gossip.seeds(seeds);
@@ -142,36 +142,85 @@ pub(super) async fn members(registry: Option<Registry>, watching: Watching, name
     }
 }
 
-/// Removed nodes are shut out, as this node's copy of the registry says.
-pub(super) async fn removals(registry: Registry, revoked: Revoked) {
+/// How a node's part in its cluster ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was to leave, and nothing rests on it any more.
+    Left,
+    /// It was removed.
+    Removed,
+}
+
+/// How this node stands: removed nodes are shut out; where it is to leave, others are told, and it waits until it may go.
+pub(super) async fn standing(
+    registry: Option<Registry>,
+    watching: Watching,
+    mut leader: watch::Receiver<Option<Place>>,
+    revoked: Revoked,
+    gone: watch::Sender<Option<Gone>>,
+) {
+    let Watching { link, gossip, .. } = watching;
+    let mut removed = link.removed();
     loop {
-        match revoked_in(&registry) {
-            Ok(nodes) => revoked.set(nodes.into_iter().collect()),
-            Err(e) => tracing::warn!("the list of removed nodes cannot be read: {e}"),
+        let place = leader.borrow_and_update().clone();
+        let mut now = match &registry {
+            Some(registry) => here(registry, link.node()),
+            None => asked(&link, place.as_ref()).await,
+        };
+        let leaving = now.as_ref().is_ok_and(|now| now.leaving);
+        if leaving && registry.is_some() {
+            now = asked(&link, place.as_ref()).await;
         }
-        tokio::time::sleep(REMOVED_EVERY).await;
+        match now {
+            Ok(now) => {
+                revoked.set(now.removed.into_iter().collect());
+                if now.may_go {
+                    gone.send_replace(Some(Gone::Left));
+                    return;
+                }
+            }
+            Err(e) => tracing::debug!("how this node stands is not known: {e}"),
+        }
+        if let Err(e) = gossip.facts(|facts| facts.leaving = leaving) {
+            tracing::warn!("gossip does not carry that this node leaves: {e}");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(if leaving { LEAVING_EVERY } else { STANDING_EVERY }) => {}
+            changed = leader.changed(), if registry.is_none() => if changed.is_err() { return },
+            told = removed.wait_for(|removed| *removed) => {
+                if told.is_ok() {
+                    gone.send_replace(Some(Gone::Removed));
+                }
+                return;
+            }
+        }
     }
 }
 
-/// The same on a node without the log: the leader is asked.
-pub(super) async fn asked_removals(
-    link: Link,
-    mut leader: watch::Receiver<Option<Place>>,
-    revoked: Revoked,
-) {
-    loop {
-        let place = leader.borrow_and_update().clone();
-        if let Some(place) = place {
-            match link.peer(&place.address, Some(place.node)).removed().await {
-                Ok(nodes) => revoked.set(nodes.into_iter().collect()),
-                Err(e) => tracing::debug!("the leader does not tell which nodes were removed: {e}"),
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(REMOVED_ASKED_EVERY) => {}
-            changed = leader.changed() => if changed.is_err() { return },
-        }
-    }
+/// What this node's copy of the registry says.
+fn here(registry: &Registry, node: NodeId) -> Result<Standing> {
+    let (removed, leaving) = (revoked_in(registry)?, is_leaving(registry, node)?);
+    Ok(Standing { removed, leaving, may_go: false })
+}
+
+/// What the leader says.
+async fn asked(link: &Link, leader: Option<&Place>) -> Result<Standing> {
+    let none = || Error::new(Code::Unavailable, "nobody leads at present");
+    let leader = leader.ok_or_else(none)?;
+    link.peer(&leader.address, Some(leader.node)).standing().await
+}
+
+/// What this node tells others of how they stand. `busy` are those whose tasks are not handed over.
+pub(super) fn standings(
+    registry: Registry,
+    seat: watch::Receiver<Option<Seat>>,
+    busy: watch::Receiver<BTreeSet<NodeId>>,
+) -> Standings {
+    Arc::new(move |node| {
+        let now = here(&registry, node)?;
+        let rests = registry.members().contains_key(&node.0) || busy.borrow().contains(&node);
+        Ok(Standing { may_go: now.leaving && seat.borrow().is_some() && !rests, ..now })
+    })
 }
 
 pub(super) fn renew(

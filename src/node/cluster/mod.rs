@@ -11,20 +11,22 @@ use super::settings::Options;
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::{self, Registry, Start};
 use crate::cluster::gossip::{self, Courier, Gossip, GossipOptions};
-use crate::cluster::identity::{Certificate, Credentials, Folder, OpenDoor, Revoked, wall_now};
+use crate::cluster::identity::{
+    Certificate, Credentials, Folder, NodeId, OpenDoor, Revoked, wall_now,
+};
 use crate::cluster::link::local::Switchboard;
 use crate::cluster::link::{
-    Doors, FaceName, FaceService, GossipFrame, Link, LinkOptions, Listening, RemovedNodes,
-    VERSIONS, renewal,
+    Doors, FaceName, FaceService, GossipFrame, Link, LinkOptions, Listening, VERSIONS, renewal,
 };
 use crate::cluster::membership::{Policy, Versions};
 use crate::cluster::roster::steer::Steering;
-use crate::cluster::roster::{Founding, NodeRecord, Place, Porter, Seat, revoked_in};
+use crate::cluster::roster::{Founding, NodeRecord, Place, Porter, Seat};
 use crate::store::DataDir;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
+pub use follow::Gone;
 use follow::Watching;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,7 @@ pub struct Cluster {
     credentials: watch::Sender<Arc<Credentials>>,
     folder: Folder,
     frames: mpsc::Sender<GossipFrame>,
+    gone: watch::Sender<Option<Gone>>,
     workers: Vec<JoinHandle<()>>,
     listening: Option<Listening>,
 }
@@ -71,6 +74,8 @@ pub struct Company {
     pub seat: watch::Sender<Option<Seat>>,
     /// What was decided about votes.
     pub steering: watch::Sender<Arc<Steering>>,
+    /// The nodes whose tasks are not handed over, as the leader sees it.
+    pub busy: watch::Sender<BTreeSet<NodeId>>,
     /// Who is let in without a token of the book's.
     pub open: Option<OpenDoor>,
     founder: Option<(Folder, NodeRecord)>,
@@ -165,6 +170,7 @@ impl Cluster {
             versions,
             seat: watch::Sender::new(None),
             steering: watch::Sender::default(),
+            busy: watch::Sender::default(),
             open: options.open,
             founder: registry.is_some().then(|| (folder.clone(), record)),
         };
@@ -174,20 +180,23 @@ impl Cluster {
             seat: company.seat.subscribe(),
             folder: folder.clone(),
         };
-        let mut workers = vec![
+        let gone = watch::Sender::new(None);
+        let standing = follow::standing(
+            registry.clone(),
+            watching.clone(),
+            leader.clone(),
+            revoked,
+            gone.clone(),
+        );
+        let workers = vec![
             tokio::spawn(follow::take_gossip(inbound, gossip.clone())),
             tokio::spawn(follow::members(registry.clone(), watching.clone(), entered.others)),
+            tokio::spawn(standing),
+            match registry.clone() {
+                Some(registry) => tokio::spawn(follow::leader(registry, watching, place)),
+                None => tokio::spawn(follow::hint(gossip.clone(), place)),
+            },
         ];
-        match registry.clone() {
-            Some(registry) => workers.extend([
-                tokio::spawn(follow::leader(registry.clone(), watching, place)),
-                tokio::spawn(follow::removals(registry, revoked)),
-            ]),
-            None => workers.extend([
-                tokio::spawn(follow::hint(gossip.clone(), place)),
-                tokio::spawn(follow::asked_removals(link.clone(), leader.clone(), revoked)),
-            ]),
-        }
         Ok(Self {
             link,
             registry,
@@ -198,6 +207,7 @@ impl Cluster {
             credentials,
             folder,
             frames,
+            gone,
             workers,
             listening: None,
         })
@@ -221,10 +231,10 @@ impl Cluster {
             gossip: Some(self.frames.clone()),
             agents: Some(Arc::new(switchboard)),
             admission: Some(Arc::new(porter)),
-            removed: self
-                .registry
-                .clone()
-                .map(|registry| -> RemovedNodes { Arc::new(move || revoked_in(&registry)) }),
+            standings: self.registry.clone().map(|registry| {
+                let company = &self.company;
+                follow::standings(registry, company.seat.subscribe(), company.busy.subscribe())
+            }),
             faces,
         };
         self.listening = Some(self.link.listen(listener, doors)?);
@@ -236,6 +246,20 @@ impl Cluster {
         let keep = renewal::keep(self.folder.clone(), self.credentials.clone(), ask, stop);
         self.workers.push(tokio::spawn(keep));
         Ok(())
+    }
+
+    /// Completes when this node's part in the cluster is over.
+    pub async fn gone(&self) -> Gone {
+        let mut gone = self.gone.subscribe();
+        loop {
+            if let Some(gone) = *gone.borrow_and_update() {
+                return gone;
+            }
+            // The sender is kept here.
+            if gone.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Leaves the others alone: no more is taken in or sent; then the log is closed.
