@@ -19,5 +19,7 @@ mod rounds;
 mod scheduler;
 #[path = "node/verbs.rs"]
 mod verbs;
+#[path = "node/versions.rs"]
+mod versions;
 #[path = "node/world.rs"]
 mod world;

@@ -3,6 +3,7 @@
 use crate::base::settings::{Kind, Setting, Values};
 use crate::cluster::identity::{OpenDoor, Token};
 use crate::cluster::link::join::seed;
+use crate::cluster::link::{VERSIONS, Versions};
 use crate::config::ancestors::{Ensemble, ensemble, quorum_note};
 use crate::config::{self, Flags, Sources};
 use crate::framework::masters::{self, Named};
@@ -381,6 +382,9 @@ pub struct Options {
     pub marathon: marathon::options::Options,
     /// Of Chronos.
     pub chronos: chronos::options::Options,
+    /// The versions of the link that are spoken: the program's own, but in tests of clusters whose nodes are not all of one
+    /// version.
+    pub wire: Versions,
     /// Effective texts, for `/flags`.
     pub flags: BTreeMap<String, String>,
 }
@@ -496,6 +500,7 @@ pub fn read(
         agent: agent::options::read(&mut values),
         marathon: marathon::options::read(&mut marathon),
         chronos: chronos::options::read(&mut chronos),
+        wire: VERSIONS,
         flags: values.effective(&table),
         data_dir,
     };

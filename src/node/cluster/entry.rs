@@ -10,7 +10,7 @@ use crate::cluster::identity::{
     Authorities, Authority, Certificate, ClusterId, Credentials, Folder, Roles, wall_now,
 };
 use crate::cluster::link::join::{JoinFailure, Pass, Patience, Progress, Trouble, join};
-use crate::cluster::link::{JoinFacts, Joined, VERSIONS};
+use crate::cluster::link::{JoinFacts, Joined};
 use crate::cluster::membership::{Order, Versions};
 use crate::cluster::roster::NodeRecord;
 use crate::node::settings::Options;
@@ -160,7 +160,7 @@ async fn by(
         // Who may lead could give itself any other role.
         roles: if options.roles.master { Roles::FULL } else { Roles::AGENT },
         program: MESOLITH_VERSION.into(),
-        wire: VERSIONS,
+        wire: options.wire,
     };
     let mut patience = Patience { own: vec![address], ..Patience::default() };
     if options.join.is_empty() {

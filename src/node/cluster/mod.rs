@@ -16,7 +16,7 @@ use crate::cluster::identity::{
 };
 use crate::cluster::link::local::Switchboard;
 use crate::cluster::link::{
-    Doors, FaceName, FaceService, GossipFrame, Link, LinkOptions, Listening, VERSIONS, renewal,
+    Doors, FaceName, FaceService, GossipFrame, Link, LinkOptions, Listening, renewal,
 };
 use crate::cluster::membership::{Policy, Versions};
 use crate::cluster::roster::steer::Steering;
@@ -136,8 +136,11 @@ impl Cluster {
         let metrics = Metrics::new();
         let revoked = Revoked::default();
         let (credentials, current) = watch::channel(Arc::new(entered.credentials));
-        let link_options =
-            LinkOptions { metrics: metrics.clone(), ..LinkOptions::new(address.to_string()) };
+        let link_options = LinkOptions {
+            metrics: metrics.clone(),
+            wire: options.wire,
+            ..LinkOptions::new(address.to_string())
+        };
         let link = Link::new(current, revoked.clone(), link_options)?;
         let registry = match options.roles.master {
             true => Some(open_log(dir, &folder, &certificate, &link).await?),
@@ -146,7 +149,8 @@ impl Cluster {
                 None
             }
         };
-        let versions = Versions { oldest: VERSIONS.oldest.into(), newest: VERSIONS.newest.into() };
+        let wire = options.wire;
+        let versions = Versions { oldest: wire.oldest.into(), newest: wire.newest.into() };
         let gossip = Gossip::start(
             GossipOptions {
                 seeds: entered.others.clone(),
