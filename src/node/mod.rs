@@ -126,6 +126,7 @@ pub async fn run(
             let tasks_left = left?;
             return ended.map(|ended| Ended { tasks_left, ..ended });
         }
+        never = node.cluster.tell_waits(&say) => match never {},
         gone = node.cluster.gone() => {
             let ended = node.stop(true).await?;
             return match gone {
