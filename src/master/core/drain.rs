@@ -87,7 +87,13 @@ impl MasterCore {
     }
 
     /// It gets no offers from now on; those there are, are taken back.
-    fn deactivate(&mut self, cx: &Cx<'_>, id: &AgentId, how: Deactivated, out: &mut Out) {
+    pub(super) fn deactivate(
+        &mut self,
+        cx: &Cx<'_>,
+        id: &AgentId,
+        how: Deactivated,
+        out: &mut Out,
+    ) {
         out.write(registry::deactivated(id, &how));
         self.agents.deactivated.insert(id.clone(), how);
         self.allocator.deactivate_agent(id);

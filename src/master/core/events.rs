@@ -39,6 +39,16 @@ pub(super) fn rescind(id: &OfferId) -> Event {
     Event { rescind: Some(rescind), ..event(event::Type::Rescind) }
 }
 
+pub(super) fn inverse_offer(offer: v1::InverseOffer) -> Event {
+    let inverse_offers = Some(event::InverseOffers { inverse_offers: vec![offer] });
+    Event { inverse_offers, ..event(event::Type::InverseOffers) }
+}
+
+pub(super) fn rescind_inverse(id: OfferId) -> Event {
+    let rescind = event::RescindInverseOffer { inverse_offer_id: (&id).into() };
+    Event { rescind_inverse_offer: Some(rescind), ..event(event::Type::RescindInverseOffer) }
+}
+
 pub(super) fn update(status: v1::TaskStatus) -> Event {
     Event { update: Some(event::Update { status }), ..event(event::Type::Update) }
 }

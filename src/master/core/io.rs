@@ -4,6 +4,7 @@ use super::changes::Changes;
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::{self, scheduler};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +109,11 @@ pub enum Input {
         request: RequestId,
         /// Which.
         agent_id: AgentId,
+    },
+    /// These agents' nodes are to leave, and no others.
+    AskBack {
+        /// All of them.
+        agents: BTreeSet<AgentId>,
     },
     /// An operator says that an agent will never come back.
     MarkAgentGone {

@@ -12,6 +12,7 @@ mod accept;
 mod account;
 mod accounting;
 mod agents;
+mod asking;
 mod audit;
 mod calls;
 pub mod changes;
@@ -76,6 +77,7 @@ pub struct MasterCore {
     timers: Timers<Timer>,
     metrics: metrics::Metrics,
     marks: changes::Marks,
+    asked: asking::Asked,
 }
 
 /// What the core waits for.
@@ -134,6 +136,7 @@ impl Machine for MasterCore {
             Input::ReactivateAgent { request, agent_id } => {
                 self.reactivate_agent(request, &agent_id, out);
             }
+            Input::AskBack { agents } => self.ask_back(agents, out),
             Input::MarkAgentGone { request, agent_id } => {
                 self.mark_agent_gone(cx, request, &agent_id, out);
             }
@@ -157,6 +160,7 @@ impl Machine for MasterCore {
     }
 
     fn settle(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        self.ask_frameworks(cx, out);
         self.finish_drains(cx, out);
         self.make_offers(cx, out);
         self.tell_changes(out);

@@ -40,6 +40,7 @@ impl MasterCore {
             timers: Timers::default(),
             metrics: metrics::Metrics::default(),
             marks: super::changes::Marks::default(),
+            asked: Default::default(),
             options,
         };
         let mut ended: Vec<(Wall, FrameworkId, FrameworkRecord)> = Vec::new();

@@ -115,6 +115,7 @@ impl MasterCore {
     fn open(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, session: SessionId, out: &mut Out) {
         let Some(framework) = self.frameworks.change(id) else { return };
         framework.session = Some(session.clone());
+        self.asked.forget(id);
         out.write(registry::framework(id, &framework.to_record()));
         self.frameworks.sessions.insert(session.clone(), id.clone());
         let interval = self.options.heartbeat_interval;

@@ -1,0 +1,92 @@
+//! Agents that are asked back because their node leaves: they get no new tasks, and each framework with tasks there gets
+//! an inverse offer that is due at once, so that it can start others elsewhere before these are ended. Who is asked back is
+//! told anew to each master; only that such an agent is deactivated is stored.
+//!
+//! It ends no task: that is a drain.
+
+use super::agents::Deactivated;
+use super::{MasterCore, Out, events};
+use crate::base::ids::{AgentId, FrameworkId, OfferId};
+use crate::machine::Cx;
+use crate::mesos::v1;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The agents that are asked back, with the inverse offers that are out.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    agents: BTreeMap<AgentId, BTreeMap<FrameworkId, OfferId>>,
+}
+
+impl Asked {
+    /// A framework that comes back is asked again.
+    pub fn forget(&mut self, framework: &FrameworkId) {
+        for told in self.agents.values_mut() {
+            told.remove(framework);
+        }
+    }
+}
+
+impl MasterCore {
+    /// These are asked back, and no others.
+    pub(super) fn ask_back(&mut self, agents: BTreeSet<AgentId>, out: &mut Out) {
+        let no_more: Vec<AgentId> =
+            self.asked.agents.keys().filter(|id| !agents.contains(*id)).cloned().collect();
+        for id in no_more {
+            let told = self.asked.agents.remove(&id).unwrap_or_default();
+            for (framework, offer) in told {
+                self.send(&framework, events::rescind_inverse(offer), out);
+            }
+        }
+        for id in agents {
+            self.asked.agents.entry(id).or_default();
+        }
+    }
+
+    /// Deactivates those that are there by now, and asks frameworks that have tasks on them and were not asked.
+    pub(super) fn ask_frameworks(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        if self.asked.agents.is_empty() {
+            return;
+        }
+        let (mut deactivate, mut ask) = (Vec::new(), Vec::new());
+        for (id, told) in &mut self.asked.agents {
+            if self.agents.is_known(id) && !self.agents.deactivated.contains_key(id) {
+                deactivate.push(id.clone());
+            }
+            let Some(agent) = self.agents.get(id.as_str()) else { continue };
+            let with_tasks: BTreeSet<&FrameworkId> = agent.tasks.iter().map(|(f, _)| f).collect();
+            told.retain(|framework, _| with_tasks.contains(framework));
+            for framework in with_tasks {
+                let listens =
+                    self.frameworks.registered.get(framework).is_some_and(|f| f.session.is_some());
+                if listens && !told.contains_key(framework) {
+                    let offer = self.mint.offer();
+                    told.insert(framework.clone(), offer.clone());
+                    ask.push((framework.clone(), id.clone(), offer));
+                }
+            }
+        }
+        for id in deactivate {
+            self.deactivate(cx, &id, Deactivated { since: cx.wall, drain: None }, out);
+        }
+        for (framework, agent, offer) in ask {
+            let start = i64::try_from(cx.wall.0).unwrap_or(i64::MAX);
+            let offer = v1::InverseOffer {
+                id: (&offer).into(),
+                url: None,
+                framework_id: (&framework).into(),
+                agent_id: Some((&agent).into()),
+                unavailability: v1::Unavailability {
+                    start: v1::TimeInfo { nanoseconds: start },
+                    duration: None,
+                },
+                resources: Vec::new(),
+            };
+            self.send(&framework, events::inverse_offer(offer), out);
+        }
+    }
+
+    /// Whether an agent has tasks.
+    pub fn has_tasks(&self, agent: &str) -> bool {
+        self.agents.get(agent).is_some_and(|agent| !agent.tasks.is_empty())
+    }
+}
