@@ -6,7 +6,7 @@
 use super::settings::Options;
 use crate::base::error::{Code, Error, Result};
 use crate::base::version::MESOLITH_VERSION;
-use crate::cluster::consensus::{self, Registry, Start};
+use crate::cluster::consensus::{self, Pace, Registry, Start};
 use crate::cluster::gossip::{self, Courier, Facts, Gossip, GossipOptions};
 use crate::cluster::identity::{
     Authority, Certificate, ClusterId, Credentials, Folder, NodeId, Revoked, Roles, wall_now,
@@ -154,6 +154,7 @@ impl Cluster {
                 start,
                 address: address.to_string(),
                 transport: Some(Arc::new(link.clone())),
+                pace: Pace::within(options.election_timeout),
                 ..consensus::Options::default()
             },
         )
@@ -188,6 +189,7 @@ impl Cluster {
             tokio::spawn(follow_leader(registry.clone(), gossip.clone(), place)),
             tokio::spawn(follow_members(registry.clone(), gossip.clone())),
             tokio::spawn(follow_removals(registry.clone(), revoked)),
+            tokio::spawn(super::hasten::follow(link.clone(), registry.clone())),
         ];
         Ok(Self {
             link,

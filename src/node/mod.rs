@@ -6,6 +6,7 @@ mod cluster;
 pub mod down;
 mod faces;
 mod frameworks;
+mod hasten;
 mod hosting;
 mod lead;
 mod leadership;
@@ -310,11 +311,12 @@ impl Node {
         Some(format!("mesolith up --join {} --token {text}", self.cluster.address))
     }
 
-    /// Stops it: its tasks first, if they are to end; then the faces, the master, the log.
+    /// Stops it: another leads first; then its tasks, if they are to end; then the faces, the master, the log.
     ///
     /// # Errors
     /// When the agent's core or the log could not stop in order.
     pub async fn stop(self, kill_tasks: bool) -> Result<Ended> {
+        hasten::hand_over(&self.cluster.registry).await;
         let kill_tasks = kill_tasks || self.temporary.is_some();
         let agent_stopped = self.agent.stop(kill_tasks).await;
         for face in &self.faces {

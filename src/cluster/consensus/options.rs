@@ -35,14 +35,22 @@ pub struct Pace {
     pub election_max: Duration,
 }
 
+impl Pace {
+    /// The shortest time-out that may be chosen: less than disks and a busy machine may take.
+    pub const ELECTION_SHORTEST: Duration = Duration::from_millis(100);
+    /// The longest.
+    pub const ELECTION_LONGEST: Duration = Duration::from_secs(60);
+
+    /// With followers that refuse to elect another leader for that long, and elect one within twice the time.
+    pub fn within(election: Duration) -> Self {
+        Self { heartbeat: election / 4, election_min: election * 3 / 4, election_max: election }
+    }
+}
+
 impl Default for Pace {
     /// Fail-over within about 0.8 s, with disks that may take 100 ms for a sync.
     fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(300),
-            election_max: Duration::from_millis(400),
-        }
+        Self::within(Duration::from_millis(400))
     }
 }
 
