@@ -3,6 +3,7 @@
 //! A node that was told to join asks a member to let it in; one that was told nothing founds a cluster of its own, or goes
 //! on in the one it is in. Everything that lasts is written before it is used.
 
+use super::apart::Apart;
 use super::settings::Options;
 use crate::base::error::{Code, Error, Result};
 use crate::base::version::MESOLITH_VERSION;
@@ -59,6 +60,7 @@ pub struct Cluster {
     frames: mpsc::Sender<GossipFrame>,
     workers: Vec<JoinHandle<()>>,
     listening: Option<Listening>,
+    apart: Apart,
 }
 
 /// What leading needs of the cluster.
@@ -141,6 +143,7 @@ impl Cluster {
             Some(_) => Start::Found { cluster: certificate.cluster.0 },
             None => Start::Join { cluster: certificate.cluster.0 },
         };
+        let apart = Apart::start()?;
         let metrics = Metrics::new();
         let revoked = Revoked::default();
         let (credentials, current) = watch::channel(Arc::new(credentials));
@@ -155,6 +158,7 @@ impl Cluster {
                 address: address.to_string(),
                 transport: Some(Arc::new(link.clone())),
                 pace: Pace::within(options.election_timeout),
+                runtime: Some(apart.handle()),
                 ..consensus::Options::default()
             },
         )
@@ -189,7 +193,7 @@ impl Cluster {
             tokio::spawn(follow_leader(registry.clone(), gossip.clone(), place)),
             tokio::spawn(follow_members(registry.clone(), gossip.clone())),
             tokio::spawn(follow_removals(registry.clone(), revoked)),
-            tokio::spawn(super::hasten::follow(link.clone(), registry.clone())),
+            apart.handle().spawn(super::hasten::follow(link.clone(), registry.clone())),
         ];
         Ok(Self {
             link,
@@ -203,6 +207,7 @@ impl Cluster {
             frames,
             workers,
             listening: None,
+            apart,
         })
     }
 
@@ -225,8 +230,9 @@ impl Cluster {
             agents: Some(Arc::new(switchboard)),
             admission: Some(Arc::new(porter)),
             faces,
+            io: Some(tokio::runtime::Handle::current()),
         };
-        self.listening = Some(self.link.listen(listener, doors)?);
+        self.listening = Some(self.listen_apart(listener, doors)?);
         let (link, leader) = (self.link.clone(), self.leader.clone());
         let credentials = self.credentials.clone();
         let ask =
@@ -234,6 +240,15 @@ impl Cluster {
         let keep = renewal::keep(self.folder.clone(), self.credentials.clone(), ask, stop);
         self.workers.push(tokio::spawn(keep));
         Ok(())
+    }
+
+    /// What comes in is taken by the thread of the cluster from the first byte on.
+    fn listen_apart(&self, listener: TcpListener, doors: Doors) -> Result<Listening> {
+        let failed = |e| Error::new(Code::System, format!("the cluster port cannot be used: {e}"));
+        let listener = listener.into_std().map_err(failed)?;
+        let apart = self.apart.handle();
+        let _there = apart.enter();
+        self.link.listen(TcpListener::from_std(listener).map_err(failed)?, doors)
     }
 
     /// Leaves the others alone: no more is taken in or sent.

@@ -94,7 +94,7 @@ pub async fn run(
 /// One incarnation of the master: from its epoch to its end.
 async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Result<()> {
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
-    ground.registry.read_index().await?;
+    // The entry that was just applied here comes after all that was acknowledged before: reads see it.
     let company = &ground.company;
     let seat = Seat::take(ground.registry.clone(), epoch, company.founding()?).await?;
     company.founded()?;

@@ -2,6 +2,7 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
+mod apart;
 mod cluster;
 pub mod down;
 mod faces;

@@ -3,6 +3,7 @@
 use super::network::Transport;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// How a node without a history starts. One that has a history goes on with it, whatever is said
 /// here.
@@ -65,6 +66,8 @@ pub struct Options {
     pub transport: Option<Arc<dyn Transport>>,
     /// How fast failures are noticed.
     pub pace: Pace,
+    /// Where the protocol runs; nothing: where the registry is opened.
+    pub runtime: Option<Handle>,
     /// How long a proposal or a read may take; after that the outcome is unknown.
     pub timeout: Duration,
     /// After how many entries a snapshot is taken, so that older entries can be purged.
@@ -80,6 +83,7 @@ impl Default for Options {
             address: String::new(),
             transport: None,
             pace: Pace::default(),
+            runtime: None,
             timeout: Duration::from_secs(5),
             snapshot_entries: 10_000,
             log_keep: 2_000,

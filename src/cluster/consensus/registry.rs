@@ -24,6 +24,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How long a whole state may take to another node.
@@ -116,6 +117,13 @@ impl Registry {
     /// # Errors
     /// As [`Registry::open_as`].
     pub async fn open_on(store: RaftStore, node: u64, options: Options) -> Result<Self> {
+        // Whatever the protocol starts, it starts where it was started itself.
+        let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
+        let opened = runtime.spawn(Self::open_here(store, node, options)).await;
+        opened.map_err(|e| Error::new(Code::Internal, e.to_string()))?
+    }
+
+    async fn open_here(store: RaftStore, node: u64, options: Options) -> Result<Self> {
         let store = Arc::new(store);
         own(&store, node).await?;
         let cluster = cluster_id(&store, options.start).await?;

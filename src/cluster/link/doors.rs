@@ -123,4 +123,6 @@ pub struct Doors {
     pub admission: Option<Arc<dyn Admission>>,
     /// The faces of this node.
     pub faces: BTreeMap<FaceName, FaceService>,
+    /// Where the faces' requests are served, so that none of them keeps others from the link; nothing: on the link's threads.
+    pub io: Option<tokio::runtime::Handle>,
 }
