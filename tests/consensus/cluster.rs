@@ -33,6 +33,7 @@ impl Cluster {
             address: format!("node-{node}:5052"),
             transport: Some(self.network.transport(node)),
             pace: self.pace,
+            runtime: None,
             timeout: Duration::from_secs(10),
             snapshot_entries: 100,
             log_keep: 10,
