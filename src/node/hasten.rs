@@ -3,12 +3,16 @@
 
 use crate::cluster::consensus::{Registry, Word};
 use crate::cluster::identity::NodeId;
-use crate::cluster::link::{Fate, Link};
+use crate::cluster::link::{Fate, Lane, Link};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long handing over may take; after that the others find out by themselves.
 const HAND_OVER: Duration = Duration::from_secs(1);
+/// How often is looked whether all voters are connected.
+const CONNECTED_EVERY: Duration = Duration::from_secs(2);
+/// What an election needs, and then the new leader.
+const LANES: [Lane; 2] = [Lane::Log, Lane::Heartbeat];
 /// How recently a voter must have answered to be handed over to.
 const HEARD_WITHIN: Duration = Duration::from_millis(500);
 
@@ -19,7 +23,25 @@ pub async fn follow(link: Link, registry: Registry) {
         Ok(hastened) => hastened,
         Err(e) => return tracing::warn!("elections are not hastened: {e}"),
     };
-    tokio::join!(hastened, tell(link, registry, say));
+    tokio::join!(hastened, connect(link.clone(), registry.clone()), tell(link, registry, say));
+}
+
+/// Keeps voters connected with each other: whoever leads next has no time to shake hands.
+async fn connect(link: Link, registry: Registry) {
+    loop {
+        let (me, members) = (registry.node_id(), registry.members());
+        let votes = members.get(&me).is_some_and(|member| member.votes);
+        let others = members.into_iter().filter(|(node, member)| *node != me && member.votes);
+        for (node, member) in others.filter(|_| votes) {
+            let peer = link.peer(&member.address, Some(NodeId(node)));
+            for lane in LANES {
+                let peer = peer.clone();
+                // One that cannot be reached is told of elsewhere, and tried again.
+                tokio::spawn(async move { peer.ready(lane).await });
+            }
+        }
+        tokio::time::sleep(CONNECTED_EVERY).await;
+    }
 }
 
 async fn tell(link: Link, registry: Registry, say: watch::Sender<Word>) {

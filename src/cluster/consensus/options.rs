@@ -42,9 +42,16 @@ impl Pace {
     /// The longest.
     pub const ELECTION_LONGEST: Duration = Duration::from_secs(60);
 
+    /// A leader is heard at least so often, whatever the time-out is: changes of voters rest on fresh answers.
+    const HEARTBEAT_LONGEST: Duration = Duration::from_millis(100);
+
     /// With followers that refuse to elect another leader for that long, and elect one within twice the time.
     pub fn within(election: Duration) -> Self {
-        Self { heartbeat: election / 4, election_min: election * 3 / 4, election_max: election }
+        Self {
+            heartbeat: (election / 4).min(Self::HEARTBEAT_LONGEST),
+            election_min: election * 3 / 4,
+            election_max: election,
+        }
     }
 }
 

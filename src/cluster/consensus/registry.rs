@@ -218,7 +218,14 @@ impl Registry {
         }
         // Under the leadership seen here, or not at all: should it be lost and won again meanwhile,
         // who waits for that leadership begins anew.
-        let begun = self.0.proposer.propose(Command::Begin, Some(Term::from(now.term))).await?;
+        let begin = || self.0.proposer.propose(Command::Begin, Some(Term::from(now.term)));
+        let begun = match begin().await {
+            // One that has just been elected takes nothing before a majority has answered it for the first time.
+            Err(ProposeError::Unavailable { leader: None }) if self.read_index().await.is_ok() => {
+                begin().await?
+            }
+            begun => begun?,
+        };
         Ok(Epoch(begun.index))
     }
 
