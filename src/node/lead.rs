@@ -96,7 +96,8 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
     // The entry that was just applied here comes after all that was acknowledged before: reads see it.
     let company = &ground.company;
-    let seat = Seat::take(ground.registry.clone(), epoch, company.founding()?).await?;
+    let (founding, open) = (company.founding()?, company.open);
+    let seat = Seat::take(ground.registry.clone(), epoch, founding, open).await?;
     company.founded()?;
     let rows = ground.registry.scan(PREFIX)?;
     let records: Vec<(String, Vec<u8>)> =

@@ -5,7 +5,7 @@ use super::world::{Home, Node, until};
 use serde_json::json;
 
 /// No election by time-out ends before the test does.
-const NEVER: &str = "--election-timeout=60s";
+const NEVER: &str = "--election-timeout=1mins";
 
 /// Three nodes that vote, with that time-out.
 fn three(homes: &[Home; 3]) -> Vec<Node> {

@@ -5,7 +5,6 @@
 //! with the pre-vote, which changes no term when the others refuse.
 
 use super::core::hasten::{Act, Hasten, Sight, Word};
-use super::leadership::Leadership;
 use super::registry::Registry;
 use super::types::{Raft, Types, Vote};
 use crate::base::error::{Code, Error, Result};
@@ -32,14 +31,16 @@ impl Registry {
         Ok(follow(self.clone(), word, Rng::new(seed)))
     }
 
-    fn sight(&self, now: Leadership) -> Sight {
-        let voters = self.members().into_iter().filter(|(_, member)| member.votes);
-        Sight {
-            me: self.node_id(),
-            leader: now.leader,
-            term: now.term,
-            voters: voters.map(|(node, _)| node).collect(),
-        }
+    /// As the protocol has it in memory: what `leadership` tells waits for the disk, and an election that has begun
+    /// meanwhile must not be asked for again.
+    async fn sight(&self) -> std::result::Result<Sight, Fatal<Types>> {
+        let state = self.raft().with_raft_state(|state| {
+            let voters = state.membership_state.effective().voter_ids().collect();
+            (*state.vote_ref(), voters)
+        });
+        let (vote, voters) = state.await?;
+        let leader = vote.committed.then_some(vote.leader_id.voted_for);
+        Ok(Sight { me: self.node_id(), leader, term: vote.leader_id.term, voters })
     }
 }
 
@@ -48,9 +49,10 @@ async fn follow(registry: Registry, mut word: watch::Receiver<Word>, mut rng: Rn
     let mut leadership = registry.leadership();
     let mut hasten = Hasten::default();
     loop {
-        let now = Mono::default() + start.elapsed();
         let said = *word.borrow_and_update();
-        let sight = registry.sight(*leadership.borrow_and_update());
+        leadership.mark_unchanged();
+        let Ok(sight) = registry.sight().await else { return };
+        let now = Mono::default() + start.elapsed();
         for act in hasten.step(now, &sight, said, &mut rng) {
             if let Err(e) = carry_out(registry.raft(), act).await {
                 tracing::debug!("no election is hastened any more: {e}");

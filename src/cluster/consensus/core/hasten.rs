@@ -16,8 +16,10 @@ const APART: Duration = Duration::from_millis(25);
 /// What is added by chance.
 const JITTER: Duration = Duration::from_millis(5);
 /// The pauses before asking again: others may learn later, and those that asked at once may have divided the votes.
-const AGAIN: [Duration; 5] = [
-    Duration::from_millis(15),
+const AGAIN: [Duration; 7] = [
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+    Duration::from_millis(16),
     Duration::from_millis(30),
     Duration::from_millis(60),
     Duration::from_millis(120),
