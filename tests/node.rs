@@ -13,6 +13,8 @@ mod life;
 mod recovery;
 #[path = "node/refused.rs"]
 mod refused;
+#[path = "node/roles.rs"]
+mod roles;
 #[path = "node/rounds.rs"]
 mod rounds;
 #[path = "node/scheduler.rs"]

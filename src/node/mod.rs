@@ -12,6 +12,7 @@ mod hosting;
 mod lead;
 mod leadership;
 pub mod memory;
+pub mod recover;
 pub mod settings;
 pub mod standalone;
 

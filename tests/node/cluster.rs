@@ -26,7 +26,7 @@ pub fn token(node: &Node) -> String {
 }
 
 /// The cluster as this node shows it; null while nobody leads.
-fn seen(node: &Node) -> Value {
+pub fn seen(node: &Node) -> Value {
     match request(&node.master, "GET /mesolith/v1/cluster", "") {
         Ok((200, body)) => serde_json::from_str(&body).unwrap(),
         _ => Value::Null,
@@ -47,7 +47,7 @@ pub fn leader(nodes: &[Node]) -> Option<usize> {
     })
 }
 
-fn agents(node: &Node) -> usize {
+pub fn agents(node: &Node) -> usize {
     match request(&node.master, "GET /slaves", "") {
         Ok((200, body)) => {
             let seen: Value = serde_json::from_str(&body).unwrap();
@@ -65,7 +65,7 @@ pub fn ports() -> [String; 3] {
 }
 
 /// Three nodes, the first of which founded the cluster; all of them vote.
-fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
+pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
     let first = homes[0].up_with(&[&ports[0]]).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];

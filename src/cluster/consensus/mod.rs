@@ -29,6 +29,7 @@ mod network;
 mod options;
 mod propose;
 mod record;
+pub mod recover;
 mod registry;
 mod serve;
 mod snapshot;
