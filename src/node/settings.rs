@@ -80,7 +80,7 @@ const ELECTION_TIMEOUT: Setting = Setting::new(
     Kind::Duration,
     "How long a leader may be silent before voters elect another; about the same on all nodes",
 )
-.or("400ms");
+.or("300ms");
 /// Where others listen unless told otherwise.
 const CLUSTER_PORT_USUAL: u16 = 5052;
 const ROLES: Setting = Setting::new(

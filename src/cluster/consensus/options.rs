@@ -56,9 +56,10 @@ impl Pace {
 }
 
 impl Default for Pace {
-    /// Fail-over within about 0.8 s, with disks that may take 100 ms for a sync.
+    /// Half a second of silence at the least, 0.6 s at the most, before another leads: more than busy machines and disks
+    /// make of a living leader.
     fn default() -> Self {
-        Self::within(Duration::from_millis(400))
+        Self::within(Duration::from_millis(300))
     }
 }
 

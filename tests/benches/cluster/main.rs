@@ -2,7 +2,7 @@
 //! the way from joining to the first task, from the silent loss of a node to its tasks elsewhere; and whether it stays quiet.
 //!
 //! `cargo bench --bench cluster [-- ROW… | NAME=VALUE…]`, as root, on an otherwise idle machine. Rows: `killed`, `stopped`,
-//! `handed`, `writes`, `join`, `lost`, `quiet`. Values: `repeat=30`, `election=400ms` (the nodes' `--election-timeout`),
+//! `handed`, `writes`, `join`, `lost`, `quiet`. Values: `repeat=30`, `election=300ms` (the nodes' `--election-timeout`),
 //! `loss=2secs` (their `--agent-loss-timeout`), `minutes=10` and `load=4` (busy processes beside it) of `quiet`.
 //! The nodes are real processes of the real binary with data folders of their own, on 127.0.0.1, .2 and .3. All values
 //! are printed, in the order they were measured. What a client would see is measured: one that asks again when refused.
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let mut plan =
-        Plan { repeat: 30, election: "400ms".into(), loss: "2secs".into(), minutes: 10, load: 4 };
+        Plan { repeat: 30, election: "300ms".into(), loss: "2secs".into(), minutes: 10, load: 4 };
     let mut rows = Vec::new();
     for arg in &args {
         match arg.split_once('=') {
