@@ -1,6 +1,8 @@
 //! The real binary as people use it: nodes that start, stop, are killed and come back; tasks that outlive them; the verbs.
 //! With root, tasks are real containers; without, plain processes, and that is said.
 
+#[path = "node/change.rs"]
+mod change;
 #[path = "node/cluster.rs"]
 mod cluster;
 #[path = "node/execute.rs"]

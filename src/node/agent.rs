@@ -33,6 +33,8 @@ use tokio::task::JoinHandle;
 
 /// Between two looks for a master that leads, when nothing tells of one.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
+/// The first pause; doubles up to the longest: a leader that was just elected takes agents a moment later.
+const DIAL_PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// What starting needs.
 pub struct Start<'a> {
@@ -290,23 +292,28 @@ impl Line {
 async fn dial(agent: Agent, line: Line, mut stopping: watch::Receiver<bool>) {
     let mut changed = line.switchboard.changed();
     let mut leader = line.leader.clone();
+    let mut pause = DIAL_PAUSE_MIN;
     loop {
         changed.borrow_and_update();
         leader.borrow_and_update();
         match line.dial().await {
             Ok(connection) => {
+                pause = DIAL_PAUSE;
                 tokio::select! {
                     () = agent.serve(connection) => {}
-                    _ = leader.changed() => continue,
+                    _ = leader.changed() => {
+                        pause = DIAL_PAUSE_MIN;
+                        continue;
+                    }
                 }
             }
             Err(e) => tracing::debug!("no master is reached: {e}"),
         }
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
-            _ = changed.changed() => {}
-            _ = leader.changed() => {}
-            () = tokio::time::sleep(DIAL_PAUSE) => {}
+            _ = changed.changed() => pause = DIAL_PAUSE_MIN,
+            _ = leader.changed() => pause = DIAL_PAUSE_MIN,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(DIAL_PAUSE),
         }
     }
 }

@@ -72,6 +72,12 @@ pub async fn run(
                 return;
             }
             outcome = reign(&ground, &leading) => outcome,
+            // Nothing of it would be taken any more, and the next time may come at once.
+            _ = leadership.wait_for(|now| !now.is_me) => {
+                tracing::info!("another node leads: the master's core is discarded");
+                leading.send_replace(None);
+                continue;
+            }
         };
         leading.send_replace(None);
         if let Err(e) = outcome {
@@ -88,7 +94,7 @@ pub async fn run(
 /// One incarnation of the master: from its epoch to its end.
 async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Result<()> {
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
-    ground.registry.read_index().await?;
+    // The entry that was just applied here comes after all that was acknowledged before: reads see it.
     let company = &ground.company;
     let (founding, open) = (company.founding()?, company.open);
     let seat = Seat::take(ground.registry.clone(), epoch, founding, open).await?;
@@ -104,6 +110,8 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let state = State::new(ground.registry.clone(), epoch, ground.options.state_quota);
     let (options, clock) = (ground.options.clone(), ground.clock.clone());
     let (tell, recovered) = oneshot::channel::<Result<Master>>();
+    // Dropped with this incarnation, whoever ends it: the core is discarded then, with who is subscribed there.
+    let (_life, over) = oneshot::channel::<()>();
     let running = ground
         .control
         .run(move || async move {
@@ -127,7 +135,10 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
             };
             let (master, shell) = Master::new(handle, state, persist(), io);
             drop(tell.send(Ok(master)));
-            driver::run(core, shell, clock, rng, mailbox, out).await
+            tokio::select! {
+                ended = driver::run(core, shell, clock, rng, mailbox, out) => ended,
+                _ = over => Ok(()),
+            }
         })
         .await?;
     let master = recovered

@@ -4,8 +4,10 @@ use super::cluster::Cluster;
 use crate::base::error::{Code, Error};
 use crate::cluster::gossip::{Gossip, Role};
 use crate::cluster::link::{FaceName, Link};
-use crate::cluster::roster::Place;
-use crate::http::leader::{Body, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request};
+use crate::cluster::roster::{Place, Seat};
+use crate::http::leader::{
+    Body, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request, Vacancy,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -15,6 +17,8 @@ pub struct NodeLeadership {
     link: Link,
     gossip: Gossip,
     leader: watch::Receiver<Option<Place>>,
+    /// Taken when this node leads in fact.
+    seat: watch::Receiver<Option<Seat>>,
     /// Since when nobody leads, as far as was looked.
     nobody: Mutex<Option<Instant>>,
 }
@@ -26,13 +30,19 @@ impl NodeLeadership {
             link: cluster.link.clone(),
             gossip: cluster.gossip.clone(),
             leader: cluster.leader.clone(),
+            seat: cluster.company.seat.subscribe(),
             nobody: Mutex::new(None),
         })
     }
 
-    fn nobody(&self) -> Leading {
+    /// Since when nobody takes requests.
+    fn since(&self) -> Instant {
         let mut nobody = self.nobody.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = *nobody.get_or_insert_with(Instant::now);
+        *nobody.get_or_insert_with(Instant::now)
+    }
+
+    fn nobody(&self) -> Leading {
+        let since = self.since();
         let members = self.gossip.members();
         let members = members.borrow();
         let masters = || members.nodes.values().filter(|seen| seen.facts.candidate);
@@ -65,10 +75,10 @@ impl Leadership for NodeLeadership {
             drop(leader);
             return self.nobody();
         };
-        *self.nobody.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if place.node == self.link.node() {
             return Leading::Here;
         }
+        *self.nobody.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let members = self.gossip.members();
         let members = members.borrow();
         let facts = members.nodes.get(&place.node.0).map(|seen| seen.facts.clone());
@@ -78,6 +88,35 @@ impl Leadership for NodeLeadership {
             host: facts.hostname.clone(),
             address: facts.faces.get(&role(face)).and_then(|at| at.parse().ok()),
         })
+    }
+
+    fn vacancy(&self) -> Option<Vacancy<'_>> {
+        let me = self.link.node();
+        let leads = self.leader.borrow().as_ref().map(|place| place.node);
+        let taken = |node| node != me || self.seat.borrow().is_some();
+        if leads.is_some_and(taken) {
+            *self.nobody.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return None;
+        }
+        let (mut leader, mut seat) = (self.leader.clone(), self.seat.clone());
+        let filled = Box::pin(async move {
+            loop {
+                let leads = leader.borrow_and_update().as_ref().map(|place| place.node);
+                let taken = seat.borrow_and_update().is_some();
+                if leads.is_some_and(|node| node != me || taken) {
+                    return;
+                }
+                // The node is stopping when one of them ends.
+                let changed = tokio::select! {
+                    changed = leader.changed() => changed,
+                    changed = seat.changed() => changed,
+                };
+                if changed.is_err() {
+                    return;
+                }
+            }
+        });
+        Some(Vacancy { since: self.since(), filled })
     }
 
     fn forward<'a>(

@@ -2,10 +2,12 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
+mod apart;
 mod cluster;
 pub mod down;
 mod faces;
 mod frameworks;
+mod hasten;
 mod hosting;
 mod lead;
 mod leadership;
@@ -347,11 +349,14 @@ impl Node {
         }
     }
 
-    /// Stops it: its tasks first, if they are to end; then the faces, the master, the log.
+    /// Stops it: another leads first; then its tasks, if they are to end; then the faces, the master, the log.
     ///
     /// # Errors
     /// When the agent's core or the log could not stop in order.
     pub async fn stop(self, kill_tasks: bool) -> Result<Ended> {
+        if let Some(registry) = &self.cluster.registry {
+            hasten::hand_over(registry).await;
+        }
         let kill_tasks = kill_tasks || self.temporary.is_some();
         let agent_stopped = match &self.agent {
             Some(agent) => agent.stop(kill_tasks).await,

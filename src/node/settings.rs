@@ -1,6 +1,7 @@
 //! The node's own settings, and all settings of `mesolith up` together.
 
 use crate::base::settings::{Kind, Setting, Values};
+use crate::cluster::consensus::Pace;
 use crate::cluster::identity::{OpenDoor, Token};
 use crate::cluster::link::join::seed;
 use crate::cluster::link::{VERSIONS, Versions};
@@ -11,6 +12,7 @@ use crate::{agent, chronos, marathon, master};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const DATA_DIR: Setting = Setting::new(
     "data_dir",
@@ -74,6 +76,12 @@ const VOTERS_MAX: Setting = Setting::new(
     "How many nodes vote when there are enough: 1, 3, 5 or 7",
 )
 .or("5");
+const ELECTION_TIMEOUT: Setting = Setting::new(
+    "election_timeout",
+    Kind::Duration,
+    "How long a leader may be silent before voters elect another; about the same on all nodes",
+)
+.or("300ms");
 /// Where others listen unless told otherwise.
 const CLUSTER_PORT_USUAL: u16 = 5052;
 const ROLES: Setting = Setting::new(
@@ -144,6 +152,7 @@ pub const SETTINGS: &[Setting] = &[
     TOKEN,
     ZONE,
     VOTERS_MAX,
+    ELECTION_TIMEOUT,
     INSECURE,
     AUTH_READONLY,
     AUTH_READWRITE,
@@ -354,6 +363,8 @@ pub struct Options {
     pub zone: String,
     /// How many nodes may vote.
     pub voters_max: usize,
+    /// How long a leader may be silent.
+    pub election_timeout: Duration,
     /// What runs here.
     pub roles: Roles,
     /// Which user ports are served.
@@ -445,6 +456,8 @@ pub fn read(
     if voters_max.is_multiple_of(2) {
         values.fault(&VOTERS_MAX, "expected 1, 3, 5 or 7".to_string());
     }
+    let election_timeout =
+        values.duration(&ELECTION_TIMEOUT, Pace::ELECTION_SHORTEST, Pace::ELECTION_LONGEST);
     let zone = values.text(&ZONE).unwrap_or_default();
     let roles = values.parse(&ROLES, roles).unwrap_or_default();
     let own = values.parse(&USER_PORTS, |text| match text {
@@ -486,6 +499,7 @@ pub fn read(
         token,
         zone,
         voters_max,
+        election_timeout: election_timeout.unwrap_or(Pace::default().election_max),
         roles,
         faces,
         insecure,

@@ -11,12 +11,21 @@ use mesolith::store::crash::CrashDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-struct Cluster {
-    network: Network,
-    nodes: BTreeMap<u64, Registry>,
+/// Nodes of one cluster.
+pub struct Cluster {
+    pub network: Network,
+    pub nodes: BTreeMap<u64, Registry>,
     disks: BTreeMap<u64, CrashDisk>,
     id: u64,
+    pace: Pace,
 }
+
+/// Time-outs that end within a test.
+const USUAL: Pace = Pace {
+    heartbeat: Duration::from_millis(60),
+    election_min: Duration::from_millis(400),
+    election_max: Duration::from_millis(600),
+};
 
 impl Cluster {
     fn options(&self, node: u64, start: Start) -> Options {
@@ -24,11 +33,8 @@ impl Cluster {
             start,
             address: format!("node-{node}:5052"),
             transport: Some(self.network.transport(node)),
-            pace: Pace {
-                heartbeat: Duration::from_millis(60),
-                election_min: Duration::from_millis(400),
-                election_max: Duration::from_millis(600),
-            },
+            pace: self.pace,
+            runtime: None,
             timeout: Duration::from_secs(10),
             snapshot_entries: 100,
             log_keep: 10,
@@ -37,11 +43,16 @@ impl Cluster {
 
     /// One voter, alone.
     async fn one() -> Self {
+        Self::one_at(USUAL).await
+    }
+
+    async fn one_at(pace: Pace) -> Self {
         let mut cluster = Self {
             network: Network::default(),
             nodes: BTreeMap::new(),
             disks: BTreeMap::new(),
             id: 0,
+            pace,
         };
         cluster.start(1, Start::Bootstrap).await;
         cluster.id = cluster.nodes[&1].cluster_id();
@@ -50,7 +61,12 @@ impl Cluster {
 
     /// Three voters; node 1 leads.
     async fn three() -> Self {
-        let mut cluster = Self::one().await;
+        Self::three_at(USUAL).await
+    }
+
+    /// The same, with other time-outs.
+    pub async fn three_at(pace: Pace) -> Self {
+        let mut cluster = Self::one_at(pace).await;
         for node in [2, 3] {
             cluster.join(node).await;
         }
@@ -74,14 +90,19 @@ impl Cluster {
         self.nodes.insert(node, registry);
     }
 
-    async fn stop(&mut self, node: u64) {
+    /// Starts one that was stopped, with its disk.
+    pub async fn again(&mut self, node: u64) {
+        self.start(node, Start::Join { cluster: self.id }).await;
+    }
+
+    pub async fn stop(&mut self, node: u64) {
         self.network.detach(node);
         let registry = self.nodes.remove(&node).expect("runs");
         registry.shutdown().await.expect("stops");
     }
 
     /// Waits until one of these leads and can commit; answers with it and its new epoch.
-    async fn leader_among(&self, among: &[u64]) -> (u64, Epoch) {
+    pub async fn leader_among(&self, among: &[u64]) -> (u64, Epoch) {
         let start = std::time::Instant::now();
         loop {
             for node in among {
@@ -96,7 +117,7 @@ impl Cluster {
         }
     }
 
-    async fn all_have(&self, key: &str, value: &str) {
+    pub async fn all_have(&self, key: &str, value: &str) {
         for (node, registry) in &self.nodes {
             let has =
                 || registry.get(key).expect("is read").is_some_and(|(v, _)| v == value.as_bytes());

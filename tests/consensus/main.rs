@@ -6,6 +6,7 @@
 mod cluster;
 mod corrupt;
 mod crash;
+mod hasten;
 mod kill;
 mod namespace;
 mod pace;

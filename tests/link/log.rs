@@ -38,6 +38,7 @@ impl Voter {
                 election_min: Duration::from_millis(400),
                 election_max: Duration::from_millis(600),
             },
+            runtime: None,
             timeout: Duration::from_secs(10),
             snapshot_entries: 100,
             log_keep: 10,

@@ -3,6 +3,7 @@
 use super::network::{Lane, Peer, Sending, Transport};
 use super::serve::Inbox;
 use super::snapshot::Chunks;
+use super::wire;
 use crate::base::error::{Code, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ struct Links {
     nodes: BTreeMap<u64, Inbox>,
     cut: BTreeSet<(u64, u64)>,
     snapshots: u64,
+    pre_votes: u64,
 }
 
 impl Network {
@@ -59,6 +61,11 @@ impl Network {
         self.lock().snapshots
     }
 
+    /// How many nodes were asked whether they would vote.
+    pub fn pre_votes(&self) -> u64 {
+        self.lock().pre_votes
+    }
+
     fn lock(&self) -> MutexGuard<'_, Links> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,7 +95,11 @@ impl Transport for From {
     fn call(&self, to: &Peer, _lane: Lane, request: Vec<u8>) -> Sending {
         let (network, from, to) = (self.network.clone(), self.node, to.node);
         Box::pin(async move {
-            let answer = network.inbox(from, to)?.handle(&request).await?;
+            let inbox = network.inbox(from, to)?;
+            if wire::decode_request(&request).is_ok_and(|asked| asked.asks_pre_vote()) {
+                network.lock().pre_votes += 1;
+            }
+            let answer = inbox.handle(&request).await?;
             // The request arrived; the answer needs the way back.
             if network.open(to, from) { Ok(answer) } else { Err(lost()) }
         })

@@ -10,12 +10,16 @@
 //!   differently.
 //! - Safety rests on the epoch: a batch whose epoch is not the newest is refused when it is
 //!   *applied*, on every node alike. No lease and no clock is trusted.
+//! - A leader whose process is gone, by the word of the kernel ([`Word`]), is replaced without waiting for a time-out
+//!   ([`Registry::hasten`]); each voter goes by what it has seen itself.
 //! - A single voter runs the same protocol, from the first write on; it has nobody to send
 //!   heartbeats to and does not tick, so an idle one does not wake the CPU.
 //! - How bytes get to other nodes is a [`Transport`]; [`memory`] is one for tests.
 
 mod cache;
 mod command;
+mod core;
+mod hasten;
 mod leadership;
 mod log;
 mod members;
@@ -35,6 +39,7 @@ mod tests;
 mod types;
 mod wire;
 
+pub use self::core::hasten::Word;
 pub use command::{Epoch, Op};
 pub use leadership::Leadership;
 pub use members::{Member, Progress};

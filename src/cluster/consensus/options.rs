@@ -3,6 +3,7 @@
 use super::network::Transport;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// How a node without a history starts. One that has a history goes on with it, whatever is said
 /// here.
@@ -35,14 +36,30 @@ pub struct Pace {
     pub election_max: Duration,
 }
 
-impl Default for Pace {
-    /// Fail-over within about 0.8 s, with disks that may take 100 ms for a sync.
-    fn default() -> Self {
+impl Pace {
+    /// The shortest time-out that may be chosen: less than disks and a busy machine may take.
+    pub const ELECTION_SHORTEST: Duration = Duration::from_millis(100);
+    /// The longest.
+    pub const ELECTION_LONGEST: Duration = Duration::from_secs(60);
+
+    /// A leader is heard at least so often, whatever the time-out is: changes of voters rest on fresh answers.
+    const HEARTBEAT_LONGEST: Duration = Duration::from_millis(100);
+
+    /// With followers that refuse to elect another leader for that long, and elect one within twice the time.
+    pub fn within(election: Duration) -> Self {
         Self {
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(300),
-            election_max: Duration::from_millis(400),
+            heartbeat: (election / 4).min(Self::HEARTBEAT_LONGEST),
+            election_min: election * 3 / 4,
+            election_max: election,
         }
+    }
+}
+
+impl Default for Pace {
+    /// Half a second of silence at the least, 0.6 s at the most, before another leads: more than busy machines and disks
+    /// make of a living leader.
+    fn default() -> Self {
+        Self::within(Duration::from_millis(300))
     }
 }
 
@@ -57,6 +74,8 @@ pub struct Options {
     pub transport: Option<Arc<dyn Transport>>,
     /// How fast failures are noticed.
     pub pace: Pace,
+    /// Where the protocol runs; nothing: where the registry is opened.
+    pub runtime: Option<Handle>,
     /// How long a proposal or a read may take; after that the outcome is unknown.
     pub timeout: Duration,
     /// After how many entries a snapshot is taken, so that older entries can be purged.
@@ -72,6 +91,7 @@ impl Default for Options {
             address: String::new(),
             transport: None,
             pace: Pace::default(),
+            runtime: None,
             timeout: Duration::from_secs(5),
             snapshot_entries: 10_000,
             log_keep: 2_000,

@@ -24,6 +24,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How long a whole state may take to another node.
@@ -116,6 +117,13 @@ impl Registry {
     /// # Errors
     /// As [`Registry::open_as`].
     pub async fn open_on(store: RaftStore, node: u64, options: Options) -> Result<Self> {
+        // Whatever the protocol starts, it starts where it was started itself.
+        let runtime = options.runtime.clone().unwrap_or_else(Handle::current);
+        let opened = runtime.spawn(Self::open_here(store, node, options)).await;
+        opened.map_err(|e| Error::new(Code::Internal, e.to_string()))?
+    }
+
+    async fn open_here(store: RaftStore, node: u64, options: Options) -> Result<Self> {
         let store = Arc::new(store);
         own(&store, node).await?;
         let cluster = cluster_id(&store, options.start).await?;
@@ -210,7 +218,14 @@ impl Registry {
         }
         // Under the leadership seen here, or not at all: should it be lost and won again meanwhile,
         // who waits for that leadership begins anew.
-        let begun = self.0.proposer.propose(Command::Begin, Some(Term::from(now.term))).await?;
+        let begin = || self.0.proposer.propose(Command::Begin, Some(Term::from(now.term)));
+        let begun = match begin().await {
+            // One that has just been elected takes nothing before a majority has answered it for the first time.
+            Err(ProposeError::Unavailable { leader: None }) if self.read_index().await.is_ok() => {
+                begin().await?
+            }
+            begun => begun?,
+        };
         Ok(Epoch(begun.index))
     }
 

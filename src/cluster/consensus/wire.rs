@@ -18,6 +18,12 @@ pub(super) struct Envelope {
     pub request: Request,
 }
 
+impl Envelope {
+    pub(super) fn asks_pre_vote(&self) -> bool {
+        matches!(self.request, Request::PreVote(_))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) enum Request {
     Append(AppendForm),

@@ -128,4 +128,6 @@ pub struct Doors {
     pub standings: Option<Standings>,
     /// The faces of this node.
     pub faces: BTreeMap<FaceName, FaceService>,
+    /// Where the faces' requests are served, so that none of them keeps others from the link; nothing: on the link's threads.
+    pub io: Option<tokio::runtime::Handle>,
 }

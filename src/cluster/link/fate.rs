@@ -129,9 +129,14 @@ impl Fates {
         });
     }
 
-    /// A connect to it was refused.
+    /// A connect to it was refused. With a connection that is up this says only that it is reached elsewhere: should it
+    /// have died, that connection tells.
     pub(super) fn refused(&self, node: NodeId) {
-        self.with(node, |known| known.fate.send_replace(Fate::Refused));
+        self.with(node, |known| {
+            if known.up == 0 {
+                known.fate.send_replace(Fate::Refused);
+            }
+        });
     }
 
     /// A connection ended without a word: tells so, and asks with a fresh connect what is left of the node.
@@ -275,10 +280,14 @@ mod tests {
         assert_eq!(*fate.borrow(), Fate::Silent { since });
         fates.heard(NODE);
         assert_eq!(*fate.borrow(), Fate::Connected);
+        fates.refused(NODE);
+        assert_eq!(*fate.borrow(), Fate::Connected, "it is connected, wherever it listens");
         drop(two);
         assert_eq!(*fate.borrow(), Fate::Closed);
+        fates.refused(NODE);
+        assert_eq!(*fate.borrow(), Fate::Refused);
         fates.heard(NODE);
-        assert_eq!(*fate.borrow(), Fate::Closed, "an answer under way is no connection");
+        assert_eq!(*fate.borrow(), Fate::Refused, "an answer under way is no connection");
     }
 
     #[test]

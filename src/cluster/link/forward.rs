@@ -6,6 +6,7 @@ use super::doors::{FaceService, Via};
 use super::frames::{Body, BoxError, Holding};
 use super::listen::Session;
 use super::peer::{Lane, Peer, uri};
+use super::serve::refuse;
 use super::wire::{FaceName, read_error};
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::identity::Member;
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, Uri, Version};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 
 /// Carries the host that the user asked, since HTTP/2 has another use for it.
@@ -40,7 +42,19 @@ pub(super) async fn answer(
         request.headers_mut().insert(HOST, host);
     }
     request.extensions_mut().insert(Via { node: member.node, from: session.from });
-    let mut response = match face.oneshot(request).await {
+    let answering = face.oneshot(request);
+    let answered = match &session.doors.io {
+        // Ended with the request, as it would be here.
+        Some(io) => match AbortOnDropHandle::new(io.spawn(answering)).await {
+            Ok(answered) => answered,
+            Err(e) => {
+                let cause = format!("the face did not answer: {e}");
+                return refuse(&Error::new(Code::Internal, cause));
+            }
+        },
+        None => answering.await,
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(never) => match never {},
     };

@@ -242,6 +242,14 @@ impl Peer {
         probe(&self.state.address).await
     }
 
+    /// Connects for that kind of traffic if need be, so that what comes does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Peer::hello`].
+    pub async fn ready(&self, lane: Lane) -> Result<()> {
+        self.conn(lane).await.map(drop)
+    }
+
     /// Who is there; connects if need be.
     ///
     /// # Errors

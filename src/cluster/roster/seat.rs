@@ -59,8 +59,8 @@ fn read(registry: &Registry, open: Option<OpenDoor>) -> Result<Book> {
 }
 
 impl Seat {
-    /// Takes the seat under an epoch that was just begun; reads were made to see all that was committed before
-    /// ([`Registry::read_index`]). A cluster that has no authority yet is founded with what the first node brings.
+    /// Takes the seat under an epoch that was just begun here ([`Registry::begin`]), so that reads see all that was committed
+    /// before. A cluster that has no authority yet is founded with what the first node brings.
     ///
     /// # Errors
     /// What the database failed with; [`Code::Corrupt`]; [`Code::Unavailable`] when the epoch is lost.

@@ -42,17 +42,24 @@ pub const LEADER: HeaderName = HeaderName::from_static("x-mesolith-leader");
 /// credentials on the way to another host.
 pub const FORWARD: HeaderName = HeaderName::from_static("x-mesolith-forward");
 
-/// How the waiting for a leader's answer goes on when it leads no more.
+/// How the waiting for a leader, and for its answer when it leads no more, goes on.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
+    /// How long after the loss of a leader requests wait for the next one: most elections take much less.
+    election: Duration,
     /// How often it is looked whether it still leads.
     look: Duration,
     /// How long it may still answer when it does not.
     patience: Duration,
 }
 
-/// With the time until the loss of a leader is noticed, less than the 5 s that a request may hang without one.
-const PACE: Pace = Pace { look: Duration::from_millis(250), patience: Duration::from_secs(2) };
+/// Another leads then: one that lives has answered or refused what it had before it is asked for the last time, and from one
+/// that is silent nothing comes. Who waits here waits in vain.
+const PACE: Pace = Pace {
+    election: Duration::from_secs(1),
+    look: Duration::from_millis(25),
+    patience: Duration::from_millis(150),
+};
 
 /// A face of which one in the cluster leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +111,14 @@ pub enum Leading {
     },
 }
 
+/// A leader to come.
+pub struct Vacancy<'a> {
+    /// Since when there is none.
+    pub since: Instant,
+    /// Resolves when somebody leads and takes requests.
+    pub filled: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
 /// What [`Leadership::forward`] will answer.
 pub type Forwarded<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
 
@@ -111,6 +126,11 @@ pub type Forwarded<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 
 pub trait Leadership: Send + Sync + 'static {
     /// Who leads that face now. Asked for every request, so it must cost next to nothing; never waits.
     fn now(&self, face: LedFace) -> Leading;
+
+    /// What there is to wait for when nobody leads, or this node does by name and not yet in fact.
+    fn vacancy(&self) -> Option<Vacancy<'_>> {
+        None
+    }
 
     /// Passes a request on to that face of that node and answers with what it answers, bodies streaming both ways. The
     /// request goes there as it is: its path is the one the user asked for.
@@ -209,6 +229,9 @@ pub(super) async fn lead(
     next: Next,
 ) -> Response {
     let inner = &*forwarding.0;
+    if inner.needs_leader(&request) {
+        inner.await_leader().await;
+    }
     match inner.leadership.now(inner.own.face) {
         Leading::Here => next.run(request).await,
         leading => inner.answer(&leading, request, next).await,
@@ -216,6 +239,29 @@ pub(super) async fn lead(
 }
 
 impl Inner {
+    /// Whether nothing but a refusal is to be expected before somebody leads.
+    fn needs_leader(&self, request: &Request) -> bool {
+        match self.leadership.now(self.own.face) {
+            Leading::Here => {
+                let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+                // The others wait for their cores themselves.
+                self.own.face == LedFace::Master && !reads
+            }
+            leading => {
+                let verdict = decide(&self.own, &leading, &Asked::of(request));
+                matches!(verdict, Verdict::Refuse(Trouble::Nobody { .. }))
+            }
+        }
+    }
+
+    /// Waits for an election that is under way, not for one that does not end.
+    async fn await_leader(&self) {
+        let Some(Vacancy { since, filled }) = self.leadership.vacancy() else { return };
+        let left = self.pace.election.saturating_sub(since.elapsed());
+        // Who leads is asked again in any case.
+        let _ = tokio::time::timeout(left, filled).await;
+    }
+
     async fn answer(&self, leading: &Leading, request: Request, next: Next) -> Response {
         let verdict = decide(&self.own, leading, &Asked::of(&request));
         match (verdict, leading) {

@@ -2,7 +2,7 @@
 
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::Registry;
-use crate::cluster::gossip::{Gossip, Members};
+use crate::cluster::gossip::{Gossip, Member, Members};
 use crate::cluster::identity::{Credentials, Folder, NodeId, Revoked, wall_now};
 use crate::cluster::link::{Answering, GossipFrame, Link, Renewed, Standing, Standings};
 use crate::cluster::roster::{Place, Seat, is_leaving, revoked_in};
@@ -55,6 +55,12 @@ pub(super) async fn leader(
             let node = NodeId(node);
             Some(Place { node, address: watching.link.where_is(node, &was) })
         });
+        // One that has just been let in listens to the log only a while later; its tasks need not wait for that.
+        let outside = || !registry.members().contains_key(&registry.node_id());
+        let found = match now.leader {
+            None if outside() => claimed(&known, |_| true),
+            _ => found,
+        };
         let lacks_address = found.is_none() && now.leader.is_some();
         tell(&place, found);
         let led = led.filter(|_| now.is_me);
@@ -79,17 +85,18 @@ pub(super) async fn hint(gossip: Gossip, place: watch::Sender<Option<Place>>) {
     let mut members = gossip.members();
     loop {
         let known = members.borrow_and_update().clone();
-        tell(&place, hinted(&known));
+        tell(&place, claimed(&known, |seen| seen.alive));
         if members.changed().await.is_err() {
             return;
         }
     }
 }
 
-fn hinted(known: &Members) -> Option<Place> {
+/// Who says that it leads, with the newest epoch, among those that count.
+fn claimed(known: &Members, counts: impl Fn(&Member) -> bool) -> Option<Place> {
     let claims = known.nodes.iter().filter_map(|(node, seen)| {
         let (leader, epoch) = seen.facts.leader?;
-        (seen.alive && leader == *node).then_some((epoch, *node, seen.address))
+        (counts(seen) && leader == *node).then_some((epoch, *node, seen.address))
     });
     let (_, node, address) = claims.max_by_key(|(epoch, node, _)| (*epoch, *node))?;
     Some(Place { node: NodeId(node), address: address.to_string() })
@@ -251,7 +258,7 @@ pub(super) fn renew(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::gossip::{Facts, Member};
+    use crate::cluster::gossip::Facts;
 
     fn member(alive: bool, leader: Option<(u64, u64)>) -> Member {
         Member {
@@ -267,13 +274,16 @@ mod tests {
     fn the_leader_is_who_says_so_of_itself_with_the_newest_epoch() {
         let known = |nodes: &[(u64, bool, Option<(u64, u64)>)]| {
             let nodes = nodes.iter().map(|(node, alive, led)| (*node, member(*alive, *led)));
-            hinted(&Members { nodes: nodes.collect(), refused: None }).map(|place| place.node.0)
+            let known = Members { nodes: nodes.collect(), refused: None };
+            let of = |place: Option<Place>| place.map(|place| place.node.0);
+            (of(claimed(&known, |seen| seen.alive)), of(claimed(&known, |_| true)))
         };
-        assert_eq!(known(&[]), None);
-        assert_eq!(known(&[(1, true, None), (2, true, Some((2, 7)))]), Some(2));
+        let (nobody, both) = ((None, None), |node| (Some(node), Some(node)));
+        assert_eq!(known(&[]), nobody);
+        assert_eq!(known(&[(1, true, None), (2, true, Some((2, 7)))]), both(2));
         // One that was the leader, and has not noticed.
-        assert_eq!(known(&[(1, true, Some((1, 9))), (2, true, Some((2, 7)))]), Some(1));
-        // What others say, and what the dead said, is no claim.
-        assert_eq!(known(&[(1, true, Some((2, 9))), (2, false, Some((2, 9)))]), None);
+        assert_eq!(known(&[(1, true, Some((1, 9))), (2, true, Some((2, 7)))]), both(1));
+        // What others say is no claim, and what the dead said counts only for one that has heard of nobody's life yet.
+        assert_eq!(known(&[(1, true, Some((2, 9))), (2, false, Some((2, 9)))]), (None, Some(2)));
     }
 }

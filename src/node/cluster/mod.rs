@@ -8,9 +8,11 @@ mod entry;
 mod follow;
 mod waits;
 
+use super::apart::Apart;
+use super::hasten;
 use super::settings::Options;
 use crate::base::error::{Code, Error, Result};
-use crate::cluster::consensus::{self, Registry, Start};
+use crate::cluster::consensus::{self, Pace, Registry, Start};
 use crate::cluster::gossip::{self, Courier, Gossip, GossipOptions};
 use crate::cluster::identity::{
     Certificate, Credentials, Folder, NodeId, OpenDoor, Revoked, wall_now,
@@ -32,6 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -60,6 +63,7 @@ pub struct Cluster {
     gone: watch::Sender<Option<Gone>>,
     workers: Vec<JoinHandle<()>>,
     listening: Option<Listening>,
+    apart: Apart,
 }
 
 /// What leading needs of the cluster.
@@ -134,6 +138,7 @@ impl Cluster {
         let address = SocketAddr::new(ip, port);
         let entered = entry::enter(&folder, options, address, say).await?;
         let certificate = entered.credentials.certificate.clone();
+        let apart = Apart::start()?;
         let metrics = Metrics::new();
         let revoked = Revoked::default();
         let (credentials, current) = watch::channel(Arc::new(entered.credentials));
@@ -144,7 +149,13 @@ impl Cluster {
         };
         let link = Link::new(current, revoked.clone(), link_options)?;
         let registry = match options.roles.master {
-            true => Some(open_log(dir, &folder, &certificate, &link).await?),
+            true => {
+                let plan = LogPlan {
+                    pace: Pace::within(options.election_timeout),
+                    runtime: apart.handle(),
+                };
+                Some(open_log(dir, &folder, &certificate, &link, plan).await?)
+            }
             false => {
                 has_no_log(dir)?;
                 None
@@ -193,7 +204,7 @@ impl Cluster {
             revoked,
             gone.clone(),
         );
-        let workers = vec![
+        let mut workers = vec![
             tokio::spawn(follow::take_gossip(inbound, gossip.clone())),
             tokio::spawn(follow::members(registry.clone(), watching.clone(), entered.others)),
             tokio::spawn(standing),
@@ -202,6 +213,10 @@ impl Cluster {
                 None => tokio::spawn(follow::hint(gossip.clone(), place)),
             },
         ];
+        if let Some(registry) = registry.clone() {
+            let hastened = hasten::follow(link.clone(), registry);
+            workers.push(apart.handle().spawn(hastened));
+        }
         Ok(Self {
             link,
             registry,
@@ -215,6 +230,7 @@ impl Cluster {
             gone,
             workers,
             listening: None,
+            apart,
         })
     }
 
@@ -241,8 +257,9 @@ impl Cluster {
                 follow::standings(registry, company.seat.subscribe(), company.busy.subscribe())
             }),
             faces,
+            io: Some(tokio::runtime::Handle::current()),
         };
-        self.listening = Some(self.link.listen(listener, doors)?);
+        self.listening = Some(self.listen_apart(listener, doors)?);
         let (link, leader) = (self.link.clone(), self.leader.clone());
         let credentials = self.credentials.clone();
         let ask = move || {
@@ -251,6 +268,15 @@ impl Cluster {
         let keep = renewal::keep(self.folder.clone(), self.credentials.clone(), ask, stop);
         self.workers.push(tokio::spawn(keep));
         Ok(())
+    }
+
+    /// What comes in is taken by the thread of the cluster from the first byte on.
+    fn listen_apart(&self, listener: TcpListener, doors: Doors) -> Result<Listening> {
+        let failed = |e| Error::new(Code::System, format!("the cluster port cannot be used: {e}"));
+        let listener = listener.into_std().map_err(failed)?;
+        let apart = self.apart.handle();
+        let _there = apart.enter();
+        self.link.listen(TcpListener::from_std(listener).map_err(failed)?, doors)
     }
 
     /// Completes when this node's part in the cluster is over.
@@ -285,11 +311,18 @@ impl Cluster {
     }
 }
 
+/// How the log runs.
+struct LogPlan {
+    pace: Pace,
+    runtime: Handle,
+}
+
 async fn open_log(
     dir: &DataDir,
     folder: &Folder,
     certificate: &Certificate,
     link: &Link,
+    plan: LogPlan,
 ) -> Result<Registry> {
     let cluster = certificate.cluster.0;
     let start = match folder.founding()? {
@@ -300,6 +333,8 @@ async fn open_log(
         start,
         address: link.address().to_string(),
         transport: Some(Arc::new(link.clone())),
+        pace: plan.pace,
+        runtime: Some(plan.runtime),
         ..consensus::Options::default()
     };
     Registry::open_as(dir, certificate.node.0, options).await

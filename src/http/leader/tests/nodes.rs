@@ -2,7 +2,7 @@
 
 use crate::base::error::{Code, Error, Result};
 use crate::http::leader::{
-    Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace,
+    Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace, Vacancy,
 };
 use crate::http::{Face, Inside, Server};
 use crate::telemetry::Metrics;
@@ -32,11 +32,19 @@ pub(super) struct Net {
 pub(super) struct Belief {
     pub net: Arc<Net>,
     pub leading: Mutex<Leading>,
+    /// Told when somebody leads, if there is an election to wait for.
+    pub election: Mutex<Option<Arc<tokio::sync::Notify>>>,
 }
 
 impl Leadership for Belief {
     fn now(&self, _face: LedFace) -> Leading {
         self.leading.lock().unwrap().clone()
+    }
+
+    fn vacancy(&self) -> Option<Vacancy<'_>> {
+        let election = self.election.lock().unwrap().clone()?;
+        let filled = Box::pin(async move { election.notified().await });
+        Some(Vacancy { since: std::time::Instant::now(), filled })
     }
 
     fn forward<'a>(
@@ -70,8 +78,11 @@ pub(super) struct Node {
     pub metrics: Metrics,
 }
 
-pub(super) const QUICK: Pace =
-    Pace { look: Duration::from_millis(10), patience: Duration::from_millis(100) };
+pub(super) const QUICK: Pace = Pace {
+    election: Duration::from_millis(300),
+    look: Duration::from_millis(10),
+    patience: Duration::from_millis(100),
+};
 
 /// Where a node of that name is, for users of its own machine only.
 pub(super) fn place(node: &str) -> LeaderPlace {
@@ -92,7 +103,11 @@ impl Net {
         leading: Leading,
         endpoints: Face,
     ) -> Node {
-        let belief = Arc::new(Belief { net: self.clone(), leading: Mutex::new(leading) });
+        let belief = Arc::new(Belief {
+            net: self.clone(),
+            leading: Mutex::new(leading),
+            election: Mutex::default(),
+        });
         let own = OwnFace { face, node: name.into(), host: "127.0.0.1".into(), port: 8080 };
         let metrics = Metrics::new();
         let forwarding = Forwarding::paced(belief.clone(), own, &metrics, QUICK);

@@ -338,3 +338,25 @@ async fn the_leader_sees_the_user_and_not_the_node_between() {
     // What the port refuses is not passed on.
     assert!(ask("evil.example").await.starts_with("HTTP/1.1 403"));
 }
+
+#[tokio::test]
+async fn a_request_waits_for_an_election_that_is_under_way() {
+    let net = Net::new();
+    net.node("leader", LedFace::Marathon, Leading::Here, face("leader"));
+    let other = net.node("other", LedFace::Marathon, nobody(), face("other"));
+    let election = Arc::new(tokio::sync::Notify::new());
+    *other.belief.election.lock().unwrap() = Some(election.clone());
+    let asked = other.send("POST /v2/apps", &[], "{}");
+    let elected = async {
+        // The request waits by now, or finds the word of it.
+        other.believes(elsewhere());
+        election.notify_one();
+    };
+    let (reply, ()) = tokio::join!(asked, elected);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(net.passed(), [("leader".to_string(), "POST /v2/apps".to_string())]);
+    // One that does not end is not waited for: it is refused as ever.
+    other.believes(nobody());
+    let reply = other.send("POST /v2/apps", &[], "{}").await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+}
