@@ -72,13 +72,16 @@ pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
 
 /// The same with further flags.
 fn three_with(homes: &[Home; 3], ports: &[String; 3], more: &[&str]) -> Vec<Node> {
-    let flags = |own: &[&str]| [own, more].concat();
-    let first = homes[0].up_with(&flags(&[&ports[0]])).with_agent();
+    let mut flags = vec![ports[0].as_str()];
+    flags.extend(more);
+    let first = homes[0].up_with(&flags).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];
     let mut nodes = vec![first];
     for (home, port) in homes.iter().zip(ports).skip(1) {
-        nodes.push(home.up_with(&flags(&[&join[0], &join[1], port])));
+        let mut flags = vec![join[0].as_str(), &join[1], port];
+        flags.extend(more);
+        nodes.push(home.up_with(&flags));
     }
     until("three nodes vote", || {
         standing(&nodes[0], "voter") == 2 && standing(&nodes[0], "leader") == 1
@@ -139,7 +142,7 @@ fn a_killed_leader_costs_no_acknowledged_write() {
 
 /// How many agents the leader holds as unreachable, asked of this node.
 fn unreachable(node: &Node) -> usize {
-    match request(&node.master, "GET /mesolith/v1/agents", "") {
+    match request(&node.master, "GET /mesolith/v1/away", "") {
         Ok((200, body)) => {
             let seen: Value = serde_json::from_str(&body).unwrap();
             seen["unreachable"].as_array().map_or(0, Vec::len)

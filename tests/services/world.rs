@@ -102,7 +102,7 @@ pub struct World {
     form: Form,
     node: Process,
     frameworks: Vec<Process>,
-    /// A second machine, with an agent alone.
+    /// A second machine.
     other: Option<Process>,
     flags: Vec<String>,
     dir: tempfile::TempDir,
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// Joins a second machine, which runs tasks and nothing else.
+    /// Joins a second machine, without frameworks.
     pub async fn join_agent(&mut self) {
         let json = [("content-type", "application/json")];
         let tokens = "/mesolith/v1/cluster/tokens";
@@ -194,10 +194,15 @@ impl World {
         assert_eq!(made.status, 201, "{}", made.text());
         let made: Value = serde_json::from_slice(&made.body).unwrap();
         let cluster = wire::get(&self.master, "/mesolith/v1/cluster").await;
-        let mut args: Vec<String> =
-            ["up", "--config=/dev/null", "--roles=agent", "--agent-port=0", "--cluster-port=0"]
-                .map(String::from)
-                .into();
+        let mut args: Vec<String> = [
+            "up",
+            "--config=/dev/null",
+            "--roles=master,agent",
+            "--agent-port=0",
+            "--cluster-port=0",
+        ]
+        .map(String::from)
+        .into();
         args.extend(["--master-port=0", "--cluster-ip=127.0.0.1"].map(String::from));
         args.push(format!("--join={}", cluster["nodes"][0]["address"].as_str().unwrap()));
         args.push(format!("--token={}", made["token"].as_str().unwrap()));

@@ -117,7 +117,7 @@ impl Machines {
 
     /// Agents that are not there. Mesos, and older masters, tell only how many.
     async fn away(ask: &Ask<'_>) -> Result<Value> {
-        match ask.master.get("/mesolith/v1/agents", &[]).await {
+        match ask.master.get("/mesolith/v1/away", &[]).await {
             Err(e) if e.code == Code::NotFound => Ok(Value::Null),
             told => told,
         }

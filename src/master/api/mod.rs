@@ -1,7 +1,7 @@
 //! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
-mod agents;
+mod away;
 mod events;
 mod explain;
 pub mod files;
@@ -103,7 +103,7 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(events::face(api.clone(), &realms.readonly))
         .with(explain::face(api.clone(), &realms.readonly))
         .with(state::face(api.clone(), &realms.scheduler))
-        .with(agents::face(api.clone(), &realms.readonly))
+        .with(away::face(api.clone(), &realms.readonly))
         .with(operator::face(api.clone(), &realms.readwrite))
         .with(tasks::face(api.clone(), &realms.readonly))
         .with(scheduler::face(api, &realms.scheduler))

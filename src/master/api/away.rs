@@ -1,4 +1,4 @@
-//! `/mesolith/v1/agents`: agents that are not there: unreachable ones and gone ones, which the older
+//! `/mesolith/v1/away`: agents that are not there: unreachable ones and gone ones, which the older
 //! documents only count.
 
 use super::{Api, Refusal};
@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 pub(super) fn face(api: Api, realm: &Realm) -> Face {
-    Face::new().endpoint("/mesolith/v1/agents", realm.protect(get(list).with_state(api)))
+    Face::new().endpoint("/mesolith/v1/away", realm.protect(get(list).with_state(api)))
 }
 
 /// One agent.
