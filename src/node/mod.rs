@@ -218,7 +218,7 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     });
     let (stop, stopping) = watch::channel(false);
     let (leading_tx, leading) = watch::channel(None);
-    let switchboard = Switchboard::default();
+    let switchboard = Switchboard::new(cluster.link.node());
     let ground = lead::Ground {
         control: control.clone(),
         registry: registry.clone(),

@@ -7,6 +7,7 @@ use mesolith::base::error::Code;
 use mesolith::base::rng::Rng;
 use mesolith::base::settings::Values;
 use mesolith::cluster::consensus::{self, Registry};
+use mesolith::cluster::identity::NodeId;
 use mesolith::cluster::link::local::{AgentEnd, Switchboard};
 use mesolith::framework::http::HttpOptions;
 use mesolith::framework::scheduler::{Endpoint, Port, PortEvent, PortEvents};
@@ -98,7 +99,7 @@ impl World {
             .await
             .unwrap();
         let master = told.await.unwrap();
-        let switchboard = Switchboard::default();
+        let switchboard = Switchboard::new(NodeId(1));
         tokio::spawn(master.clone().accept(switchboard.lead()));
         let (endpoint, http) = match below {
             Below::InProcess => (Endpoint::in_process(Arc::new(master.clone()), None), None),

@@ -1,6 +1,6 @@
 //! The table of agents: registered, awaited after a change of master, unreachable, gone.
 
-use super::io::LinkId;
+use super::io::{LinkId, NodeId};
 use super::view::AgentView;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
@@ -153,6 +153,8 @@ pub(super) struct Agents {
     pub recovered: BTreeMap<AgentId, Arc<v1::AgentInfo>>,
     pub unreachable: Departed,
     pub gone: Departed,
+    /// Whose they are: of registered, recovered and unreachable ones.
+    pub nodes: BTreeMap<AgentId, NodeId>,
     changed: BTreeSet<AgentId>,
     /// When the next agent may be marked unreachable.
     pub next_removal: Option<Mono>,

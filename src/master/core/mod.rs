@@ -13,6 +13,7 @@ mod account;
 mod accounting;
 mod agents;
 mod audit;
+pub mod binding;
 mod calls;
 pub mod changes;
 mod disconnect;
@@ -105,7 +106,9 @@ impl Machine for MasterCore {
 
     fn step(&mut self, cx: &mut Cx<'_>, input: Input, out: &mut Out) {
         match input {
-            Input::FromAgent { link, message } => self.agent_message(cx, link, *message, out),
+            Input::FromAgent { link, node, message } => {
+                self.agent_message(cx, link, node, *message, out);
+            }
             Input::LinkClosed { link } => self.link_closed(cx, link, out),
             Input::Subscribe { request, session, call, principal } => {
                 self.subscribe(cx, request, session, *call, principal, out);

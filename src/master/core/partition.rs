@@ -77,7 +77,7 @@ impl MasterCore {
 
     fn store_unreachable(&mut self, cx: &Cx<'_>, id: &AgentId, out: &mut Out) {
         out.write(registry::dismiss(id));
-        out.write(registry::unreachable(id, cx.wall));
+        out.write(registry::unreachable(id, self.node_of(id), cx.wall));
         self.agents.unreachable.add(id.clone(), cx.wall);
         self.agents.mark(id);
     }
@@ -118,6 +118,7 @@ impl MasterCore {
         while let Some(id) = self.agents.gone.trim(max, before) {
             out.write(registry::forget_gone(&id));
         }
+        self.forget_nodes();
         self.timers.set(Timer::RegistryGc, cx.now + self.options.registry_gc_interval);
     }
 }

@@ -46,9 +46,13 @@ impl MasterCore {
         for (key, value) in records {
             match registry::read(&key, &value)? {
                 Record::Agent(id, agent) => {
+                    core.recover_node(&id, agent.node);
                     core.agents.recovered.insert(id, Arc::new(agent.agent_info));
                 }
-                Record::Unreachable(id, since) => core.agents.unreachable.add(id, since),
+                Record::Unreachable(id, record) => {
+                    core.recover_node(&id, record.node);
+                    core.agents.unreachable.add(id, Wall(record.since));
+                }
                 Record::Gone(id, since) => core.agents.gone.add(id, since),
                 Record::Framework(id, record) => match record.unregistered_time {
                     Some(at) => ended.push((Wall(at), id, record)),

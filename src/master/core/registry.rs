@@ -5,6 +5,7 @@ use crate::base::error::Result;
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
+use crate::master::core::io::NodeId;
 use crate::mesos::internal::{AdmittedAgent, FrameworkRecord, GoneAgent, UnreachableAgent};
 use crate::mesos::{stored, v1};
 
@@ -19,7 +20,7 @@ pub const PREFIXES: [&str; 4] = [AGENTS, UNREACHABLE, GONE, FRAMEWORKS];
 /// One record, read.
 pub(super) enum Record {
     Agent(AgentId, AdmittedAgent),
-    Unreachable(AgentId, Wall),
+    Unreachable(AgentId, UnreachableAgent),
     Gone(AgentId, Wall),
     Framework(FrameworkId, FrameworkRecord),
     /// Of another room.
@@ -31,7 +32,7 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
     Ok(if let Some(id) = key.strip_prefix(AGENTS) {
         Record::Agent(id.into(), stored::decode(key, value)?)
     } else if let Some(id) = key.strip_prefix(UNREACHABLE) {
-        Record::Unreachable(id.into(), Wall(stored::decode::<UnreachableAgent>(key, value)?.since))
+        Record::Unreachable(id.into(), stored::decode(key, value)?)
     } else if let Some(id) = key.strip_prefix(GONE) {
         Record::Gone(id.into(), Wall(stored::decode::<GoneAgent>(key, value)?.since))
     } else if let Some(id) = key.strip_prefix(FRAMEWORKS) {
@@ -41,9 +42,10 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
     })
 }
 
-/// The agent is a member of the cluster.
-pub(super) fn admit(id: &AgentId, info: &v1::AgentInfo, at: Wall) -> Op {
-    let record = AdmittedAgent { agent_info: info.clone(), admitted_time: at.0 };
+/// The agent is a member of the cluster, on that node. (Rows of before agents had nodes name none.)
+pub(super) fn admit(id: &AgentId, info: &v1::AgentInfo, node: Option<NodeId>, at: Wall) -> Op {
+    let (agent_info, admitted_time) = (info.clone(), at.0);
+    let record = AdmittedAgent { agent_info, admitted_time, node: node.map(|node| node.0) };
     Op::put(format!("{AGENTS}{id}"), stored::encode(&record))
 }
 
@@ -52,9 +54,9 @@ pub(super) fn dismiss(id: &AgentId) -> Op {
     Op::delete(format!("{AGENTS}{id}"))
 }
 
-/// The agent cannot be reached.
-pub(super) fn unreachable(id: &AgentId, since: Wall) -> Op {
-    let record = UnreachableAgent { since: since.0 };
+/// The agent cannot be reached; it is still that node's.
+pub(super) fn unreachable(id: &AgentId, node: Option<NodeId>, since: Wall) -> Op {
+    let record = UnreachableAgent { since: since.0, node: node.map(|node| node.0) };
     Op::put(format!("{UNREACHABLE}{id}"), stored::encode(&record))
 }
 

@@ -3,7 +3,7 @@
 use super::agents::{self, Agent};
 use super::events::{self, Verdict};
 use super::frameworks::Framework;
-use super::io::{Act, LinkId};
+use super::io::{Act, LinkId, NodeId};
 use super::tasks::Task;
 use super::{AGENTS_MAX, MasterCore, Out, registry};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
@@ -20,6 +20,7 @@ impl MasterCore {
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
+        node: NodeId,
         register: RegisterAgent,
         total: Resources,
         out: &mut Out,
@@ -42,6 +43,7 @@ impl MasterCore {
             return out.act(Act::CloseLink { link });
         }
         self.metrics.add("slave_reregistrations");
+        self.own(cx, &id, node, out);
         self.recover_frameworks(cx, &register, out);
         if is_new {
             self.readmit(cx, &id, link, &register, total, out);
@@ -97,7 +99,7 @@ impl MasterCore {
             self.metrics.add("slave_unreachable_canceled");
             out.write(registry::reachable(id));
         }
-        out.write(registry::admit(id, &register.agent_info, cx.wall));
+        self.admit(cx, id, &register.agent_info, out);
         let account = self.read_account(id, register);
         let used = account.used();
         let mut agent = Agent::new(register.agent_info.clone(), total, cx.wall);
@@ -182,9 +184,12 @@ impl MasterCore {
             return;
         }
         agent.info = Arc::new(register.agent_info.clone());
-        out.write(registry::admit(id, &register.agent_info, cx.wall));
-        if agent.total != total {
+        let resized = agent.total != total;
+        if resized {
             agent.set_total(total.clone());
+        }
+        self.admit(cx, id, &register.agent_info, out);
+        if resized {
             self.allocator.update_agent_total(id, total);
             self.rescind_agent(id, cx.now, out);
         }

@@ -1,6 +1,7 @@
 //! Tables of events and effects, with scripted agents and schedulers in virtual time.
 
 mod agents;
+mod binding;
 mod calls;
 mod changes;
 mod chaos;
