@@ -2,6 +2,7 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
+mod agent_files;
 mod cluster;
 pub mod down;
 mod faces;
@@ -13,16 +14,12 @@ pub mod memory;
 pub mod settings;
 pub mod standalone;
 
-use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
-use crate::base::ids::AgentId;
 use crate::cluster::identity::{NewToken, Roles, wall_now};
 use crate::cluster::link::local::Switchboard;
-use crate::http::files::{self, FileRequest, FileTable, Served};
-use crate::http::{Refusal, Running};
+use crate::http::Running;
 use crate::machine::control::Control;
 use crate::machine::driver::Clock;
-use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
@@ -371,25 +368,5 @@ fn temporary_dir() -> Result<PathBuf> {
 fn remove_dir(dir: &Path) {
     if let Err(e) = std::fs::remove_dir_all(dir) {
         tracing::warn!("cannot remove the temporary folder {}: {e}", dir.display());
-    }
-}
-
-/// The files of the agent in this process.
-struct LocalFiles {
-    agent: Agent,
-    table: FileTable,
-}
-
-impl AgentFiles for LocalFiles {
-    fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a> {
-        let asked = agent.clone();
-        Box::pin(async move {
-            let here = self.agent.handle().look(|core| core.agent_id()).await.ok()??;
-            if here != asked {
-                return None;
-            }
-            let answer = files::answer(self.table.clone(), request).await;
-            Some(answer.unwrap_or_else(Refusal::response))
-        })
     }
 }
