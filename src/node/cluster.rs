@@ -187,7 +187,7 @@ impl Cluster {
             tokio::spawn(take_gossip(inbound, gossip.clone())),
             tokio::spawn(follow_leader(registry.clone(), gossip.clone(), place)),
             tokio::spawn(follow_members(registry.clone(), gossip.clone())),
-            tokio::spawn(follow_removals(registry.clone(), revoked)),
+            tokio::spawn(follow_removals(registry.clone(), gossip.clone(), revoked)),
         ];
         Ok(Self {
             link,
@@ -424,8 +424,13 @@ async fn follow_members(registry: Registry, gossip: Gossip) {
 }
 
 /// Removed nodes are shut out.
-async fn follow_removals(registry: Registry, revoked: Revoked) {
+async fn follow_removals(registry: Registry, gossip: Gossip, revoked: Revoked) {
+    let mut members = gossip.members();
     loop {
+        // A node alone has nobody to shut out.
+        if members.wait_for(|members| members.nodes.len() > 1).await.is_err() {
+            return;
+        }
         match revoked_in(&registry) {
             Ok(nodes) => revoked.set(nodes.into_iter().collect()),
             Err(e) => tracing::warn!("the list of removed nodes cannot be read: {e}"),

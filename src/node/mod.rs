@@ -43,6 +43,9 @@ const HTTP_STOP: Duration = Duration::from_millis(500);
 /// How long leading may take to wind up when the node stops.
 const LEAD_STOP: Duration = Duration::from_secs(5);
 
+/// How long a node that leads may take until it can make tokens, when it has just started.
+const SEAT_WAIT: Duration = Duration::from_secs(2);
+
 /// The runtime on which everything but the cores runs.
 ///
 /// # Errors
@@ -294,7 +297,12 @@ impl Node {
 
     /// What to type on another machine to have it join, with a token that is made for it; nothing unless this node leads.
     pub async fn join_line(&self, life: Duration) -> Option<String> {
-        let seat = self.cluster.company.seat.borrow().clone()?;
+        if !self.cluster.registry.leadership().borrow().is_me {
+            return None;
+        }
+        let mut seat = self.cluster.company.seat.subscribe();
+        let taken = tokio::time::timeout(SEAT_WAIT, seat.wait_for(Option::is_some)).await;
+        let seat = taken.ok()?.ok()?.clone()?;
         let note = "shown by `mesolith up`".to_string();
         let new = NewToken { roles: Roles::FULL, life: Some(life), note };
         let text = match seat.issue(new, wall_now()).await.and_then(|made| made.token.text()) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 
 /// Where other nodes reach it.
-fn cluster_address(node: &Node) -> String {
+pub fn cluster_address(node: &Node) -> String {
     let said = node.talk.stderr();
     let line = said.lines().find_map(|l| l.trim_start().strip_prefix("cluster ")).unwrap();
     line.trim().to_string()
@@ -40,14 +40,14 @@ fn standing(node: &Node, wanted: &str) -> usize {
 }
 
 /// Names the node that leads, as that one sees it.
-fn leader(nodes: &[Node]) -> Option<usize> {
+pub fn leader(nodes: &[Node]) -> Option<usize> {
     nodes.iter().position(|node| {
         let seen = seen(node);
         seen["leader"]["address"] == cluster_address(node).as_str()
     })
 }
 
-fn agents(node: &Node) -> usize {
+pub fn agents(node: &Node) -> usize {
     match request(&node.master, "GET /slaves", "") {
         Ok((200, body)) => {
             let seen: Value = serde_json::from_str(&body).unwrap();
@@ -59,20 +59,31 @@ fn agents(node: &Node) -> usize {
 }
 
 /// Ports that are free now, so that a node that comes back is where it was.
-fn ports() -> [String; 3] {
+pub fn ports() -> [String; 3] {
     let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     bound.map(|b| format!("--cluster-port={}", b.local_addr().unwrap().port()))
 }
 
 /// Three nodes, the first of which founded the cluster; all of them vote.
-fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
-    let first = homes[0].up_with(&[&ports[0]]).with_agent();
+pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
+    three_with(homes, ports, |_| Vec::new())
+}
+
+/// The same, each with flags of its own.
+pub fn three_with(
+    homes: &[Home; 3],
+    ports: &[String; 3],
+    more: impl Fn(usize) -> Vec<String>,
+) -> Vec<Node> {
+    let up = |n: usize, flags: &[String]| {
+        let all: Vec<String> = [vec![ports[n].clone()], more(n), flags.to_vec()].concat();
+        homes[n].up_with(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let first = up(0, &[]).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];
     let mut nodes = vec![first];
-    for (home, port) in homes.iter().zip(ports).skip(1) {
-        nodes.push(home.up_with(&[&join[0], &join[1], port]));
-    }
+    nodes.extend([1, 2].map(|n| up(n, &join)));
     until("three nodes vote", || {
         standing(&nodes[0], "voter") == 2 && standing(&nodes[0], "leader") == 1
     });

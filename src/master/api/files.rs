@@ -5,6 +5,9 @@
 //! node is asked here; of others the leader alone knows where they are, so that a node which does not lead passes the
 //! request on to it, and it to the agent's node. Each face on the way asks who the user is.
 
+#[cfg(test)]
+mod tests;
+
 use super::Api;
 use crate::base::error::{Code, Error};
 use crate::base::ids::AgentId;

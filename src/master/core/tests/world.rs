@@ -38,6 +38,8 @@ pub struct World {
     pub refused_links: BTreeMap<LinkId, String>,
     /// Whose agent is on a link.
     nodes: BTreeMap<LinkId, NodeId>,
+    /// Who registered which agent.
+    owners: BTreeMap<String, NodeId>,
     answers: BTreeMap<u64, Answer>,
     /// What those who watch were told last of each object.
     pub told: BTreeMap<Object, &'static str>,
@@ -107,6 +109,7 @@ impl World {
             closed_links: BTreeSet::new(),
             refused_links: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            owners: BTreeMap::new(),
             answers: BTreeMap::new(),
             told: BTreeMap::new(),
             mute: BTreeSet::new(),
@@ -243,13 +246,12 @@ impl World {
 
     /// Registers over a new link; what the master answers gives the id.
     pub fn register(&mut self, register: RegisterAgent) -> FakeAgent {
-        // Of a node with that hostname.
-        let node = register
-            .agent_info
-            .hostname
-            .bytes()
-            .fold(1u64, |n, byte| n.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        self.register_from(NodeId(node), register)
+        let named = register.agent_info.id.as_ref().and_then(|id| self.owners.get(&id.value));
+        // A new one is of a node with that hostname.
+        let bytes = register.agent_info.hostname.bytes();
+        let new = bytes.fold(1u64, |n, byte| n.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let node = named.copied().unwrap_or(NodeId(new));
+        self.register_from(node, register)
     }
 
     pub fn register_from(&mut self, node: NodeId, register: RegisterAgent) -> FakeAgent {
@@ -260,6 +262,9 @@ impl World {
         let messages = self.messages.get(&link).into_iter().flatten();
         let id = messages.filter_map(|m| m.registered.as_ref()).map(|r| r.agent_id.clone()).next();
         let id = id.map(|id| id.value).unwrap_or_default();
+        if !id.is_empty() {
+            self.owners.insert(id.clone(), node);
+        }
         info.id = Some(make::agent_id(&id));
         FakeAgent { id, link, info }
     }
