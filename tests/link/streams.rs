@@ -231,6 +231,38 @@ async fn a_streaming_answer_streams_and_ends_with_either_side() {
 }
 
 #[tokio::test]
+async fn users_who_do_not_read_hold_up_nobody_else() {
+    let world = World::default();
+    let (doors, mut streams) = web();
+    let a = world.node(Roles::FULL, doors).await;
+    let b = world.client(Roles::FULL);
+    let mut unread = Vec::new();
+    for _ in 0..24 {
+        let request = Request::get("/stream").body(Empty::<Bytes>::new()).expect("well formed");
+        unread.push(b.to(&a).forward(FaceName::Marathon, request).await.expect("passed on"));
+        let feed = streams.recv().await.expect("asked");
+        // Together more than any other connection has room for.
+        let some = async {
+            for _ in 0..6 {
+                let piece = Bytes::from(vec![0; 64 << 10]);
+                feed.send(Ok(Frame::data(piece))).await.expect("open");
+            }
+        };
+        in_time("it is taken", some).await;
+        tokio::spawn(async move {
+            let more = || Frame::data(Bytes::from(vec![0; 64 << 10]));
+            while feed.send(Ok(more())).await.is_ok() {}
+        });
+    }
+    let request = Request::get("/refused").body(Empty::<Bytes>::new()).expect("well formed");
+    let asked = async {
+        let answer = b.to(&a).forward(FaceName::Marathon, request).await.expect("passed on");
+        answer.into_body().collect().await.expect("whole").to_bytes()
+    };
+    assert_eq!(&in_time("another is answered", asked).await[..], b"its own words");
+}
+
+#[tokio::test]
 async fn gossip_comes_with_its_senders_address_and_overflow_is_counted() {
     let world = World::default();
     let (queue, mut frames) = mpsc::channel(2);

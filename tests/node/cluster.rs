@@ -3,6 +3,7 @@
 use super::world::{Home, Node, finish, request, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 
 /// Where other nodes reach it.
@@ -169,4 +170,51 @@ fn who_is_not_let_in_is_told_why() {
     assert!(said.contains("revoked"), "{said}");
     assert!(!said.contains("MESO1-"), "no secret is told: {said}");
     assert_eq!(seen(&node)["nodes"].as_array().unwrap().len(), 1, "nobody was let in");
+}
+
+/// A terminal: what is seen of it, and what a program writes to.
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use std::os::fd::FromRawFd as _;
+    let (mut seen, mut written) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: both numbers are ours to be written to; no name, no settings, no size are asked for.
+    let made = unsafe { libc::openpty(&mut seen, &mut written, null, null.cast(), null.cast()) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: it has just made them, and nobody else has them.
+    unsafe { (std::fs::File::from_raw_fd(seen), std::fs::File::from_raw_fd(written)) }
+}
+
+#[test]
+fn on_a_terminal_a_node_shows_the_line_that_joins_another_machine() {
+    let home = Home::new();
+    let (seen, written) = terminal();
+    let mut command = home.command(&[]);
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(written).spawn().unwrap();
+    // Its end of the terminal is its own alone.
+    drop(command);
+    let mut lines = BufReader::new(seen).lines();
+    let line = lines.find_map(|line| {
+        let line = line.expect("the node goes on");
+        assert!(!line.contains("Stop:"), "no such line was shown");
+        line.trim().strip_prefix("More: mesolith up ").map(String::from)
+    });
+    let line = line.expect("the line");
+    let flags: Vec<&str> = line.split(' ').collect();
+    let [join, address, token, secret] = flags[..] else { panic!("{line}") };
+    assert_eq!((join, token), ("--join", "--token"));
+    // Somebody reads the terminal on.
+    std::thread::spawn(move || lines.for_each(drop));
+    let other = Home::new();
+    let joined = other.up_with(&[&format!("--join={address}"), &format!("--token={secret}")]);
+    until("it has joined", || seen_nodes(&joined) == 2);
+    let said = joined.talk.stderr();
+    assert!(!said.contains("MESO1-"), "what is no terminal is shown no token");
+    assert!(said.contains("mesolith token create"), "{said}");
+    drop(joined);
+    super::world::signal_to(child.id() as i32, libc::SIGUSR1);
+    child.wait().unwrap();
+}
+
+fn seen_nodes(node: &Node) -> usize {
+    seen(node)["nodes"].as_array().map_or(0, Vec::len)
 }

@@ -89,17 +89,15 @@ impl Agent {
             }
         }
     }
-
-    pub fn address(&self) -> Address {
-        address(&self.info)
-    }
 }
 
-/// Where an agent listens: two agents cannot share it.
-pub(super) type Address = (String, i32);
+/// Where an agent listens: two agents cannot share it. Every node has a loopback of its own.
+pub(super) type Address = (Option<NodeId>, String, i32);
 
-pub(super) fn address(info: &v1::AgentInfo) -> Address {
-    (info.hostname.clone(), info.port())
+pub(super) fn address(info: &v1::AgentInfo, node: Option<NodeId>) -> Address {
+    let hostname = info.hostname.as_str();
+    let own = hostname == "localhost" || hostname == "::1" || hostname.starts_with("127.");
+    (node.filter(|_| own), hostname.into(), info.port())
 }
 
 /// Agents that left, at most so many, oldest forgotten first.

@@ -50,7 +50,7 @@ impl MasterCore {
         if let Some(owner) = self.agents.nodes.get(id).filter(|owner| **owner != node) {
             return Err(format!("agent {id} is node {owner}'s, and came from node {node}"));
         }
-        let address = agents::address(info);
+        let address = agents::address(info, Some(node));
         let Some(holder) = self.agents.by_address.get(&address) else { return Ok(()) };
         // One without a link may be gone for good, its machine set up anew: it is replaced as ever.
         let Some(owner) = self.node_of(holder).filter(|owner| *owner != node) else {
@@ -59,7 +59,7 @@ impl MasterCore {
         if holder.as_str() == id || self.agents.link(holder.as_str()).is_none() {
             return Ok(());
         }
-        let (hostname, port) = address;
+        let (_, hostname, port) = address;
         Err(format!(
             "an agent of node {node} says that it is at {hostname}:{port}, where agent {holder} of node {owner} is; \
              give one of them another hostname or port"

@@ -94,7 +94,7 @@ impl MasterCore {
         total: Resources,
         out: &mut Out,
     ) {
-        let address = agents::address(&register.agent_info);
+        let address = agents::address(&register.agent_info, Some(node));
         if let Some(older) = self.agents.by_address.get(&address).cloned() {
             let is_its_own = self.node_of(&older).is_none_or(|owner| owner == node);
             if is_its_own && self.is_retry(&older, &register.agent_info) {
@@ -138,7 +138,8 @@ impl MasterCore {
     pub(super) fn enlist(&mut self, id: &AgentId, agent: Agent, used: &[(FrameworkId, Resources)]) {
         let traits = AgentTraits { active: false, remote_region: self.is_remote(&agent.info) };
         self.allocator.add_agent(id.clone(), traits, agent.total.clone(), used);
-        self.agents.by_address.insert(agent.address(), id.clone());
+        let address = agents::address(&agent.info, self.node_of(id));
+        self.agents.by_address.insert(address, id.clone());
         self.agents.registered.insert(id.clone(), agent);
         self.agents.mark(id);
     }

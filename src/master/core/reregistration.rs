@@ -32,7 +32,7 @@ impl MasterCore {
         if let Err(why) = self.check_unmoved(&id, &register.agent_info) {
             return self.turn_away(link, why, out);
         }
-        let address = agents::address(&register.agent_info);
+        let address = agents::address(&register.agent_info, Some(node));
         if let Some(older) = self.agents.by_address.get(&address).filter(|o| **o != id).cloned() {
             let why = "another agent registered at the same address";
             self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
@@ -57,7 +57,7 @@ impl MasterCore {
         let known = self.agents.registered.get(id).map(|a| &a.info);
         let known = known.or_else(|| self.agents.recovered.get(id));
         let Some(known) = known else { return Ok(()) };
-        if agents::address(known) == agents::address(info) {
+        if agents::address(known, None) == agents::address(info, None) {
             return Ok(());
         }
         Err(format!(

@@ -113,7 +113,7 @@ async fn what_this_node_has_needs_no_leader() {
             format!("/files/download?path={MINE}"),
             format!("/files/download?agent_id=own&path={MINE}"),
             format!("/mesolith/v1/agents/own/files/download?path={MINE}"),
-            "/master/files/download?path=/master/log".to_owned(),
+            "/files/download?path=/master/log".to_owned(),
         ] {
             let got = ask(&leading, &format!("GET {target}"), &[]).await;
             assert_eq!(got, (200, "mine".to_owned()), "{target}");

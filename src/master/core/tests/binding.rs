@@ -145,6 +145,24 @@ fn an_agent_is_not_pushed_out_of_its_address_by_another_node_while_it_is_there()
 }
 
 #[test]
+fn every_node_has_a_loopback_of_its_own() {
+    for hostname in ["127.0.0.1", "localhost", "::1"] {
+        let mut w = World::new();
+        let info = agent_info(hostname, "cpus:4;mem:1024");
+        let agents = [OWNER, STRANGER].map(|node| w.register_from(node, registers(&info)));
+        assert_ne!(agents[0].id, agents[1].id);
+        assert_eq!(w.view().agents.iter().filter(|a| a.active).count(), 2, "{hostname}");
+        // On one node it is one place.
+        let anew = w.register_from(OWNER, registers(&agent_info(hostname, "cpus:1")));
+        assert_eq!(w.view().agents.len(), 2, "{hostname}");
+        assert_eq!(whereabouts(&w, &agents[0]), Whereabouts::Unknown);
+        assert_eq!(whereabouts(&w, &anew), Whereabouts::Node(OWNER));
+        w.unregister(&anew);
+        w.audit().expect("the books balance");
+    }
+}
+
+#[test]
 fn whose_agents_were_that_are_forgotten_is_forgotten_too() {
     let options = Options { registry_max_agent_count: 0, ..Options::default() };
     let mut w = World::with(options);
