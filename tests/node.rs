@@ -7,6 +7,8 @@ mod change;
 mod cluster;
 #[path = "node/execute.rs"]
 mod execute;
+#[path = "node/files.rs"]
+mod files;
 #[path = "node/life.rs"]
 mod life;
 #[path = "node/recovery.rs"]

@@ -42,7 +42,8 @@ pub async fn run(ask: &Ask<'_>, args: LeaveArgs) -> Result<End> {
         Error::new(Code::NotFound, format!("the node at {} is in no cluster", ask.master.base()))
     })?;
     let what = format!(
-        "node {} at {} leaves the cluster: its tasks are ended here and its vote is given up",
+        "node {} at {} leaves the cluster: what runs there is started elsewhere first where its framework can, \
+         and ended after a minute; its vote is given up",
         name(node),
         text(node, "address")
     );

@@ -49,20 +49,27 @@ pub async fn run(client: &Client, args: LogsArgs) -> Result<()> {
     };
     let id = text(task, "id");
     let name = args.file.unwrap_or_else(|| if args.stderr { "stderr" } else { "stdout" }.into());
-    let path = format!("{}/{name}", sandbox(task));
+    let file = File { path: format!("{}/{name}", sandbox(task)), agent: text(task, "slave_id") };
     let mut offset = match args.tail {
         None => 0,
-        Some(lines) => tail_start(client, &path, lines).await?,
+        Some(lines) => tail_start(client, &file, lines).await?,
     };
     loop {
         // Asked before reading, so that nothing written before the end is missed.
         let ended = !args.follow || has_ended(client, &id).await?;
-        offset = drain(client, &path, offset).await?;
+        offset = drain(client, &file, offset).await?;
         if ended {
             return Ok(());
         }
         tokio::time::sleep(FOLLOW_INTERVAL).await;
     }
+}
+
+/// A file of a sandbox.
+struct File {
+    path: String,
+    /// Whose sandbox it is: several agents may have an executor of the same name, and the master forgets ended ones.
+    agent: String,
 }
 
 async fn has_ended(client: &Client, id: &str) -> Result<bool> {
@@ -75,9 +82,9 @@ async fn has_ended(client: &Client, id: &str) -> Result<bool> {
 }
 
 /// Prints from `offset` to the end; answers the end.
-async fn drain(client: &Client, path: &str, mut offset: u64) -> Result<u64> {
+async fn drain(client: &Client, file: &File, mut offset: u64) -> Result<u64> {
     loop {
-        let piece = read(client, path, offset, PIECE_BYTES).await?;
+        let piece = read(client, file, offset, PIECE_BYTES).await?;
         if piece.is_empty() {
             return Ok(offset);
         }
@@ -86,9 +93,15 @@ async fn drain(client: &Client, path: &str, mut offset: u64) -> Result<u64> {
     }
 }
 
-async fn read(client: &Client, path: &str, offset: u64, length: u64) -> Result<String> {
+async fn read(client: &Client, file: &File, offset: u64, length: u64) -> Result<String> {
     let (offset, length) = (offset.to_string(), length.to_string());
-    let query = [("path", path), ("offset", offset.as_str()), ("length", length.as_str())];
+    let File { path, agent } = file;
+    let query = [
+        ("path", path.as_str()),
+        ("agent_id", agent),
+        ("offset", offset.as_str()),
+        ("length", length.as_str()),
+    ];
     match client.get("/files/read", &query).await {
         Ok(answer) => Ok(text(&answer, "data")),
         Err(e) if e.code == Code::NotFound => {
@@ -100,15 +113,16 @@ async fn read(client: &Client, path: &str, offset: u64, length: u64) -> Result<S
 }
 
 /// Where the last `lines` lines begin.
-async fn tail_start(client: &Client, path: &str, lines: usize) -> Result<u64> {
-    let answer = client.get("/files/read", &[("path", path), ("offset", "-1")]).await?;
+async fn tail_start(client: &Client, file: &File, lines: usize) -> Result<u64> {
+    let query = [("path", file.path.as_str()), ("agent_id", &file.agent), ("offset", "-1")];
+    let answer = client.get("/files/read", &query).await?;
     let size = number(&answer, "offset") as u64;
     let mut start = size;
     let mut seen = Vec::new();
     let newlines = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'\n').count();
     while start > 0 && newlines(&seen) <= lines && size - start < TAIL_BYTES_MAX {
         let from = start.saturating_sub(PIECE_BYTES);
-        let mut piece = read(client, path, from, start - from).await?.into_bytes();
+        let mut piece = read(client, file, from, start - from).await?.into_bytes();
         piece.extend_from_slice(&seen);
         seen = piece;
         start = from;

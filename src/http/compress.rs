@@ -1,5 +1,6 @@
 //! gzip of whole answers. Streams are never compressed: each record must leave at once.
 
+use super::leader::FromAnotherNode;
 use super::reply::Refusal;
 use crate::base::error::{Code, Error};
 use axum::body::{Body, to_bytes};
@@ -16,11 +17,13 @@ const GZIP_BYTES_MIN: u64 = 1024;
 /// Answers from this size on are compressed on a thread of their own.
 const GZIP_INLINE_BYTES: usize = 64 * 1024;
 
-/// Compresses a whole answer of at least 1024 bytes without an encoding of its own.
+/// Compresses a whole answer of at least 1024 bytes without an encoding of its own. What another node answered goes on as
+/// it is: that one has decided, and its length may be known without its being here.
 pub(super) async fn gzip(response: Response) -> Response {
     let size = response.body().size_hint().exact();
     let skip = size.is_none_or(|size| size < GZIP_BYTES_MIN)
         || response.headers().contains_key(CONTENT_ENCODING)
+        || response.extensions().get::<FromAnotherNode>().is_some()
         || response.status() == 206;
     if skip {
         return response;

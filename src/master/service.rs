@@ -4,14 +4,14 @@
 use crate::base::error::Result;
 use crate::base::kv::Op;
 use crate::cluster::link::Sender;
-use crate::cluster::link::local::MasterEnd;
+use crate::cluster::link::local::Arrival;
 use crate::framework::queue::{self, EventSender, QueueStats};
 use crate::framework::server::{BoxFuture, Refusal, Reply, SchedulerServer, Subscription};
 use crate::machine::driver::{Handle, Shell};
 use crate::machine::requests::Requests;
 use crate::master::core::MasterCore;
 use crate::master::core::changes::Changes;
-use crate::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use crate::master::core::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId};
 use crate::master::state::State;
 use crate::mesos::internal::MasterMessage;
 use crate::mesos::v1::scheduler;
@@ -20,10 +20,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// How many requests may wait for an answer of the core.
 const REQUESTS_MAX: usize = 64 * 1024;
+
+/// How long the same reason of a refusal is not said again.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
 
 /// How many batches of changes may wait for one who watches; a slower one loads everything anew.
 const WATCHED_BATCHES_MAX: usize = 256;
@@ -33,11 +38,18 @@ pub type Persist = Box<dyn FnMut(Vec<Op>) -> Pin<Box<dyn Future<Output = Result<
 
 /// What the control thread and the I/O side share.
 struct Shared {
-    links: Mutex<HashMap<LinkId, Sender<MasterMessage>>>,
+    links: Mutex<HashMap<LinkId, AgentLink>>,
     sessions: Mutex<HashMap<SessionId, Arc<EventSender<scheduler::Event>>>>,
     requests: Requests<Answer>,
     next_link: AtomicU64,
     changes: broadcast::Sender<Arc<Changes>>,
+}
+
+/// A connection with an agent.
+struct AgentLink {
+    sender: Sender<MasterMessage>,
+    /// Nothing more is read from it.
+    cut: CancellationToken,
 }
 
 /// The locks guard plain maps, whole between statements: a panic elsewhere does not spoil them.
@@ -60,6 +72,8 @@ pub struct MasterShell {
     shared: Arc<Shared>,
     persist: Persist,
     closed: mpsc::UnboundedSender<Input>,
+    /// What was said last of a connection that was refused, and when.
+    refused: Option<(String, Instant)>,
 }
 
 impl Master {
@@ -87,7 +101,7 @@ impl Master {
                 }
             }
         });
-        let shell = MasterShell { shared: Arc::clone(&shared), persist, closed };
+        let shell = MasterShell { shared: Arc::clone(&shared), persist, closed, refused: None };
         (Self { handle, state, shared, queues: QueueStats::new(), io }, shell)
     }
 
@@ -112,15 +126,18 @@ impl Master {
     }
 
     /// Takes agents' connections until the queue closes.
-    pub async fn accept(self, mut connections: mpsc::Receiver<MasterEnd>) {
-        while let Some(connection) = connections.recv().await {
+    pub async fn accept(self, mut connections: mpsc::Receiver<Arrival>) {
+        while let Some(Arrival { node, end }) = connections.recv().await {
+            let node = NodeId(node.0);
             let link = LinkId(self.shared.next_link.fetch_add(1, Ordering::Relaxed));
-            lock(&self.shared.links).insert(link, connection.sender);
+            let cut = CancellationToken::new();
+            let entry = AgentLink { sender: end.sender, cut: cut.clone() };
+            lock(&self.shared.links).insert(link, entry);
             let (handle, shared) = (self.handle.clone(), Arc::clone(&self.shared));
-            let mut messages = connection.receiver;
+            let mut messages = end.receiver;
             self.io.spawn(async move {
-                while let Some(message) = messages.recv().await {
-                    let input = Input::FromAgent { link, message: Box::new(message) };
+                while let Some(Some(message)) = cut.run_until_cancelled(messages.recv()).await {
+                    let input = Input::FromAgent { link, node, message: Box::new(message) };
                     if handle.send(input).await.is_err() {
                         break;
                     }
@@ -221,7 +238,7 @@ impl Shell<MasterCore> for MasterShell {
         match act {
             Act::ToAgent { link, message } => {
                 let failed = match lock(&self.shared.links).get(&link) {
-                    Some(sender) => sender.send(*message).is_err(),
+                    Some(to) => to.sender.send(*message).is_err(),
                     None => false,
                 };
                 // Its reader then sees the end as well and tells the core.
@@ -232,6 +249,12 @@ impl Shell<MasterCore> for MasterShell {
             }
             Act::CloseLink { link } => {
                 lock(&self.shared.links).remove(&link);
+            }
+            Act::RefuseLink { link, node, why } => {
+                if let Some(refused) = lock(&self.shared.links).remove(&link) {
+                    refused.cut.cancel();
+                }
+                self.tell_refused(node, why);
             }
             Act::Event { session, event } => {
                 let ended = match lock(&self.shared.sessions).get(&session) {
@@ -263,6 +286,16 @@ impl Drop for MasterShell {
 }
 
 impl MasterShell {
+    /// Says why; not each time that somebody comes again with the same.
+    fn tell_refused(&mut self, node: NodeId, why: String) {
+        let said = self.refused.as_ref();
+        if said.is_some_and(|(what, at)| *what == why && at.elapsed() < SAID_AGAIN) {
+            return tracing::debug!("the agent of node {node} was refused again: {why}");
+        }
+        tracing::warn!("the agent of node {node} was refused: {why}");
+        self.refused = Some((why, Instant::now()));
+    }
+
     fn tell(&self, input: Input) {
         // Fails only when the core has ended.
         let _ = self.closed.send(input);

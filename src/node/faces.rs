@@ -1,7 +1,7 @@
 //! The user ports: bound before anything else starts, served when everything has.
 
-use super::LocalFiles;
 use super::agent;
+use super::agent_files::NodeFiles;
 use super::cluster::Cluster;
 use super::settings::Options;
 use super::standalone::Led;
@@ -268,7 +268,7 @@ fn master_server(
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
     let led = led.before(LedFace::Master, &identity.hostname, at.port(), &metrics);
     let api = master_api::Api::new(leading, identity, clock).led(led.clone());
-    let elsewhere = LocalFiles { local: agent.map(|a| (a.agent.clone(), a.files.clone())) };
+    let elsewhere = NodeFiles::of(cluster, agent);
     let nodes = cluster_api::Api {
         me: cluster.link.node(),
         seat: cluster.company.seat.subscribe(),

@@ -2,6 +2,7 @@
 //! fails, the core and all it had pending are discarded, and a new one is built from the registry.
 
 use super::cluster::Company;
+use super::leaving::see_off;
 use crate::base::error::{Code, Error, Result};
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
@@ -18,6 +19,7 @@ use crate::master::core::{Identity as CoreIdentity, MasterCore};
 use crate::master::options::Options;
 use crate::master::service::{Master, Persist};
 use crate::master::state::State;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -146,13 +148,18 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
         .map_err(|_| Error::new(Code::Internal, "the master's core ended while it was built"))??;
     tracing::info!("leading with epoch {}", epoch.0);
     let accept: JoinHandle<()> = tokio::spawn(master.clone().accept(ground.switchboard.lead()));
+    let seeing_off = see_off(seat.clone(), master.clone(), company.cleared.clone());
     leading.send_replace(Some(master));
     company.seat.send_replace(Some(seat.clone()));
     let (gossip, policy) = (company.gossip.clone(), company.policy.clone());
     let steering = steer(seat, gossip, policy, company.versions, company.steering.clone());
     let _incarnation = Incarnation {
         company: company.clone(),
-        tasks: [accept.abort_handle(), tokio::spawn(steering).abort_handle()],
+        tasks: [
+            accept.abort_handle(),
+            tokio::spawn(steering).abort_handle(),
+            tokio::spawn(seeing_off).abort_handle(),
+        ],
     };
     running.wait().await?
 }
@@ -160,13 +167,14 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
 /// What goes with an incarnation of the master, however that ends.
 struct Incarnation {
     company: Company,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 impl Drop for Incarnation {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
         self.company.seat.send_replace(None);
+        self.company.cleared.send_replace(BTreeSet::new());
         self.company.steering.send_replace(Arc::default());
     }
 }

@@ -2,6 +2,7 @@
 //! all others; it decides nothing about frameworks, tasks or agents.
 
 mod agent;
+mod agent_files;
 mod apart;
 mod cluster;
 pub mod down;
@@ -11,6 +12,7 @@ mod hasten;
 mod hosting;
 mod lead;
 mod leadership;
+pub mod leaving;
 pub mod memory;
 pub mod recover;
 pub mod settings;
@@ -18,16 +20,12 @@ pub mod standalone;
 
 pub use agent::memory_and_disk;
 
-use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
-use crate::base::ids::AgentId;
 use crate::cluster::identity::{NewToken, Roles, wall_now};
 use crate::cluster::link::local::Switchboard;
-use crate::http::files::{self, FileRequest, FileTable, Served};
-use crate::http::{Refusal, Running};
+use crate::http::Running;
 use crate::machine::control::Control;
 use crate::machine::driver::Clock;
-use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
 use crate::master::service::Master;
 use crate::store::DataDir;
@@ -51,6 +49,9 @@ const IO_THREADS_MAX: usize = 4;
 const HTTP_STOP: Duration = Duration::from_millis(500);
 /// How long leading may take to wind up when the node stops.
 const LEAD_STOP: Duration = Duration::from_secs(5);
+
+/// How long a node that leads may take until it can make tokens, when it has just started.
+const SEAT_WAIT: Duration = Duration::from_secs(2);
 
 /// The runtime on which everything but the cores runs.
 ///
@@ -235,7 +236,7 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     });
     let (stop, stopping) = watch::channel(false);
     let (leading_tx, leading) = watch::channel(None);
-    let switchboard = Switchboard::default();
+    let switchboard = Switchboard::new(cluster.link.node());
     let lead = match registry.clone() {
         Some(registry) => {
             let ground = lead::Ground {
@@ -328,7 +329,13 @@ impl Node {
 
     /// What to type on another machine to have it join, with a token that is made for it; nothing unless this node leads.
     pub async fn join_line(&self, life: Duration) -> Option<String> {
-        let seat = self.cluster.company.seat.borrow().clone()?;
+        let registry = self.cluster.registry.as_ref()?;
+        if !registry.leadership().borrow().is_me {
+            return None;
+        }
+        let mut seat = self.cluster.company.seat.subscribe();
+        let taken = tokio::time::timeout(SEAT_WAIT, seat.wait_for(Option::is_some)).await;
+        let seat = taken.ok()?.ok()?.clone()?;
         let note = "shown by `mesolith up`".to_string();
         let new = NewToken { roles: Roles::FULL, life: Some(life), note };
         let text = match seat.issue(new, wall_now()).await.and_then(|made| made.token.text()) {
@@ -426,25 +433,5 @@ pub fn temporary_dir() -> Result<PathBuf> {
 fn remove_dir(dir: &Path) {
     if let Err(e) = std::fs::remove_dir_all(dir) {
         tracing::warn!("cannot remove the temporary folder {}: {e}", dir.display());
-    }
-}
-
-/// The files of the agent in this process.
-struct LocalFiles {
-    local: Option<(Agent, FileTable)>,
-}
-
-impl AgentFiles for LocalFiles {
-    fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a> {
-        let asked = agent.clone();
-        Box::pin(async move {
-            let (agent, table) = self.local.as_ref()?;
-            let here = agent.handle().look(|core| core.agent_id()).await.ok()??;
-            if here != asked {
-                return None;
-            }
-            let answer = files::answer(table.clone(), request).await;
-            Some(answer.unwrap_or_else(Refusal::response))
-        })
     }
 }

@@ -157,6 +157,8 @@ impl World {
             match act {
                 Act::ToAgent { link, message } => self.send_to_agent(link.0, *message),
                 Act::CloseLink { link } => self.master_closes(link.0),
+                // Every agent here comes with its own id, from its own node.
+                Act::RefuseLink { why, .. } => self.violated("binding", why),
                 Act::Event { session, event } => self.send_event(session, event),
                 Act::CloseSession { session } => self.master_ends_session(session),
                 Act::Answer { request, answer } => self.send_answer(request, answer),

@@ -86,7 +86,9 @@ impl World {
 
     pub(super) fn reaches_master(&mut self, id: u64, message: Box<AgentMessage>) {
         let Some(link) = self.links.get(&id).filter(|l| !l.cut && l.at_master) else { return };
-        let input = master::Input::FromAgent { link: master::LinkId(id), message };
+        // Nodes are numbered from 1 on: there is none with the id 0.
+        let node = master::NodeId(link.node as u64 + 1);
+        let input = master::Input::FromAgent { link: master::LinkId(id), node, message };
         self.tell_master(link.master, input);
     }
 

@@ -7,6 +7,7 @@ use mesolith::base::error::Code;
 use mesolith::base::rng::Rng;
 use mesolith::base::settings::Values;
 use mesolith::cluster::consensus::{self, Registry};
+use mesolith::cluster::identity::NodeId;
 use mesolith::cluster::link::local::{AgentEnd, Switchboard};
 use mesolith::framework::http::HttpOptions;
 use mesolith::framework::scheduler::{Endpoint, Port, PortEvent, PortEvents};
@@ -98,7 +99,7 @@ impl World {
             .await
             .unwrap();
         let master = told.await.unwrap();
-        let switchboard = Switchboard::default();
+        let switchboard = Switchboard::new(NodeId(1));
         tokio::spawn(master.clone().accept(switchboard.lead()));
         let (endpoint, http) = match below {
             Below::InProcess => (Endpoint::in_process(Arc::new(master.clone()), None), None),
@@ -136,28 +137,33 @@ impl World {
 
     async fn agent(&self) -> Agent {
         let end = self.switchboard.dial().unwrap();
-        let scalar = |name: &str, value| Resource {
-            name: name.into(),
-            r#type: value::Type::Scalar.into(),
-            scalar: Some(value::Scalar { value }),
-            ..Default::default()
-        };
-        let register = RegisterAgent {
-            agent_info: AgentInfo {
-                hostname: "node".into(),
-                port: Some(5051),
-                resources: vec![scalar("cpus", 4.0), scalar("mem", 1024.0)],
-                ..Default::default()
-            },
-            version: "1.11.0".into(),
-            ..Default::default()
-        };
-        let message = AgentMessage { register: Some(register), ..Default::default() };
-        end.sender.send(message).unwrap();
+        end.sender.send(registration(None)).unwrap();
         let mut agent = Agent { end, id: String::new() };
         agent.id = agent.told(|m| m.registered.map(|r| r.agent_id.value)).await;
         agent
     }
+}
+
+/// What an agent registers with.
+fn registration(id: Option<&str>) -> AgentMessage {
+    let scalar = |name: &str, value| Resource {
+        name: name.into(),
+        r#type: value::Type::Scalar.into(),
+        scalar: Some(value::Scalar { value }),
+        ..Default::default()
+    };
+    let register = RegisterAgent {
+        agent_info: AgentInfo {
+            id: id.map(|id| mesolith::mesos::v1::AgentId { value: id.into() }),
+            hostname: "node".into(),
+            port: Some(5051),
+            resources: vec![scalar("cpus", 4.0), scalar("mem", 1024.0)],
+            ..Default::default()
+        },
+        version: "1.11.0".into(),
+        ..Default::default()
+    };
+    AgentMessage { register: Some(register), ..Default::default() }
 }
 
 /// An agent of the script.
@@ -342,6 +348,29 @@ async fn a_second_subscriber_takes_over(below: Below) {
     assert_eq!((over.code, over.cause.as_str()), (Code::Conflict, "Framework failed over"));
     let frameworks = world.master.handle().look(|core| core.view().frameworks.len()).await;
     assert_eq!(frameworks.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_with_another_nodes_agent_is_cut_off_and_the_agent_stays() {
+    let world = World::new(Below::InProcess).await;
+    let agent = world.agent().await;
+    let (mut stranger, end) = mesolith::cluster::link::pair();
+    world.switchboard.put_through(NodeId(2), end).unwrap();
+    stranger.sender.send(registration(Some(&agent.id))).unwrap();
+    let told = tokio::time::timeout(SOON, stranger.receiver.recv()).await.expect("it is cut");
+    assert!(told.is_none(), "and nobody is told to end: {told:?}");
+    // Nor is anything taken from it any more.
+    let deaf = async {
+        while stranger.sender.send(AgentMessage::default()).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, deaf).await.expect("it is cut both ways");
+    let mut framework = world.framework(info());
+    connected(&mut framework.events).await;
+    assert_eq!(framework.offer().await.agent_id.value, agent.id);
+    let look = |core: &MasterCore| core.view().counters["slaves_of_other_nodes_refused"];
+    assert_eq!(world.master.handle().look(look).await.unwrap(), 1);
 }
 
 macro_rules! over_all {

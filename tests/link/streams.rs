@@ -12,7 +12,7 @@ use hyper::body::Frame;
 use hyper::{Request, StatusCode};
 use mesolith::base::error::Code;
 use mesolith::base::time::Wall;
-use mesolith::cluster::identity::{Folder, Roles, wall_now};
+use mesolith::cluster::identity::{Folder, NodeId, Roles, wall_now};
 use mesolith::cluster::link::local::Switchboard;
 use mesolith::cluster::link::{self, Doors, FaceName, Leader, Limits, MESSAGES_MAX, Via, renewal};
 use mesolith::mesos::internal::{AgentMessage, ExecutorMessage, MasterMessage, Ping, Pong};
@@ -46,14 +46,14 @@ fn data(bytes: usize) -> AgentMessage {
 
 #[tokio::test]
 async fn an_agents_stream_carries_both_ways_in_order_and_ends_when_an_end_goes() {
-    let (world, board) = (World::default(), Switchboard::default());
+    let (world, board) = (World::default(), Switchboard::new(NodeId(1)));
     let master = world.node(Roles::FULL, agents(&board)).await;
     let agent = world.client(Roles::AGENT);
     let nobody = agent.to(&master).dial_agent().await.map(drop).expect_err("nobody leads");
     assert_eq!(nobody.code, Code::Unavailable);
     let mut accepted = board.lead();
     let mut end = agent.to(&master).dial_agent().await.expect("a master leads");
-    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection");
+    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection").end;
     for n in 0..2000 {
         end.sender.send(if n % 100 == 0 { data(n * 100) } else { pong() }).expect("room");
         other.sender.send(ping(n % 2 == 0)).expect("room");
@@ -72,11 +72,11 @@ async fn an_agents_stream_carries_both_ways_in_order_and_ends_when_an_end_goes()
     until("the agent is told too", || end.sender.send(pong()).is_err()).await;
     // The other way round; and when the agent's node stops.
     let end = agent.to(&master).dial_agent().await.expect("again");
-    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection");
+    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection").end;
     drop(end);
     assert_eq!(in_time("the agent is gone", other.receiver.recv()).await, None);
     let mut end = agent.to(&master).dial_agent().await.expect("again");
-    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection");
+    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection").end;
     end.sender.send(pong()).expect("room");
     assert_eq!(in_time("is carried", other.receiver.recv()).await, Some(pong()));
     let listening = master.listening.as_ref().expect("it listens");
@@ -87,12 +87,12 @@ async fn an_agents_stream_carries_both_ways_in_order_and_ends_when_an_end_goes()
 
 #[tokio::test]
 async fn a_master_that_does_not_read_fills_the_agents_queue_and_no_memory() {
-    let (world, board) = (World::default(), Switchboard::default());
+    let (world, board) = (World::default(), Switchboard::new(NodeId(1)));
     let master = world.node(Roles::FULL, agents(&board)).await;
     let agent = world.client(Roles::AGENT);
     let mut accepted = board.lead();
     let end = agent.to(&master).dial_agent().await.expect("a master leads");
-    let other = in_time("accepted", accepted.recv()).await.expect("a connection");
+    let other = in_time("accepted", accepted.recv()).await.expect("a connection").end;
     let mut sent = 0usize;
     let full = async {
         loop {
@@ -231,6 +231,38 @@ async fn a_streaming_answer_streams_and_ends_with_either_side() {
 }
 
 #[tokio::test]
+async fn users_who_do_not_read_hold_up_nobody_else() {
+    let world = World::default();
+    let (doors, mut streams) = web();
+    let a = world.node(Roles::FULL, doors).await;
+    let b = world.client(Roles::FULL);
+    let mut unread = Vec::new();
+    for _ in 0..24 {
+        let request = Request::get("/stream").body(Empty::<Bytes>::new()).expect("well formed");
+        unread.push(b.to(&a).forward(FaceName::Marathon, request).await.expect("passed on"));
+        let feed = streams.recv().await.expect("asked");
+        // Together more than any other connection has room for.
+        let some = async {
+            for _ in 0..6 {
+                let piece = Bytes::from(vec![0; 64 << 10]);
+                feed.send(Ok(Frame::data(piece))).await.expect("open");
+            }
+        };
+        in_time("it is taken", some).await;
+        tokio::spawn(async move {
+            let more = || Frame::data(Bytes::from(vec![0; 64 << 10]));
+            while feed.send(Ok(more())).await.is_ok() {}
+        });
+    }
+    let request = Request::get("/refused").body(Empty::<Bytes>::new()).expect("well formed");
+    let asked = async {
+        let answer = b.to(&a).forward(FaceName::Marathon, request).await.expect("passed on");
+        answer.into_body().collect().await.expect("whole").to_bytes()
+    };
+    assert_eq!(&in_time("another is answered", asked).await[..], b"its own words");
+}
+
+#[tokio::test]
 async fn gossip_comes_with_its_senders_address_and_overflow_is_counted() {
     let world = World::default();
     let (queue, mut frames) = mpsc::channel(2);
@@ -254,7 +286,7 @@ async fn gossip_comes_with_its_senders_address_and_overflow_is_counted() {
 #[tokio::test]
 async fn a_renewed_certificate_is_used_from_then_on_and_no_connection_is_dropped() {
     let world = World::default();
-    let board = Switchboard::default();
+    let board = Switchboard::new(NodeId(1));
     let desk = Desk::new(&world, Leader::Here);
     let doors = Doors { agents: agents(&board).agents, ..doors(&desk) };
     let master = world.node(Roles::FULL, doors).await;
@@ -278,7 +310,7 @@ async fn a_renewed_certificate_is_used_from_then_on_and_no_connection_is_dropped
     let kept = folder.store(&certificate, &authorities).expect("kept");
     let agent = Node::new(kept, "", Limits::default());
     let mut end = agent.to(&master).dial_agent().await.expect("a master leads");
-    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection");
+    let mut other = in_time("accepted", accepted.recv()).await.expect("a connection").end;
     let (stop, stopping) = watch::channel(false);
     let peer = agent.to(&master);
     let ask = move || -> link::Answering<_> {

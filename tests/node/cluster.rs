@@ -3,6 +3,7 @@
 use super::world::{Home, Node, finish, request, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -67,22 +68,24 @@ pub fn ports() -> [String; 3] {
 
 /// Three nodes, the first of which founded the cluster; all of them vote.
 pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
-    three_with(homes, ports, &[])
+    three_with(homes, ports, |_| Vec::new())
 }
 
-/// The same with further flags.
-fn three_with(homes: &[Home; 3], ports: &[String; 3], more: &[&str]) -> Vec<Node> {
-    let mut flags = vec![ports[0].as_str()];
-    flags.extend(more);
-    let first = homes[0].up_with(&flags).with_agent();
+/// The same, each with flags of its own.
+pub fn three_with(
+    homes: &[Home; 3],
+    ports: &[String; 3],
+    more: impl Fn(usize) -> Vec<String>,
+) -> Vec<Node> {
+    let up = |n: usize, flags: &[String]| {
+        let all: Vec<String> = [vec![ports[n].clone()], more(n), flags.to_vec()].concat();
+        homes[n].up_with(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let first = up(0, &[]).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];
     let mut nodes = vec![first];
-    for (home, port) in homes.iter().zip(ports).skip(1) {
-        let mut flags = vec![join[0].as_str(), &join[1], port];
-        flags.extend(more);
-        nodes.push(home.up_with(&flags));
-    }
+    nodes.extend([1, 2].map(|n| up(n, &join)));
     until("three nodes vote", || {
         standing(&nodes[0], "voter") == 2 && standing(&nodes[0], "leader") == 1
     });
@@ -156,7 +159,7 @@ fn lost_agents_are_given_up_as_soon_as_the_operator_says() {
     let homes = [(); 3].map(|()| Home::new());
     let ports = ports();
     // Far below the minute and the ten that are usual, far above what a busy machine delays.
-    let mut nodes = three_with(&homes, &ports, &["--agent-loss-timeout=5s"]);
+    let mut nodes = three_with(&homes, &ports, |_| vec!["--agent-loss-timeout=5s".into()]);
     until("all agents are there", || agents(&nodes[0]) == 3);
     // One that does not lead falls silent.
     let at = (leader(&nodes).expect("one leads") + 1) % 3;
@@ -203,4 +206,51 @@ fn who_is_not_let_in_is_told_why() {
     assert!(said.contains("revoked"), "{said}");
     assert!(!said.contains("MESO1-"), "no secret is told: {said}");
     assert_eq!(seen(&node)["nodes"].as_array().unwrap().len(), 1, "nobody was let in");
+}
+
+/// A terminal: what is seen of it, and what a program writes to.
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use std::os::fd::FromRawFd as _;
+    let (mut seen, mut written) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: both numbers are ours to be written to; no name, no settings, no size are asked for.
+    let made = unsafe { libc::openpty(&mut seen, &mut written, null, null.cast(), null.cast()) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: it has just made them, and nobody else has them.
+    unsafe { (std::fs::File::from_raw_fd(seen), std::fs::File::from_raw_fd(written)) }
+}
+
+#[test]
+fn on_a_terminal_a_node_shows_the_line_that_joins_another_machine() {
+    let home = Home::new();
+    let (seen, written) = terminal();
+    let mut command = home.command(&[]);
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(written).spawn().unwrap();
+    // Its end of the terminal is its own alone.
+    drop(command);
+    let mut lines = BufReader::new(seen).lines();
+    let line = lines.find_map(|line| {
+        let line = line.expect("the node goes on");
+        assert!(!line.contains("Stop:"), "no such line was shown");
+        line.trim().strip_prefix("More: mesolith up ").map(String::from)
+    });
+    let line = line.expect("the line");
+    let flags: Vec<&str> = line.split(' ').collect();
+    let [join, address, token, secret] = flags[..] else { panic!("{line}") };
+    assert_eq!((join, token), ("--join", "--token"));
+    // Somebody reads the terminal on.
+    std::thread::spawn(move || lines.for_each(drop));
+    let other = Home::new();
+    let joined = other.up_with(&[&format!("--join={address}"), &format!("--token={secret}")]);
+    until("it has joined", || seen_nodes(&joined) == 2);
+    let said = joined.talk.stderr();
+    assert!(!said.contains("MESO1-"), "what is no terminal is shown no token");
+    assert!(said.contains("mesolith token create"), "{said}");
+    drop(joined);
+    super::world::signal_to(child.id() as i32, libc::SIGUSR1);
+    child.wait().unwrap();
+}
+
+fn seen_nodes(node: &Node) -> usize {
+    seen(node)["nodes"].as_array().map_or(0, Vec::len)
 }

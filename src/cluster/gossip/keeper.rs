@@ -1,10 +1,11 @@
 //! The task that keeps gossip running: it starts the library's task, tells it what this node says, looks at what it
 //! knows, greets nodes that may not know of this one, and starts it again when it has died.
 
+use super::alone::Company;
 use super::book::{Book, Seen};
 use super::facts::Facts;
 use super::frame::{name_of, node_of};
-use super::socket::Sockets;
+use super::socket::{Arrived, Sockets};
 use super::{GossipOptions, Members, Refusal};
 use crate::base::rng::Rng;
 use chitchat::{
@@ -68,10 +69,10 @@ pub(super) struct Ends {
 }
 
 pub(super) struct Keeper {
-    options: GossipOptions,
-    sockets: Sockets,
-    ends: Ends,
-    book: Book,
+    pub(super) options: GossipOptions,
+    pub(super) sockets: Sockets,
+    pub(super) ends: Ends,
+    pub(super) book: Book,
     /// How much of what each generation says was read.
     read: BTreeMap<(u64, u64), u64>,
     rng: Rng,
@@ -79,7 +80,7 @@ pub(super) struct Keeper {
 }
 
 /// Resolves when gossip is to end: it was told to, or all handles are gone.
-async fn stopped(mut stop: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
@@ -99,9 +100,14 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         let mut generation = self.options.generation;
         let mut pause = RESTART_MIN;
+        let mut heard = match self.alone(generation).await {
+            Company::Named => None,
+            Company::Heard(first) => Some(first),
+            Company::Stopped => return,
+        };
         loop {
             let begun = Instant::now();
-            let end = self.live(generation).await;
+            let end = self.live(generation, heard.take()).await;
             let why = match end {
                 End::Stopped => return,
                 End::Died(why) => why,
@@ -121,8 +127,8 @@ impl Keeper {
         }
     }
 
-    /// One life of the library's task.
-    async fn live(&mut self, generation: u64) -> End {
+    /// One life of the library's task; `heard` is what it begins with.
+    async fn live(&mut self, generation: u64, heard: Option<Arrived>) -> End {
         let facts = self.ends.facts.borrow_and_update().encode();
         let said = facts.into_iter().filter(|(_, value)| !value.is_empty());
         let said = said.map(|(key, value)| (key.to_string(), value)).collect();
@@ -131,6 +137,9 @@ impl Keeper {
             Ok(handle) => handle,
             Err(e) => return End::Died(e.to_string()),
         };
+        if let Some((from, frame)) = heard {
+            self.sockets.inbox.put(from, frame);
+        }
         self.read.clear();
         self.greeted = None;
         let end = self.tend(&handle).await;
@@ -279,7 +288,7 @@ impl Keeper {
         }
     }
 
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let refused = self.ends.refused.borrow_and_update().clone();
         let nodes = self.book.members().clone();
         let alive = nodes.values().filter(|m| m.alive).count();

@@ -9,10 +9,12 @@
 //! - A task of the library that has died (it stops itself on some inputs) is started again as a new generation, and
 //!   counted. What other nodes had said is learned again from those that were known.
 //! - At most [`NODES_MAX`] nodes gossip; a further one is told that there is no room ([`Members::refused`]).
+//! - A node that knows nobody else does not gossip, and costs nothing by it (`alone`).
 //! - Nothing here waits for a peer: sending is apart from gossiping (`courier`), names are resolved aside (`seeds`).
 //!
 //! It does not decide who votes (`membership`) and does not carry anything else.
 
+mod alone;
 mod book;
 mod counts;
 mod courier;

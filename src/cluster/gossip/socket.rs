@@ -19,7 +19,9 @@ use tokio::sync::{mpsc, watch};
 /// How many frames may wait to be read.
 pub const INBOX_MAX: usize = 256;
 
-type Queue = mpsc::Sender<(Option<u64>, Bytes)>;
+/// What came in: who the link says it is from, and the frame.
+pub(super) type Arrived = (Option<u64>, Bytes);
+type Queue = mpsc::Sender<Arrived>;
 
 /// Where the link puts what other nodes send. Clones are the same one; it outlives the tasks that read it.
 #[derive(Clone)]
@@ -73,14 +75,12 @@ pub(super) struct Sockets {
 #[async_trait]
 impl Transport for Sockets {
     async fn open(&self, _: SocketAddr) -> anyhow::Result<Box<dyn Socket>> {
-        let (queue, frames) = mpsc::channel(INBOX_MAX);
-        *self.inbox.lock() = Some(queue);
-        Ok(Box::new(Open { frames, with: self.clone() }))
+        Ok(Box::new(Open { frames: self.listen(), with: self.clone() }))
     }
 }
 
 struct Open {
-    frames: mpsc::Receiver<(Option<u64>, Bytes)>,
+    frames: mpsc::Receiver<Arrived>,
     with: Sockets,
 }
 
@@ -106,13 +106,24 @@ impl Socket for Open {
 }
 
 impl Sockets {
+    /// Takes the inbox over.
+    pub(super) fn listen(&self) -> mpsc::Receiver<Arrived> {
+        let (queue, frames) = mpsc::channel(INBOX_MAX);
+        *self.inbox.lock() = Some(queue);
+        frames
+    }
+
     fn send(&self, to: SocketAddr, content: Content) {
         let (cluster, sender, address) = (self.cluster, self.node, self.address);
         self.outbox.send(to, Frame { cluster, sender, address, content }.encode());
     }
 
     /// The message in a frame; none: it was dropped, and counted.
-    fn read(&self, from: Option<u64>, bytes: &Bytes) -> Option<(SocketAddr, ChitchatMessage)> {
+    pub(super) fn read(
+        &self,
+        from: Option<u64>,
+        bytes: &Bytes,
+    ) -> Option<(SocketAddr, ChitchatMessage)> {
         let counts = &self.counts;
         let Some(frame) = Frame::decode(bytes) else {
             counts.garbage.inc();

@@ -77,8 +77,8 @@ pub trait AgentDoor: Send + Sync + 'static {
 }
 
 impl AgentDoor for Switchboard {
-    fn accept(&self, _from: NodeId, end: MasterEnd) -> Result<()> {
-        self.put_through(end)
+    fn accept(&self, from: NodeId, end: MasterEnd) -> Result<()> {
+        self.put_through(from, end)
     }
 }
 

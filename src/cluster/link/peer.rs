@@ -29,6 +29,8 @@ use tokio_rustls::TlsConnector;
 /// How much may be under way in one direction of a stream, and of a connection, before it is taken, in bytes.
 pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 pub(super) const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The same for an answer to a user, who may be slow or stop to read.
+const PROXIED_WINDOW: u32 = 256 << 10;
 /// How large a piece on the wire is.
 pub(super) const PIECE_BYTES: u32 = 64 << 10;
 /// How many requests may be under way on one connection.
@@ -91,6 +93,15 @@ impl Lane {
         match self {
             Self::Heartbeat | Self::Log | Self::Snapshot => Duration::from_millis(700),
             _ => Duration::MAX,
+        }
+    }
+
+    /// How much may be under way to this node, in a stream and in all, in bytes.
+    fn windows(self) -> (u32, u32) {
+        match self {
+            // What users do not read must not hold up what others do: there is room for all of them at once.
+            Self::Proxy => (PROXIED_WINDOW, PROXIED_WINDOW * PROXIED_MAX as u32),
+            _ => (STREAM_WINDOW, CONNECTION_WINDOW),
         }
     }
 
@@ -467,7 +478,7 @@ async fn dial(link: &Link, address: &str, meant: Option<NodeId>, lane: Lane) -> 
     if let Err(e) = tune(&socket) {
         tracing::debug!("{address}: cannot set the socket's options: {e}");
     }
-    match tokio::time::timeout(limits.handshake, greet(link, address, meant, socket)).await {
+    match tokio::time::timeout(limits.handshake, greet(link, address, meant, lane, socket)).await {
         Ok(conn) => conn,
         Err(_) => {
             if let Some(node) = meant {
@@ -482,6 +493,7 @@ async fn greet(
     link: &Link,
     address: &str,
     meant: Option<NodeId>,
+    lane: Lane,
     socket: TcpStream,
 ) -> Result<Conn> {
     let tls = link.tls()?;
@@ -497,11 +509,12 @@ async fn greet(
     };
     let member = member.ok_or_else(|| unreachable(address, "it does not speak the link"))?;
     let heard = Heard::new();
+    let (stream_window, connection_window) = lane.windows();
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&heard)));
     let (mut send, connection) = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(stream_window)
+        .initial_connection_window_size(connection_window)
         .max_frame_size(PIECE_BYTES)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_WAIT)

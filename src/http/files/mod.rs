@@ -19,14 +19,18 @@ pub use table::{ATTACHED_MAX, FileTable};
 
 use super::auth::Realm;
 use super::reply::{self, Refusal};
-use super::{Face, Query};
+use super::{Face, Peer, Query};
 use crate::security::Principal;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use table::Found;
@@ -42,6 +46,17 @@ pub enum FileOperation {
     Download,
 }
 
+impl FileOperation {
+    /// Its endpoint.
+    pub const fn endpoint(self) -> &'static str {
+        match self {
+            Self::Browse => "/files/browse",
+            Self::Read => "/files/read",
+            Self::Download => "/files/download",
+        }
+    }
+}
+
 /// A request for a path that is not attached here.
 #[derive(Clone, Debug)]
 pub struct FileRequest {
@@ -55,6 +70,52 @@ pub struct FileRequest {
     pub principal: Option<Principal>,
     /// The request's headers (`Range`).
     pub headers: HeaderMap,
+    /// Whether no more than the head of the answer is wanted.
+    pub head: bool,
+    /// The user's address.
+    pub client: Option<SocketAddr>,
+}
+
+impl FileRequest {
+    /// What a request to an endpoint of a face asks for.
+    ///
+    /// # Errors
+    /// 400 when it names no path.
+    pub fn of(operation: FileOperation, query: Query, request: &Request) -> Result<Self, Refusal> {
+        let Some(path) = query.get("path").filter(|path| !path.is_empty()) else {
+            return Err(Refusal::bad_request("Expecting 'path=value' in query.\n"));
+        };
+        Ok(Self {
+            operation,
+            path: path.to_owned(),
+            principal: request.extensions().get::<Principal>().cloned(),
+            headers: request.headers().clone(),
+            head: *request.method() == Method::HEAD,
+            client: request.extensions().get::<Peer>().map(|peer| peer.0),
+            query,
+        })
+    }
+
+    /// The same as a request to the endpoint of another face; with `more` for a parameter that counts before all of its name.
+    pub fn to_pass_on(self, more: Option<(&str, &str)>) -> Request {
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let pairs = self.query.pairs().chain(more);
+        let pairs: Vec<String> =
+            pairs.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let target = format!("{}?{}", self.operation.endpoint(), pairs.join("&"));
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = if self.head { Method::HEAD } else { Method::GET };
+        // A path and a query in percent-encoding are a URI, unless they are longer than one may be; then nobody has it.
+        *request.uri_mut() = target.parse().unwrap_or(Uri::from_static("/files/read"));
+        *request.headers_mut() = self.headers;
+        // The original asks for no method and takes what it gets; a body has no meaning here.
+        request.headers_mut().remove(CONTENT_LENGTH);
+        request.headers_mut().remove(CONTENT_TYPE);
+        if let Some(client) = self.client {
+            request.extensions_mut().insert(Peer(client));
+        }
+        request
+    }
 }
 
 /// What [`FileSource::serve`] will answer.
@@ -86,9 +147,9 @@ pub fn routes(table: FileTable, elsewhere: Option<Arc<dyn FileSource>>, realm: &
         reply::json(&files.table.all(), &query)
     };
     Face::new()
-        .endpoint("/files/browse", operation(FileOperation::Browse))
-        .endpoint("/files/read", operation(FileOperation::Read))
-        .endpoint("/files/download", operation(FileOperation::Download))
+        .endpoint(FileOperation::Browse.endpoint(), operation(FileOperation::Browse))
+        .endpoint(FileOperation::Read.endpoint(), operation(FileOperation::Read))
+        .endpoint(FileOperation::Download.endpoint(), operation(FileOperation::Download))
         .endpoint("/files/debug", realm.protect(any(debug).with_state(files)))
 }
 
@@ -98,18 +159,12 @@ async fn serve(
     query: Query,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let Some(path) = query.get("path").filter(|path| !path.is_empty()).map(str::to_owned) else {
-        return Err(Refusal::bad_request("Expecting 'path=value' in query.\n"));
-    };
-    let headers = request.headers().clone();
-    let principal = request.extensions().get::<Principal>().cloned();
-    if !files.table.is_attached(&path)
+    let request = FileRequest::of(operation, query, &request)?;
+    if !files.table.is_attached(&request.path)
         && let Some(elsewhere) = files.elsewhere
     {
-        let request = FileRequest { operation, path, query, principal, headers };
         return elsewhere.serve(request).await.ok_or_else(not_found);
     }
-    let request = FileRequest { operation, path, query, principal, headers };
     answer(files.table, request).await
 }
 

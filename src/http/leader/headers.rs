@@ -37,19 +37,27 @@ pub(super) struct Onward {
 
 /// The headers with which a request is passed on, or nothing if it has come through here already.
 pub(super) fn onward(own: &OwnFace, asked: &Asked<'_>) -> Option<Onward> {
-    let name = match own.face {
-        LedFace::Marathon => MARATHON_VIA,
-        LedFace::Master | LedFace::Chronos => VIA,
-    };
-    let pseudonym = own.pseudonym();
-    if came_through(asked.headers, &name, &pseudonym) {
+    if came_through(asked.headers, &via_name(own), &own.pseudonym()) {
         return None;
     }
-    let mut headers = asked.headers.clone();
+    hop(own, asked.headers, asked.peer)
+}
+
+fn via_name(own: &OwnFace) -> HeaderName {
+    match own.face {
+        LedFace::Marathon => MARATHON_VIA,
+        LedFace::Master | LedFace::Chronos => VIA,
+    }
+}
+
+/// The headers with which a request of `peer` is passed on.
+pub(super) fn hop(own: &OwnFace, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Onward> {
+    let name = via_name(own);
+    let mut headers = headers.clone();
     drop_hop(&mut headers);
-    let this = HeaderValue::try_from(format!("1.1 {pseudonym}")).ok()?;
+    let this = HeaderValue::try_from(format!("1.1 {}", own.pseudonym())).ok()?;
     headers.append(name.clone(), this.clone());
-    if let Some(peer) = asked.peer {
+    if let Some(peer) = peer {
         let peer = peer.to_canonical().to_string();
         let before = lines(&headers, &FORWARDED_FOR).filter(|line| !line.is_empty());
         let all: Vec<&str> = before.chain([peer.as_str()]).collect();

@@ -9,6 +9,7 @@
 mod decide;
 mod headers;
 mod refuse;
+mod relay;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,10 @@ use std::time::{Duration, Instant};
 
 /// Names the leading node, in answers of a node that does not lead.
 pub const LEADER: HeaderName = HeaderName::from_static("x-mesolith-leader");
+
+/// Marks an answer that another node gave. A response extension.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FromAnotherNode;
 
 /// In a request: pass it on rather than redirect me. Pages may ask no other host than their own, and clients lose their
 /// credentials on the way to another host.
@@ -305,6 +310,7 @@ impl Inner {
         match self.head(place, outward).await {
             Ok(mut response) => {
                 headers::back(response.headers_mut(), &onward.via);
+                response.extensions_mut().insert(FromAnotherNode);
                 name_leader(response.headers_mut(), place);
                 response
             }

@@ -58,7 +58,7 @@ impl Trouble {
     fn said(self, face: LedFace) -> Said {
         match self {
             Self::Stale => Said {
-                status: StatusCode::BAD_REQUEST,
+                status: StatusCode::NOT_IMPLEMENTED,
                 message: "this node does not lead and keeps no copy of its own to answer from"
                     .into(),
                 details: None,

@@ -1,27 +1,46 @@
-//! `/files` of the master: its own log, and the sandboxes of all agents by asking the agent that has them.
+//! `/files` of the master: its own log, and the sandboxes of all agents by asking the node that has them.
 //!
 //! A path names its agent by itself (`…/slaves/<agent id>/…`, as sandboxes are laid out), through the executor in it
-//! (`/frameworks/<id>/executors/<id>/…`), or by `/mesolith/v1/agents/<agent id>/files/…`.
+//! (`/frameworks/<id>/executors/<id>/…`), by `agent_id=`, or by `/mesolith/v1/agents/<agent id>/files/…`. The agent of this
+//! node is asked here; of others the leader alone knows where they are, so that a node which does not lead passes the
+//! request on to it, and it to the agent's node. Each face on the way asks who the user is.
+
+#[cfg(test)]
+mod tests;
 
 use super::Api;
+use crate::base::error::{Code, Error};
 use crate::base::ids::AgentId;
 use crate::http::auth::Realm;
 use crate::http::files::{self, FileOperation, FileRequest, FileSource, FileTable, Served};
 use crate::http::{Face, PathRest, Query, Refusal};
+use crate::master::core::binding::Whereabouts;
+use crate::master::core::io::NodeId;
 use crate::master::core::view::View;
-use crate::security::Principal;
 use axum::Extension;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
-/// The way to the files of an agent.
+/// What [`AgentFiles::ask`] will answer.
+pub type Asking<'a> =
+    Pin<Box<dyn Future<Output = crate::base::error::Result<Response>> + Send + 'a>>;
+
+/// The way to the files of agents. The node has it.
 pub trait AgentFiles: Send + Sync + 'static {
-    /// Answers a request about a file of that agent, or nothing when it cannot be reached or has no such file.
-    fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a>;
+    /// This node's own agent, if it runs one that has an id, and its files.
+    fn own(&self) -> Pin<Box<dyn Future<Output = Option<(AgentId, FileTable)>> + Send + '_>>;
+
+    /// Passes a request on to the agent's face of another node.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    fn ask<'a>(&'a self, node: NodeId, request: Request) -> Asking<'a>;
 }
 
 /// Where the master finds files that are not its own.
@@ -40,32 +59,113 @@ impl fmt::Debug for Elsewhere {
 impl FileSource for Elsewhere {
     fn serve(&self, request: FileRequest) -> Served<'_> {
         Box::pin(async move {
-            let view = self.api.view().await.ok()?;
-            let agent = agent_of(&view, &request)?;
-            self.agents.serve(&agent, request).await
+            let named = agent_in(&request);
+            let own = self.agents.own().await;
+            if let Some(agent) = named {
+                return Some(self.of_agent(&agent, own, request).await);
+            }
+            let here = own.as_ref().filter(|(_, table)| table.is_attached(&request.path));
+            let here = here.map(|(_, table)| table.clone());
+            let view = match (self.api.view().await, here) {
+                (Ok(view), _) => view,
+                // Who does not lead knows no more of it.
+                (Err(_), Some(table)) => return Some(answer(table, request).await),
+                (Err(refusal), None) => return Some(self.relay(request, None, refusal).await),
+            };
+            match (of_executor(&view, &request.path), own) {
+                (Some(agent), own) => Some(self.of_agent(&agent, own, request).await),
+                // It ran before this master was elected.
+                (None, Some((_, table))) if table.is_attached(&request.path) => {
+                    Some(answer(table, request).await)
+                }
+                (None, _) => None,
+            }
         })
     }
 }
 
-/// The agent that a request is about.
-fn agent_of(view: &View, request: &FileRequest) -> Option<AgentId> {
-    let named = request.query.get("agent_id").or_else(|| request.query.get("slave_id"));
-    if let Some(id) = named {
-        return Some(AgentId::from(id));
+impl Elsewhere {
+    /// Answers a request about a file of that agent.
+    async fn of_agent(
+        &self,
+        agent: &AgentId,
+        own: Option<(AgentId, FileTable)>,
+        request: FileRequest,
+    ) -> Response {
+        if let Some((_, table)) = own.filter(|(id, _)| id == agent) {
+            return answer(table, request).await;
+        }
+        let master = match self.api.master() {
+            Ok(master) => master,
+            Err(refusal) => return self.relay(request, Some(agent), refusal).await,
+        };
+        let asked = agent.clone();
+        let place = match master.handle().look(move |core| core.whereabouts(&asked)).await {
+            Ok(place) => place,
+            Err(e) => return Refusal::from(e).into_response(),
+        };
+        let not_reached = |why: String| {
+            let cause = format!("agent {agent} is not reached: {why}");
+            Refusal::from(Error::new(Code::Unavailable, cause)).into_response()
+        };
+        match place {
+            Whereabouts::Unknown => {
+                let text = format!("No agent with the id '{agent}' is known.\n");
+                Refusal::new(StatusCode::NOT_FOUND, text).into_response()
+            }
+            Whereabouts::Unbound => not_reached("it has not registered since the upgrade".into()),
+            Whereabouts::Node(node) => match self.pass_on(node, request).await {
+                Ok(response) => response,
+                Err(e) => not_reached(e.cause),
+            },
+        }
     }
-    let parts: Vec<&str> = request.path.split('/').collect();
-    let after = |word: &str| {
-        let at = parts.iter().position(|part| *part == word)?;
-        parts.get(at + 1).copied()
-    };
-    match after("slaves") {
-        Some(id) => Some(AgentId::from(id)),
-        None => of_executor(view, after("frameworks")?, after("executors")?),
+
+    async fn pass_on(
+        &self,
+        node: NodeId,
+        request: FileRequest,
+    ) -> crate::base::error::Result<Response> {
+        let request = request.to_pass_on(None);
+        match &self.api.led {
+            Some(led) => led.through(request, |request| self.agents.ask(node, request)).await,
+            None => self.agents.ask(node, request).await,
+        }
+    }
+
+    /// Asks the leader; `refusal` is the answer where there is none.
+    async fn relay(
+        &self,
+        request: FileRequest,
+        agent: Option<&AgentId>,
+        refusal: Refusal,
+    ) -> Response {
+        let Some(led) = &self.api.led else { return refusal.into_response() };
+        let request = request.to_pass_on(agent.map(|agent| ("agent_id", agent.as_str())));
+        led.relay(request).await.unwrap_or_else(|| refusal.into_response())
     }
 }
 
-/// Where an executor runs, or ran last.
-fn of_executor(view: &View, framework: &str, executor: &str) -> Option<AgentId> {
+async fn answer(table: FileTable, request: FileRequest) -> Response {
+    files::answer(table, request).await.unwrap_or_else(Refusal::response)
+}
+
+/// The agent that a request names.
+fn agent_in(request: &FileRequest) -> Option<AgentId> {
+    let named = request.query.get("agent_id").or_else(|| request.query.get("slave_id"));
+    named.or_else(|| after(&request.path, "slaves")).map(AgentId::from)
+}
+
+/// What follows a segment of a path.
+fn after<'a>(path: &'a str, word: &str) -> Option<&'a str> {
+    let mut parts = path.split('/').skip_while(|part| *part != word);
+    parts.next()?;
+    parts.next()
+}
+
+/// Where the executor in a path runs, or ran last.
+fn of_executor(view: &View, path: &str) -> Option<AgentId> {
+    let (framework, executor) = (after(path, "frameworks")?, after(path, "executors")?);
     let frameworks = view.frameworks.iter().chain(&view.completed_frameworks);
     let mut of_it =
         frameworks.filter(|f| f.info.id.as_ref().is_some_and(|id| id.value == framework));
@@ -95,10 +195,9 @@ pub fn face(api: Api, own: FileTable, agents: Arc<dyn AgentFiles>, realm: &Realm
 
 async fn serve_agent(
     State(elsewhere): State<Elsewhere>,
-    principal: Option<Extension<Principal>>,
     rest: Extension<PathRest>,
     query: Query,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let parts: Vec<&str> = rest.0.0.iter().map(String::as_str).collect();
     let (agent, operation) = match parts.as_slice() {
@@ -107,11 +206,7 @@ async fn serve_agent(
         [agent, "files", "download"] => (agent, FileOperation::Download),
         _ => return Err(Refusal::of(StatusCode::NOT_FOUND)),
     };
-    let Some(path) = query.get("path").filter(|path| !path.is_empty()).map(str::to_owned) else {
-        return Err(Refusal::bad_request("Expecting 'path=value' in query.\n"));
-    };
-    let principal = principal.map(|p| p.0);
-    let request = FileRequest { operation, path, query, principal, headers };
-    let served = elsewhere.agents.serve(&AgentId::from(*agent), request).await;
-    served.ok_or_else(|| Refusal::of(StatusCode::NOT_FOUND))
+    let request = FileRequest::of(operation, query, &request)?;
+    let own = elsewhere.agents.own().await;
+    Ok(elsewhere.of_agent(&AgentId::from(*agent), own, request).await)
 }

@@ -18,6 +18,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use crate::base::error::{Code, Error};
 use crate::framework::state::StateServer;
 use crate::http::auth::Realm;
 use crate::http::leader::Forwarding;
@@ -25,7 +26,6 @@ use crate::http::{Face, Refusal, about};
 use crate::machine::driver::Clock;
 use crate::master::core::view::View;
 use crate::master::service::Master;
-use axum::http::StatusCode;
 use identity::Identity;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -79,7 +79,7 @@ impl Api {
     /// The master, or the original's answer where none leads.
     fn master(&self) -> Result<Master, Refusal> {
         let leading = self.leading.borrow().clone();
-        leading.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No leader elected"))
+        leading.ok_or_else(|| Error::new(Code::Unavailable, "No leader elected").into())
     }
 
     async fn view(&self) -> Result<View, Refusal> {

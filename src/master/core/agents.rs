@@ -1,6 +1,6 @@
 //! The table of agents: registered, awaited after a change of master, unreachable, gone.
 
-use super::io::LinkId;
+use super::io::{LinkId, NodeId};
 use super::view::{AgentView, DepartedView, Drain};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
@@ -92,17 +92,15 @@ impl Agent {
             }
         }
     }
-
-    pub fn address(&self) -> Address {
-        address(&self.info)
-    }
 }
 
-/// Where an agent listens: two agents cannot share it.
-pub(super) type Address = (String, i32);
+/// Where an agent listens: two agents cannot share it. Every node has a loopback of its own.
+pub(super) type Address = (Option<NodeId>, String, i32);
 
-pub(super) fn address(info: &v1::AgentInfo) -> Address {
-    (info.hostname.clone(), info.port())
+pub(super) fn address(info: &v1::AgentInfo, node: Option<NodeId>) -> Address {
+    let hostname = info.hostname.as_str();
+    let own = hostname == "localhost" || hostname == "::1" || hostname.starts_with("127.");
+    (node.filter(|_| own), hostname.into(), info.port())
 }
 
 /// An agent that an operator took out of service: it gets no offers, wherever it is.
@@ -181,6 +179,8 @@ pub(super) struct Agents {
     pub gone: Departed,
     /// Out of service: registered, awaited or unreachable ones.
     pub deactivated: BTreeMap<AgentId, Deactivated>,
+    /// Whose they are: of registered, recovered and unreachable ones.
+    pub nodes: BTreeMap<AgentId, NodeId>,
     changed: BTreeSet<AgentId>,
     /// When the next agent may be marked unreachable.
     pub next_unreachable: Option<Mono>,

@@ -84,9 +84,4 @@ impl MasterCore {
             self.send(&framework, events::inverse_offer(offer), out);
         }
     }
-
-    /// Whether an agent has tasks.
-    pub fn has_tasks(&self, agent: &str) -> bool {
-        self.agents.get(agent).is_some_and(|agent| !agent.tasks.is_empty())
-    }
 }

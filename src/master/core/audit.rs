@@ -44,6 +44,9 @@ impl MasterCore {
             if self.agents.registered.get(id).is_none_or(|a| a.link != Some(*link)) {
                 return Err(format!("link {link:?} is of agent {id}, which has another"));
             }
+            if !self.agents.nodes.contains_key(id) {
+                return Err(format!("agent {id} has a link and is no node's"));
+            }
         }
         for (session, id) in &self.frameworks.sessions {
             let framework = self.frameworks.registered.get(id);

@@ -13,6 +13,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
+/// A node of the cluster, as its certificate names it. It proves whose an agent is ([`binding`](super::binding)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// One waiting request of a client; a number never used twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -34,6 +44,8 @@ pub enum Input {
     FromAgent {
         /// The connection it came on.
         link: LinkId,
+        /// The node at its other end; always the same one on a link.
+        node: NodeId,
         /// The message.
         message: Box<AgentMessage>,
     },
@@ -138,6 +150,15 @@ pub enum Act {
     CloseLink {
         /// Which.
         link: LinkId,
+    },
+    /// Cut the connection with somebody who is not who it says: nothing more is taken from it.
+    RefuseLink {
+        /// Which.
+        link: LinkId,
+        /// The node at its other end.
+        node: NodeId,
+        /// Why, for the log.
+        why: String,
     },
     /// Send to a scheduler.
     Event {

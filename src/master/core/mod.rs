@@ -14,6 +14,7 @@ mod accounting;
 mod agents;
 mod asking;
 mod audit;
+pub mod binding;
 mod calls;
 pub mod changes;
 mod disconnect;
@@ -112,7 +113,9 @@ impl Machine for MasterCore {
 
     fn step(&mut self, cx: &mut Cx<'_>, input: Input, out: &mut Out) {
         match input {
-            Input::FromAgent { link, message } => self.agent_message(cx, link, *message, out),
+            Input::FromAgent { link, node, message } => {
+                self.agent_message(cx, link, node, *message, out);
+            }
             Input::LinkClosed { link } => self.link_closed(cx, link, out),
             Input::Subscribe { request, session, call, principal } => {
                 self.subscribe(cx, request, session, *call, principal, out);

@@ -79,7 +79,8 @@ impl MasterCore {
 
     fn store_unreachable(&mut self, cx: &Cx<'_>, id: &AgentId, hostname: &str, out: &mut Out) {
         out.write(registry::dismiss(id));
-        out.write(registry::unreachable(id, cx.wall, hostname));
+        let record = registry::unreachable(id, self.node_of(id), cx.wall, hostname);
+        out.write(record);
         self.agents.unreachable.add(id.clone(), cx.wall, hostname.to_string());
         self.agents.mark(id);
     }
@@ -137,6 +138,7 @@ impl MasterCore {
         while let Some(id) = self.agents.gone.trim(max, before) {
             out.write(registry::forget_gone(&id));
         }
+        self.forget_nodes();
         self.timers.set(Timer::RegistryGc, cx.now + self.options.registry_gc_interval);
     }
 }

@@ -47,9 +47,11 @@ impl MasterCore {
         for (key, value) in records {
             match registry::read(&key, &value)? {
                 Record::Agent(id, agent) => {
+                    core.recover_node(&id, agent.node);
                     core.agents.recovered.insert(id, Arc::new(agent.agent_info));
                 }
                 Record::Unreachable(id, r) => {
+                    core.recover_node(&id, r.node);
                     let hostname = r.hostname.unwrap_or_default();
                     core.agents.unreachable.add(id, Wall(r.since), hostname);
                 }

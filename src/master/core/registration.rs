@@ -1,8 +1,8 @@
 //! Agents arriving: the messages of links, and registrations of agents that have no id yet.
 
 use super::agents::{self, Agent};
-use super::io::{Act, LinkId};
-use super::{AGENTS_MAX, MasterCore, Out, Timer, registry, to_link};
+use super::io::{Act, LinkId, NodeId};
+use super::{AGENTS_MAX, MasterCore, Out, Timer, to_link};
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::resources::Resources;
 use crate::machine::Cx;
@@ -19,11 +19,12 @@ impl MasterCore {
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
+        node: NodeId,
         message: AgentMessage,
         out: &mut Out,
     ) {
         if let Some(register) = message.register {
-            return self.register(cx, link, register, out);
+            return self.register(cx, link, node, register, out);
         }
         let Some(id) = self.agents.links.get(&link).cloned() else {
             self.metrics.add("dropped_messages");
@@ -49,7 +50,17 @@ impl MasterCore {
         }
     }
 
-    fn register(&mut self, cx: &mut Cx<'_>, link: LinkId, register: RegisterAgent, out: &mut Out) {
+    fn register(
+        &mut self,
+        cx: &mut Cx<'_>,
+        link: LinkId,
+        node: NodeId,
+        register: RegisterAgent,
+        out: &mut Out,
+    ) {
+        if let Err(why) = self.check_node(node, &register.agent_info) {
+            return self.refuse_link(cx, link, node, why, out);
+        }
         let total = match check(&register.agent_info) {
             Ok(total) => total,
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
@@ -68,10 +79,10 @@ impl MasterCore {
         }
         if id.is_empty() {
             self.metrics.add("messages_register_slave");
-            return self.register_new(cx, link, register, total, out);
+            return self.register_new(cx, link, node, register, total, out);
         }
         self.metrics.add("messages_reregister_slave");
-        self.reregister(cx, link, register, total, out);
+        self.reregister(cx, link, node, register, total, out);
     }
 
     /// An agent without an id. One at the address of another has lost its state or restarted
@@ -81,13 +92,16 @@ impl MasterCore {
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
+        node: NodeId,
         register: RegisterAgent,
         total: Resources,
         out: &mut Out,
     ) {
-        let address = agents::address(&register.agent_info);
+        let address = agents::address(&register.agent_info, Some(node));
         if let Some(older) = self.agents.by_address.get(&address).cloned() {
-            if self.is_retry(&older, &register.agent_info) {
+            let is_its_own = self.node_of(&older).is_none_or(|owner| owner == node);
+            if is_its_own && self.is_retry(&older, &register.agent_info) {
+                self.own(cx, &older, node, out);
                 self.bind(cx, &older, link, &register, out);
                 return self.confirm(&older, link, Vec::new(), out);
             }
@@ -102,7 +116,8 @@ impl MasterCore {
         let mut info = register.agent_info.clone();
         info.id = Some((&id).into());
         self.metrics.add("slave_registrations");
-        out.write(registry::admit(&id, &info, cx.wall));
+        self.agents.nodes.insert(id.clone(), node);
+        self.admit(cx, &id, &info, out);
         let agent = Agent::new(info, total, cx.wall);
         self.enlist(&id, agent, &[]);
         self.bind(cx, &id, link, &register, out);
@@ -126,7 +141,8 @@ impl MasterCore {
     pub(super) fn enlist(&mut self, id: &AgentId, agent: Agent, used: &[(FrameworkId, Resources)]) {
         let traits = AgentTraits { active: false, remote_region: self.is_remote(&agent.info) };
         self.allocator.add_agent(id.clone(), traits, agent.total.clone(), used);
-        self.agents.by_address.insert(agent.address(), id.clone());
+        let address = agents::address(&agent.info, self.node_of(id));
+        self.agents.by_address.insert(address, id.clone());
         self.agents.registered.insert(id.clone(), agent);
         self.agents.mark(id);
     }

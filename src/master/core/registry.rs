@@ -7,6 +7,7 @@ use crate::base::error::Result;
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
+use crate::master::core::io::NodeId;
 use crate::mesos::internal::{
     AdmittedAgent, DeactivatedAgent, DrainRecord, FrameworkRecord, GoneAgent, UnreachableAgent,
 };
@@ -49,9 +50,10 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
     })
 }
 
-/// The agent is a member of the cluster.
-pub(super) fn admit(id: &AgentId, info: &v1::AgentInfo, at: Wall) -> Op {
-    let record = AdmittedAgent { agent_info: info.clone(), admitted_time: at.0 };
+/// The agent is a member of the cluster, on that node. (Rows of before agents had nodes name none.)
+pub(super) fn admit(id: &AgentId, info: &v1::AgentInfo, node: Option<NodeId>, at: Wall) -> Op {
+    let (agent_info, admitted_time) = (info.clone(), at.0);
+    let record = AdmittedAgent { agent_info, admitted_time, node: node.map(|node| node.0) };
     Op::put(format!("{AGENTS}{id}"), stored::encode(&record))
 }
 
@@ -60,9 +62,10 @@ pub(super) fn dismiss(id: &AgentId) -> Op {
     Op::delete(format!("{AGENTS}{id}"))
 }
 
-/// The agent cannot be reached.
-pub(super) fn unreachable(id: &AgentId, since: Wall, hostname: &str) -> Op {
-    let record = UnreachableAgent { since: since.0, hostname: Some(hostname.into()) };
+/// The agent cannot be reached; it is still that node's.
+pub(super) fn unreachable(id: &AgentId, node: Option<NodeId>, since: Wall, hostname: &str) -> Op {
+    let hostname = Some(hostname.to_string());
+    let record = UnreachableAgent { since: since.0, hostname, node: node.map(|node| node.0) };
     Op::put(format!("{UNREACHABLE}{id}"), stored::encode(&record))
 }
 

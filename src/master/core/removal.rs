@@ -1,7 +1,7 @@
 //! An agent leaves the table of registered ones: unreachable, unregistered, or replaced.
 
 use super::accounting::Shelf;
-use super::agents::Agent;
+use super::agents::{self, Agent};
 use super::events::{self, Verdict};
 use super::io::Act;
 use super::{MasterCore, Out, Timer, registry};
@@ -35,6 +35,7 @@ impl MasterCore {
             message: &message,
         };
         self.take_agent_out(cx, id, &verdict, Shelf::Completed, out);
+        self.agents.nodes.remove(id);
     }
 
     /// Takes an agent, its tasks, executors and offers out of all tables, tells the frameworks,
@@ -72,8 +73,9 @@ impl MasterCore {
             self.agents.links.remove(&link);
             out.act(Act::CloseLink { link });
         }
-        if self.agents.by_address.get(&agent.address()) == Some(id) {
-            self.agents.by_address.remove(&agent.address());
+        let address = agents::address(&agent.info, self.node_of(id));
+        if self.agents.by_address.get(&address) == Some(id) {
+            self.agents.by_address.remove(&address);
         }
         self.timers.cancel(&Timer::Ping(id.clone()));
         self.timers.cancel(&Timer::Reregister(id.clone()));

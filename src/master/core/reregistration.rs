@@ -3,7 +3,7 @@
 use super::agents::{self, Agent};
 use super::events::{self, Verdict};
 use super::frameworks::Framework;
-use super::io::{Act, LinkId};
+use super::io::{Act, LinkId, NodeId};
 use super::tasks::Task;
 use super::{AGENTS_MAX, MasterCore, Out, registry};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
@@ -20,6 +20,7 @@ impl MasterCore {
         &mut self,
         cx: &mut Cx<'_>,
         link: LinkId,
+        node: NodeId,
         register: RegisterAgent,
         total: Resources,
         out: &mut Out,
@@ -31,7 +32,7 @@ impl MasterCore {
         if let Err(why) = self.check_unmoved(&id, &register.agent_info) {
             return self.turn_away(link, why, out);
         }
-        let address = agents::address(&register.agent_info);
+        let address = agents::address(&register.agent_info, Some(node));
         if let Some(older) = self.agents.by_address.get(&address).filter(|o| **o != id).cloned() {
             let why = "another agent registered at the same address";
             self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
@@ -42,6 +43,7 @@ impl MasterCore {
             return out.act(Act::CloseLink { link });
         }
         self.metrics.add("slave_reregistrations");
+        self.own(cx, &id, node, out);
         self.recover_frameworks(cx, &register, out);
         if is_new {
             self.readmit(cx, &id, link, &register, total, out);
@@ -55,7 +57,7 @@ impl MasterCore {
         let known = self.agents.registered.get(id).map(|a| &a.info);
         let known = known.or_else(|| self.agents.recovered.get(id));
         let Some(known) = known else { return Ok(()) };
-        if agents::address(known) == agents::address(info) {
+        if agents::address(known, None) == agents::address(info, None) {
             return Ok(());
         }
         Err(format!(
@@ -101,7 +103,7 @@ impl MasterCore {
             self.forget_turn(id);
             out.write(registry::reachable(id));
         }
-        out.write(registry::admit(id, &register.agent_info, cx.wall));
+        self.admit(cx, id, &register.agent_info, out);
         let account = self.read_account(id, register);
         let used = account.used();
         let mut agent = Agent::new(register.agent_info.clone(), total, cx.wall);
@@ -187,9 +189,12 @@ impl MasterCore {
             return;
         }
         agent.info = Arc::new(register.agent_info.clone());
-        out.write(registry::admit(id, &register.agent_info, cx.wall));
-        if agent.total != total {
+        let resized = agent.total != total;
+        if resized {
             agent.set_total(total.clone());
+        }
+        self.admit(cx, id, &register.agent_info, out);
+        if resized {
             self.allocator.update_agent_total(id, total);
             self.rescind_agent(id, cx.now, out);
         }

@@ -168,7 +168,12 @@ pub(super) async fn standing(
 ) {
     let Watching { link, gossip, .. } = watching;
     let mut removed = link.removed();
+    let mut members = gossip.members();
     loop {
+        // A node alone has nobody to shut out, and cannot be removed.
+        if registry.is_some() && members.wait_for(|now| now.nodes.len() > 1).await.is_err() {
+            return;
+        }
         let place = leader.borrow_and_update().clone();
         let mut now = match &registry {
             Some(registry) => here(registry, link.node()),
@@ -217,16 +222,17 @@ async fn asked(link: &Link, leader: Option<&Place>) -> Result<Standing> {
     link.peer(&leader.address, Some(leader.node)).standing().await
 }
 
-/// What this node tells others of how they stand. `busy` are those whose tasks are not handed over.
+/// What this node tells others of how they stand. `cleared` are those that nothing is left on.
 pub(super) fn standings(
     registry: Registry,
     seat: watch::Receiver<Option<Seat>>,
-    busy: watch::Receiver<BTreeSet<NodeId>>,
+    cleared: watch::Receiver<BTreeSet<NodeId>>,
 ) -> Standings {
     Arc::new(move |node| {
         let now = here(&registry, node)?;
-        let rests = registry.members().contains_key(&node.0) || busy.borrow().contains(&node);
-        Ok(Standing { may_go: now.leaving && seat.borrow().is_some() && !rests, ..now })
+        let in_log = registry.members().contains_key(&node.0);
+        let is_clear = seat.borrow().is_some() && cleared.borrow().contains(&node);
+        Ok(Standing { may_go: now.leaving && is_clear && !in_log, ..now })
     })
 }
 

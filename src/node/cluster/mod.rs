@@ -79,8 +79,8 @@ pub struct Company {
     pub seat: watch::Sender<Option<Seat>>,
     /// What was decided about votes.
     pub steering: watch::Sender<Arc<Steering>>,
-    /// The nodes whose tasks are not handed over, as the leader sees it.
-    pub busy: watch::Sender<BTreeSet<NodeId>>,
+    /// The nodes that leave and that nothing is left on, as the leader sees it.
+    pub cleared: watch::Sender<BTreeSet<NodeId>>,
     /// Who is let in without a token of the book's.
     pub open: Option<OpenDoor>,
     founder: Option<(Folder, NodeRecord)>,
@@ -186,7 +186,7 @@ impl Cluster {
             versions,
             seat: watch::Sender::new(None),
             steering: watch::Sender::default(),
-            busy: watch::Sender::default(),
+            cleared: watch::Sender::default(),
             open: options.open,
             founder: registry.is_some().then(|| (folder.clone(), record)),
         };
@@ -254,7 +254,7 @@ impl Cluster {
             admission: Some(Arc::new(porter)),
             standings: self.registry.clone().map(|registry| {
                 let company = &self.company;
-                follow::standings(registry, company.seat.subscribe(), company.busy.subscribe())
+                follow::standings(registry, company.seat.subscribe(), company.cleared.subscribe())
             }),
             faces,
             io: Some(tokio::runtime::Handle::current()),

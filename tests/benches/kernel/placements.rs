@@ -11,7 +11,7 @@ use mesolith::base::rng::Rng;
 use mesolith::machine::driver::Clock;
 use mesolith::machine::{Cx, Effects, Machine};
 use mesolith::master::allocator;
-use mesolith::master::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use mesolith::master::core::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId};
 use mesolith::master::core::{Identity, MasterCore, Options};
 use mesolith::mesos::internal::{AgentMessage, MasterMessage, Pong, RegisterAgent, StatusUpdate};
 use mesolith::mesos::v1::scheduler::{Call, Event, call};
@@ -196,7 +196,8 @@ impl World {
     }
 
     fn says(&mut self, link: LinkId, message: AgentMessage) {
-        self.inputs.push_back(Input::FromAgent { link, message: Box::new(message) });
+        let (node, message) = (NodeId(link.0 + 1), Box::new(message));
+        self.inputs.push_back(Input::FromAgent { link, node, message });
     }
 
     /// What an agent does with a message: a task starts, and runs once its start is acknowledged.

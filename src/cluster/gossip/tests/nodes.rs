@@ -435,3 +435,39 @@ async fn counted_at_least(node: &Node, name: &str, times: u64) {
     };
     tokio::time::timeout(LONG, counted).await.unwrap_or_else(|_| panic!("{name} is never {times}"));
 }
+
+#[tokio::test]
+async fn a_node_alone_is_its_only_member_until_it_hears_of_another() {
+    let network = Network::default();
+    // Its own address among the seeds is nobody.
+    let seeds = vec![address(1).to_string()];
+    let mut alone = Node::start(&network, GossipOptions { seeds, ..options(1) });
+    let member = alone.sees_one(1, "itself", |m| m.alive && m.facts.zone == "zone1").await;
+    assert_eq!((member.generation, member.address), (FIRST, address(1)));
+    alone.gossip.facts(|facts| facts.zone = "other".into()).expect("they fit");
+    alone.sees_one(1, "as it is now", |m| m.facts.zone == "other").await;
+    // What is no node of this cluster is no company.
+    assert!(alone.gossip.inbox().put(None, Bytes::from_static(b"garbage")));
+    counted(&alone, "frames_garbage", 1).await;
+    let foreign = Frame { cluster: CLUSTER + 1, ..frame(2, Vec::new()) };
+    assert!(alone.gossip.inbox().put(Some(2), foreign.encode()));
+    counted(&alone, "frames_foreign", 1).await;
+    assert!(!alone.gossip.forget(2).await);
+    assert_eq!(network.carried(), (0, 0));
+    let since = alone.members.borrow().nodes[&1].since;
+    // The first that greets it finds it.
+    let seeds = vec![address(1).to_string()];
+    let mut second = Node::start(&network, GossipOptions { seeds, ..options(2) });
+    second.sees_alive(2).await;
+    let members = alone.sees_alive(2).await;
+    assert_eq!(members.nodes[&1].since, since, "it is no other for that");
+    second.sees_one(1, "as it is now", |m| m.facts.zone == "other").await;
+    alone.gossip.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_stays_alone_stops_at_once() {
+    let alone = Node::start(&Network::default(), options(1));
+    tokio::time::timeout(LONG, alone.gossip.stop()).await.expect("it stops");
+    assert!(!alone.gossip.inbox().put(None, Bytes::from_static(b"x")), "and takes nothing in");
+}

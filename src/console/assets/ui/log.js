@@ -14,8 +14,8 @@ const BUSY_MS = 100;
 
 /** Reads a file from its end on; tells lines and its size. */
 class Follower {
-  constructor(path, tell) {
-    this.path = path;
+  constructor(path, agent, tell) {
+    this.query = { path, agent_id: agent };
     this.tell = tell;
     this.offset = null;
     this.start = 0;
@@ -26,12 +26,12 @@ class Follower {
   }
 
   async size() {
-    return (await get('files/read', { path: this.path, offset: -1 })).offset;
+    return (await get('files/read', { ...this.query, offset: -1 })).offset;
   }
 
   async range(from, to) {
     const headers = { Range: `bytes=${from}-${to - 1}` };
-    const answer = await fetch(url('files/download', { path: this.path }), { headers });
+    const answer = await fetch(url('files/download', this.query), { headers });
     if (answer.status !== 206 && answer.status !== 200) throw new Error(`The server answered ${answer.status}.`);
     const all = new Uint8Array(await answer.arrayBuffer());
     return answer.status === 206 ? all : all.slice(from, to);
@@ -155,8 +155,8 @@ class Rows {
   }
 }
 
-/** Shows the file at a virtual path and follows it. */
-export function LogView({ path, label }) {
+/** Shows the file at a virtual path of an agent and follows it. */
+export function LogView({ path, agent, label }) {
   const box = useRef(null);
   const rows = useRef(null);
   const [state, setState] = useState({ size: 0, start: 0, error: null, empty: true });
@@ -166,7 +166,7 @@ export function LogView({ path, label }) {
   const following = useRef(true);
   following.current = follow;
 
-  const follower = useMemo(() => new Follower(path, (news) => {
+  const follower = useMemo(() => new Follower(path, agent, (news) => {
     if (!rows.current) return;
     if (news.begin) {
       rows.current.clear();
@@ -181,7 +181,7 @@ export function LogView({ path, label }) {
     setState((s) =>
       s.size === news.size && !s.error ? s : { ...s, size: news.size, error: null, empty: news.size === 0 });
     if (following.current) box.current.scrollTop = box.current.scrollHeight;
-  }), [path]);
+  }), [path, agent]);
 
   useEffect(() => {
     rows.current = new Rows(box.current.firstElementChild);
@@ -223,7 +223,7 @@ export function LogView({ path, label }) {
       <button class=${follow ? 'pressed' : ''} aria-pressed=${follow} onClick=${() => (follow ? setFollow(false) : jump())}>
         ${follow ? 'Following' : 'Follow'}
       </button>
-      <a class="button" href=${url('files/download', { path }).href} download>Download</a>
+      <a class="button" href=${url('files/download', { path, agent_id: agent }).href} download>Download</a>
     </div>
     <div class=${`log-box ${wrap ? 'wrap' : ''}`} ref=${box} onScroll=${scrolled} tabindex="0" role="log" aria-label=${label}>
       <div class="log-rows"></div>

@@ -25,9 +25,9 @@ function Crumbs({ dir }) {
   </nav>`;
 }
 
-function Files({ root, dir, live }) {
+function Files({ root, agent, dir, live }) {
   const path = dir ? `${root}/${dir}` : root;
-  const { data, error, refresh } = useLoaded(() => get('files/browse', { path }), [path], () => live);
+  const { data, error, refresh } = useLoaded(() => get('files/browse', { path, agent_id: agent }), [path], () => live);
   if (error) {
     const text = error.status === 404 ? 'There is no such folder: the sandbox was removed, or was never made.' : error.message;
     return html`<${Empty} title=${text}><button onClick=${refresh}>Look again</button></${Empty}>`;
@@ -55,7 +55,7 @@ function Files({ root, dir, live }) {
       key: 'get',
       title: '',
       style: 'act',
-      cell: (e) => !isDir(e) && html`<a class="button small" download href=${url('files/download', { path: e.path }).href}>Download</a>`,
+      cell: (e) => !isDir(e) && html`<a class="button small" download href=${url('files/download', { path: e.path, agent_id: agent }).href}>Download</a>`,
     },
   ];
   return html`<${Crumbs} dir=${dir} />
@@ -63,8 +63,8 @@ function Files({ root, dir, live }) {
       empty=${html`<${Empty} title="This folder is empty." />`} />`;
 }
 
-/** `root` is the sandbox's virtual path; `ready` whether it can be there. */
-export function Sandbox({ root, ready, live, file, dir }) {
+/** `root` is the sandbox's virtual path on that agent; `ready` whether it can be there. */
+export function Sandbox({ root, agent, ready, live, file, dir }) {
   const { parts } = route.value;
   const shown = file ?? 'stdout';
   const extra = !['stdout', 'stderr', 'files:'].includes(shown);
@@ -81,7 +81,7 @@ export function Sandbox({ root, ready, live, file, dir }) {
     ${!ready
       ? html`<p class="loading">The task has not begun; its sandbox comes with it.</p>`
       : browsing
-        ? html`<${Files} root=${root} dir=${dir} live=${live} />`
-        : html`<${LogView} key=${root + shown} path=${`${root}/${shown}`} label=${shown} />`}
+        ? html`<${Files} root=${root} agent=${agent} dir=${dir} live=${live} />`
+        : html`<${LogView} key=${root + shown} path=${`${root}/${shown}`} agent=${agent} label=${shown} />`}
   </section>`;
 }

@@ -1,7 +1,7 @@
 //! Agents: registration, loss, partition, return.
 
 use super::super::Options;
-use super::super::io::{Act, Input, LinkId};
+use super::super::io::{Act, Input, LinkId, NodeId};
 use super::world::*;
 use crate::mesos::internal::{AgentMessage, Pong, RegisterAgent};
 use crate::mesos::v1::{self, TaskState as S};
@@ -12,7 +12,11 @@ fn an_agent_is_told_its_id_after_the_registry_knows_it() {
     let mut w = World::new();
     let register = RegisterAgent { agent_info: agent_info("node1", "cpus:1"), ..registration() };
     let message = AgentMessage { register: Some(register), ..Default::default() };
-    let out = w.step_only(Input::FromAgent { link: LinkId(1), message: Box::new(message) });
+    let out = w.step_only(Input::FromAgent {
+        link: LinkId(1),
+        node: NodeId(1),
+        message: Box::new(message),
+    });
     assert_eq!(out.writes.len(), 1);
     let [(1, Act::ToAgent { message, .. })] = &out.acts[..] else { panic!("{:?}", out.acts) };
     let registered = message.registered.as_ref().unwrap();
@@ -287,7 +291,11 @@ fn the_write_comes_before_anybody_is_told() {
     let scheduler = w.scheduler(framework());
     w.run_task(&agent, &scheduler, "t1");
     let message = AgentMessage { unregister: Some(Default::default()), ..Default::default() };
-    let out = w.step_only(Input::FromAgent { link: agent.link, message: Box::new(message) });
+    let out = w.step_only(Input::FromAgent {
+        link: agent.link,
+        node: NodeId(1),
+        message: Box::new(message),
+    });
     let first = out.acts.iter().find(|(_, a)| matches!(a, Act::Event { .. })).unwrap();
     assert_eq!((out.writes.len(), first.0), (1, 1));
 }

@@ -35,13 +35,11 @@ fn frameworks_with_tasks_there_are_asked_once_and_no_new_ones_are_put_there() {
     assert_eq!(asked(&mut w, &idle), [], "it has nothing there");
     assert!(w.view().agents[0].deactivated);
     assert!(w.registry.keys().any(|k| k.starts_with("deactivated/")));
-    assert!(w.core.has_tasks(&agent.id));
     ask_back(&mut w, &[&agent.id]);
     w.pass(MINUTE);
     assert_eq!(asked(&mut w, &scheduler), [], "it knows");
     w.report(&agent, &scheduler, "t1", S::TaskKilled, 2);
     w.acknowledge(&scheduler, &agent, "t1", 2);
-    assert!(!w.core.has_tasks(&agent.id));
     assert!(w.offers(&scheduler).is_empty());
     w.audit().unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod asking;
+mod binding;
 mod calls;
 mod changes;
 mod chaos;

@@ -1,7 +1,7 @@
 //! A master's core with scripted agents and schedulers around it, in virtual time.
 
 use super::super::changes::Object;
-use super::super::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use super::super::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId};
 use super::super::view::View;
 use super::super::{Identity, MasterCore, Options, Out};
 use crate::base::kv::Op;
@@ -34,6 +34,12 @@ pub struct World {
     pub closed_sessions: BTreeSet<SessionId>,
     messages: BTreeMap<LinkId, VecDeque<MasterMessage>>,
     pub closed_links: BTreeSet<LinkId>,
+    /// Why links were cut.
+    pub refused_links: BTreeMap<LinkId, String>,
+    /// Whose agent is on a link.
+    nodes: BTreeMap<LinkId, NodeId>,
+    /// Who registered which agent.
+    owners: BTreeMap<String, NodeId>,
     answers: BTreeMap<u64, Answer>,
     /// What those who watch were told last of each object.
     pub told: BTreeMap<Object, &'static str>,
@@ -101,6 +107,9 @@ impl World {
             closed_sessions: BTreeSet::new(),
             messages: BTreeMap::new(),
             closed_links: BTreeSet::new(),
+            refused_links: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            owners: BTreeMap::new(),
             answers: BTreeMap::new(),
             told: BTreeMap::new(),
             mute: BTreeSet::new(),
@@ -193,6 +202,10 @@ impl World {
                     }
                 }
                 Act::CloseLink { link } => drop(self.closed_links.insert(link)),
+                Act::RefuseLink { link, node, why } => {
+                    assert_eq!(node, self.node_of(link));
+                    self.refused_links.insert(link, why);
+                }
                 Act::Event { session, event } => {
                     assert!(!self.closed_sessions.contains(&session), "event after the close");
                     self.events.entry(session).or_default().push_back((*event).clone());
@@ -215,7 +228,12 @@ impl World {
     }
 
     pub fn agent_says(&mut self, link: LinkId, message: AgentMessage) {
-        self.step(Input::FromAgent { link, message: Box::new(message) });
+        let node = self.node_of(link);
+        self.step(Input::FromAgent { link, node, message: Box::new(message) });
+    }
+
+    fn node_of(&self, link: LinkId) -> NodeId {
+        self.nodes.get(&link).copied().unwrap_or(NodeId(1))
     }
 
     // Agents.
@@ -228,12 +246,25 @@ impl World {
 
     /// Registers over a new link; what the master answers gives the id.
     pub fn register(&mut self, register: RegisterAgent) -> FakeAgent {
+        let named = register.agent_info.id.as_ref().and_then(|id| self.owners.get(&id.value));
+        // A new one is of a node with that hostname.
+        let bytes = register.agent_info.hostname.bytes();
+        let new = bytes.fold(1u64, |n, byte| n.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let node = named.copied().unwrap_or(NodeId(new));
+        self.register_from(node, register)
+    }
+
+    pub fn register_from(&mut self, node: NodeId, register: RegisterAgent) -> FakeAgent {
         let link = LinkId(self.fresh());
+        self.nodes.insert(link, node);
         let mut info = register.agent_info.clone();
         self.agent_says(link, AgentMessage { register: Some(register), ..Default::default() });
         let messages = self.messages.get(&link).into_iter().flatten();
         let id = messages.filter_map(|m| m.registered.as_ref()).map(|r| r.agent_id.clone()).next();
         let id = id.map(|id| id.value).unwrap_or_default();
+        if !id.is_empty() {
+            self.owners.insert(id.clone(), node);
+        }
         info.id = Some(make::agent_id(&id));
         FakeAgent { id, link, info }
     }

@@ -85,5 +85,5 @@ export function TaskPage({ framework, id }) {
       </section>
       <${History} statuses=${task.statuses || []} />
     </div>
-    <${Sandbox} root=${path} ready=${begun || !live} live=${live} file=${route.value.query.get('file')} dir=${route.value.query.get('dir') || ''} />`;
+    <${Sandbox} root=${path} agent=${task.agent_id.value} ready=${begun || !live} live=${live} file=${route.value.query.get('file')} dir=${route.value.query.get('dir') || ''} />`;
 }
