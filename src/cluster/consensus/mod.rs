@@ -24,6 +24,7 @@ mod namespace;
 mod network;
 mod options;
 mod propose;
+mod reads;
 mod record;
 mod registry;
 mod serve;
