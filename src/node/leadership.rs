@@ -2,19 +2,29 @@
 
 use super::cluster::Cluster;
 use crate::base::error::{Code, Error};
+use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::{Gossip, Role};
-use crate::cluster::link::{FaceName, Link};
+use crate::cluster::identity::NodeId;
+use crate::cluster::link::{FaceName, Fate, Link};
 use crate::cluster::roster::Place;
-use crate::http::leader::{Body, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request};
+use crate::http::leader::{
+    Body, Confirmed, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request,
+};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// How long a majority may take to say that this node leads: less than the 5 s that a request may hang.
+const CONFIRM_MAX: Duration = Duration::from_secs(3);
+/// A leader that has not answered this node for so long is none to its users: they would wait for it in vain.
+const UNHEARD_MAX: Duration = Duration::from_secs(1);
 
 /// What the faces ask.
 pub struct NodeLeadership {
     link: Link,
     gossip: Gossip,
     leader: watch::Receiver<Option<Place>>,
+    registry: Registry,
     /// Since when nobody leads, as far as was looked.
     nobody: Mutex<Option<Instant>>,
 }
@@ -26,8 +36,17 @@ impl NodeLeadership {
             link: cluster.link.clone(),
             gossip: cluster.gossip.clone(),
             leader: cluster.leader.clone(),
+            registry: cluster.registry.clone(),
             nobody: Mutex::new(None),
         })
+    }
+
+    /// Since when a node has not answered this one, if that is long.
+    fn unheard(&self, node: NodeId) -> Option<Instant> {
+        match *self.link.fate(node).borrow() {
+            Fate::Silent { since } => Some(since).filter(|since| since.elapsed() > UNHEARD_MAX),
+            _ => None,
+        }
     }
 
     fn nobody(&self) -> Leading {
@@ -69,6 +88,11 @@ impl Leadership for NodeLeadership {
         if place.node == self.link.node() {
             return Leading::Here;
         }
+        if let Some(since) = self.unheard(place.node) {
+            let why =
+                format!("node {} leads, as far as is known here, and does not answer", place.node);
+            return Leading::Nobody { since, why };
+        }
         let members = self.gossip.members();
         let members = members.borrow();
         let facts = members.nodes.get(&place.node.0).map(|seen| seen.facts.clone());
@@ -77,6 +101,17 @@ impl Leadership for NodeLeadership {
             node: place.node.to_string(),
             host: facts.hostname.clone(),
             address: facts.faces.get(&role(face)).and_then(|at| at.parse().ok()),
+        })
+    }
+
+    fn confirm(&self) -> Confirmed<'_> {
+        Box::pin(async {
+            if !self.registry.needs_others() {
+                return Ok(());
+            }
+            let asked = tokio::time::timeout(CONFIRM_MAX, self.registry.read_index());
+            let late = |_| Error::new(Code::Timeout, format!("no answer in {CONFIRM_MAX:?}"));
+            asked.await.map_err(late)?.map(drop)
         })
     }
 

@@ -104,6 +104,9 @@ pub enum Leading {
     },
 }
 
+/// What [`Leadership::confirm`] will answer.
+pub type Confirmed<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
 /// What [`Leadership::forward`] will answer.
 pub type Forwarded<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
 
@@ -111,6 +114,16 @@ pub type Forwarded<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 
 pub trait Leadership: Send + Sync + 'static {
     /// Who leads that face now. Asked for every request, so it must cost next to nothing; never waits.
     fn now(&self, face: LedFace) -> Leading;
+
+    /// Makes sure that this node, which leads as far as it knows, still does: what it shows after that has all in it that was
+    /// acknowledged before, by whomever. Asked for every read.
+    ///
+    /// # Errors
+    /// When no majority says so.
+    fn confirm(&self) -> Confirmed<'_> {
+        // One that is alone is the majority.
+        Box::pin(async { Ok(()) })
+    }
 
     /// Passes a request on to that face of that node and answers with what it answers, bodies streaming both ways. The
     /// request goes there as it is: its path is the one the user asked for.
@@ -210,12 +223,25 @@ pub(super) async fn lead(
 ) -> Response {
     let inner = &*forwarding.0;
     match inner.leadership.now(inner.own.face) {
-        Leading::Here => next.run(request).await,
+        Leading::Here => inner.here(request, next).await,
         leading => inner.answer(&leading, request, next).await,
     }
 }
 
 impl Inner {
+    /// Answers here. A leader that was cut off, or stood still, may not know yet that another one leads.
+    async fn here(&self, request: Request, next: Next) -> Response {
+        if Asked::of(&request).needs_word(self.own.face) {
+            let since = Instant::now();
+            if let Err(error) = self.leadership.confirm().await {
+                self.counts.leaderless.inc();
+                let why = format!("no majority says that this node leads: {error}");
+                return Trouble::Nobody { since, why }.response(self.own.face);
+            }
+        }
+        next.run(request).await
+    }
+
     async fn answer(&self, leading: &Leading, request: Request, next: Next) -> Response {
         let verdict = decide(&self.own, leading, &Asked::of(&request));
         match (verdict, leading) {

@@ -2,7 +2,7 @@
 
 use crate::base::error::{Code, Error, Result};
 use crate::http::leader::{
-    Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace,
+    Confirmed, Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace,
 };
 use crate::http::{Face, Inside, Server};
 use crate::telemetry::Metrics;
@@ -10,6 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -32,11 +33,19 @@ pub(super) struct Net {
 pub(super) struct Belief {
     pub net: Arc<Net>,
     pub leading: Mutex<Leading>,
+    /// Whether a majority says that it leads.
+    pub confirmed: AtomicBool,
 }
 
 impl Leadership for Belief {
     fn now(&self, _face: LedFace) -> Leading {
         self.leading.lock().unwrap().clone()
+    }
+
+    fn confirm(&self) -> Confirmed<'_> {
+        let confirmed = self.confirmed.load(Ordering::Relaxed);
+        let none = || Error::new(Code::Unavailable, "1 of 3 answered");
+        Box::pin(async move { confirmed.then_some(()).ok_or_else(none) })
     }
 
     fn forward<'a>(
@@ -92,7 +101,11 @@ impl Net {
         leading: Leading,
         endpoints: Face,
     ) -> Node {
-        let belief = Arc::new(Belief { net: self.clone(), leading: Mutex::new(leading) });
+        let belief = Arc::new(Belief {
+            net: self.clone(),
+            leading: Mutex::new(leading),
+            confirmed: AtomicBool::new(true),
+        });
         let own = OwnFace { face, node: name.into(), host: "127.0.0.1".into(), port: 8080 };
         let metrics = Metrics::new();
         let forwarding = Forwarding::paced(belief.clone(), own, &metrics, QUICK);
