@@ -11,11 +11,15 @@ mod life;
 mod recovery;
 #[path = "node/refused.rs"]
 mod refused;
+#[path = "node/roles.rs"]
+mod roles;
 #[path = "node/rounds.rs"]
 mod rounds;
 #[path = "node/scheduler.rs"]
 mod scheduler;
 #[path = "node/verbs.rs"]
 mod verbs;
+#[path = "node/versions.rs"]
+mod versions;
 #[path = "node/world.rs"]
 mod world;

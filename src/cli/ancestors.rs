@@ -4,8 +4,12 @@
 
 use super::exit::{self, EXIT_CODES};
 use super::up::{self, UpArgs};
+use crate::base::error::Result;
 use crate::base::version::MESOS_VERSION;
+use crate::config::{self, Sources};
+use crate::node::settings::{self, Options};
 use clap::{Args as _, Command, FromArgMatches as _};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// A program of Mesos that runs as a daemon.
@@ -42,6 +46,9 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("zk_session_timeout", "there is no ZooKeeper"),
 ];
 
+/// The cluster port of an agent beside a master on one machine.
+const AGENT_CLUSTER_PORT: u16 = 5053;
+
 impl Ancestor {
     /// The one that is called so.
     pub fn named(name: &str) -> Option<Self> {
@@ -58,6 +65,37 @@ impl Ancestor {
             Self::Master => "master",
             Self::Agent => "agent",
         }
+    }
+
+    /// Where the packages keep its flags.
+    const fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::Master => &["/etc/mesos-master"],
+            Self::Agent => &["/etc/mesos-slave", "/etc/mesos-agent"],
+        }
+    }
+
+    /// What it is to run with. A master and an agent of one machine share a `work_dir` in the packages, and have one
+    /// address: each has a folder of its own there, and the agent another cluster port where the first is taken.
+    fn options(
+        self,
+        sources: &Sources,
+        env: &BTreeMap<String, String>,
+        up: &UpArgs,
+    ) -> Result<Options> {
+        let mut flags = up.settings.0.clone();
+        flags.insert("user_ports".into(), "own".into());
+        if let (Self::Agent, Some(master)) = (self, env.get("MESOS_MASTER")) {
+            flags.entry("zk".into()).or_insert_with(|| master.clone());
+        }
+        let mut options = settings::read(sources, env, &flags)?;
+        if !options.ephemeral {
+            options.data_dir = options.data_dir.join(self.role());
+        }
+        if self == Self::Agent {
+            options.cluster_port_else = Some(AGENT_CLUSTER_PORT);
+        }
+        Ok(options)
     }
 
     /// The flag of `up` for a flag of the original, where another one has its name.
@@ -128,13 +166,15 @@ pub fn main(ancestor: Ancestor, args: Vec<String>) -> ExitCode {
     for note in notes {
         eprintln!("note: {note}");
     }
-    match up::run(up) {
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let sources = config::sources_with(up.config.as_deref(), ancestor.folders());
+    match ancestor.options(&sources, &env, &up).and_then(up::run_with) {
         Ok(code) => code,
         Err(e) => ExitCode::from(exit::complain(&e)),
     }
 }
 
-fn parse(ancestor: Ancestor, args: Vec<String>) -> Result<UpArgs, clap::Error> {
+fn parse(ancestor: Ancestor, args: Vec<String>) -> std::result::Result<UpArgs, clap::Error> {
     let role = ancestor.role();
     let name = format!("mesos-{role}");
     let command = Command::new(name.clone())

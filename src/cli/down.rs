@@ -1,5 +1,6 @@
 //! `mesolith down`: stops the node of a data folder; with `--kill` its tasks too, also when no node runs any more.
 
+use super::nodes;
 use crate::base::error::Result;
 use crate::node::{self, settings};
 use clap::Args;
@@ -23,7 +24,10 @@ pub struct DownArgs {
 pub fn run(args: &DownArgs) -> Result<()> {
     let env = std::env::vars().collect();
     let dir = args.data_dir.clone().unwrap_or_else(|| settings::default_data_dir(&env));
-    let stopped = node::down::run(&dir, args.kill)?;
+    let stopped = match nodes::down(&dir, args.kill) {
+        Some(several) => several?,
+        None => node::down::run(&dir, args.kill)?,
+    };
     eprintln!("{stopped}");
     Ok(())
 }

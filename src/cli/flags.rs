@@ -112,6 +112,19 @@ fn given(matches: &ArgMatches, tables: &[Table]) -> Flags {
     flags
 }
 
+/// Flags of `up` as they are typed.
+pub fn arguments(flags: &Flags) -> Vec<String> {
+    let tables = settings::tables();
+    let typed = tables.iter().flat_map(|table| {
+        let typed = |setting: &Setting| {
+            let text = flags.get(&id(table.prefix, setting))?;
+            Some(format!("--{}={text}", long(table.prefix, setting)))
+        };
+        table.settings.iter().filter_map(typed).collect::<Vec<_>>()
+    });
+    typed.collect()
+}
+
 /// The flags of a command as its arguments.
 macro_rules! flags_of {
     ($name:ident, $tables:expr) => {

@@ -19,8 +19,8 @@ pub struct JoinArgs {
 ///
 /// # Errors
 /// As [`up::run`].
-pub fn run(args: JoinArgs) -> Result<ExitCode> {
-    up::run(as_up(args))
+pub fn run(args: JoinArgs, principal: Option<&str>) -> Result<ExitCode> {
+    up::run(as_up(args), principal)
 }
 
 /// The same said to `up`.

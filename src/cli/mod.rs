@@ -20,6 +20,7 @@ mod kill;
 mod leave;
 mod logs;
 mod node;
+mod nodes;
 mod output;
 mod poll;
 mod process;
@@ -200,8 +201,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Reach::new(master, marathon, chronos, principal)
     };
     let end = match cli.verb {
-        Verb::Up(args) => return up::run(args),
-        Verb::Join(args) => return join::run(args),
+        Verb::Up(args) => return up::run(args, principal.as_deref()),
+        Verb::Join(args) => return join::run(args, principal.as_deref()),
         Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
         Verb::Chronos(args) => return process::run::<ChronosProcess, _>(args, master),
         Verb::Down(args) => End::from(down::run(&args)?),

@@ -1,9 +1,11 @@
 //! `mesolith up`: a node in the foreground.
 
 use super::flags::{JOIN, SettingFlags};
+use super::nodes::{self, NODES_MAX};
 use crate::base::error::{Code, Error, Result};
 use crate::config;
-use crate::node::{self, Ended, Ready, settings};
+use crate::node::settings::{self, Options};
+use crate::node::{self, Ended, Ready};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -19,7 +21,10 @@ const JOIN_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub struct UpArgs {
     /// Read settings from this TOML file instead of /etc/mesolith/config.toml
     #[arg(long, value_name = "FILE")]
-    config: Option<String>,
+    pub config: Option<String>,
+    /// Start so many nodes on this machine, on 127.0.0.1, .2, .3, …: a cluster to try things out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
+    pub nodes: Option<u8>,
     #[command(flatten)]
     pub settings: SettingFlags,
 }
@@ -37,10 +42,21 @@ impl UpArgs {
 ///
 /// # Errors
 /// All that is wrong with the settings; whatever kept it from starting.
-pub fn run(args: UpArgs) -> Result<ExitCode> {
+pub fn run(args: UpArgs, principal: Option<&str>) -> Result<ExitCode> {
+    if let Some(n) = args.nodes {
+        return nodes::run(args, n, principal);
+    }
     let env: BTreeMap<String, String> = std::env::vars().collect();
     let sources = config::standard_sources(args.config.as_deref());
     let options = settings::read(&sources, &env, &args.settings.0)?;
+    run_with(options)
+}
+
+/// Runs a node with these settings until it is told to stop.
+///
+/// # Errors
+/// Whatever kept it from starting.
+pub fn run_with(options: Options) -> Result<ExitCode> {
     let quiet = options.quiet;
     node::memory::bound();
     let runtime = node::io_runtime()?;
@@ -73,8 +89,8 @@ fn announce(ready: &Ready, join: Option<String>) {
     let mut text = format!("mesolith {} is up\n\n", crate::base::version::MESOLITH_VERSION);
     let at = ready.at;
     let faces = [
-        ("master", Some(at.master)),
-        ("agent", Some(at.agent)),
+        ("master", at.master),
+        ("agent", at.agent),
         ("marathon", at.marathon),
         ("chronos", at.chronos),
     ];
@@ -97,10 +113,13 @@ fn announce(ready: &Ready, join: Option<String>) {
         true => String::new(),
         false => format!(" --{flag}={address}"),
     };
-    let master = named("master", at.master, 5050);
-    text.push_str(&format!(
-        "\nTry:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n"
-    ));
+    text.push('\n');
+    if let Some(address) = at.master {
+        let master = named("master", address, 5050);
+        text.push_str(&format!(
+            "Try:  mesolith execute{master} --name=hello --command='echo hello from $(hostname)'\n"
+        ));
+    }
     if let Some(address) = at.marathon {
         let marathon = named("marathon", address, 8080);
         text.push_str(&format!(
@@ -118,6 +137,11 @@ fn announce(ready: &Ready, join: Option<String>) {
 }
 
 fn farewell(ended: &Ended) {
+    if ended.left {
+        return eprintln!(
+            "stopped: this node has left its cluster; its data directory is of no more use"
+        );
+    }
     match ended.tasks_left {
         0 => eprintln!("stopped"),
         1 => eprintln!(
@@ -148,7 +172,8 @@ pub fn with_local<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'sta
     let runtime = node::io_runtime()?;
     let outcome = runtime.block_on(async move {
         let node = node::start(options, &|_: &str| {}).await?;
-        let address = node.ready().at.master.to_string();
+        let none = || Error::new(Code::Internal, "the master's port is not served");
+        let address = node.ready().at.master.ok_or_else(none)?.to_string();
         let outcome = tokio::spawn(with(address)).await;
         node.stop(true).await?;
         outcome.map_err(|e| Error::new(Code::Internal, format!("the command has panicked: {e}")))?

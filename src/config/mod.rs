@@ -21,6 +21,8 @@ pub struct Sources {
     pub files: Vec<String>,
     /// Which section of them is read; none: what is before the first, and no word about frameworks' sections.
     pub section: Option<&'static str>,
+    /// Files that hold the value of one setting, with its name: `/etc/mesos/zk`. All others win over them.
+    pub values: Vec<(&'static str, String)>,
     /// Folders in the manner of `/etc/mesos-master`: one file a flag, named like it; `?name` and `?no-name` are booleans.
     pub folders: Vec<String>,
     /// Prefixes of environment variables, later ones win (`MESOS_`, `MESOLITH_`).
@@ -36,6 +38,16 @@ pub fn merge(
 ) -> Values {
     let mut texts = BTreeMap::new();
     let mut faults = Vec::new();
+    for (name, file) in &sources.values {
+        match (find(table, name), read_value(file)) {
+            (None, _) => {}
+            (Some(_), Ok(text)) if text.is_empty() => {}
+            (Some(setting), Ok(text)) => {
+                texts.insert(setting.name.to_string(), (text, Origin::File(file.clone())));
+            }
+            (Some(_), Err(why)) => faults.push(why),
+        }
+    }
     for folder in &sources.folders {
         read_folder(table, folder, &mut texts, &mut faults);
     }
@@ -167,7 +179,7 @@ fn read_folder(table: &[Setting], folder: &str, texts: &mut Texts, faults: &mut 
                 }
             },
         };
-        // Flags of the original that have no meaning here (quorum, zk …) are in these folders on every old machine.
+        // Flags of the original that have no meaning here (log_auto_initialize …) are in these folders on every old machine.
         if let Some(setting) = find(table, &name) {
             let origin = Origin::File(path.to_string_lossy().into_owned());
             texts.insert(setting.name.into(), (text, origin));
@@ -263,24 +275,33 @@ impl Sources {
             true => Vec::new(),
             false => vec![folder.to_string()],
         };
-        Self { files: self.files.clone(), section, folders, env_prefixes }
+        Self { files: self.files.clone(), section, values: Vec::new(), folders, env_prefixes }
     }
 }
 
 /// The settings file that is read when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/mesolith/config.toml";
 
+/// Where the packages of Mesos keep which masters there are.
+pub const ZK_FILE: &str = "/etc/mesos/zk";
+
 /// The sources of a machine with the packages' layout: only those files that exist.
 pub fn standard_sources(named: Option<&str>) -> Sources {
+    sources_with(named, &["/etc/mesos-master", "/etc/mesos-slave", "/etc/mesos-agent"])
+}
+
+/// The same with the folders of one of Mesos's programs.
+pub fn sources_with(named: Option<&str>, folders: &[&str]) -> Sources {
     let files = match named {
         Some(file) => vec![file.to_string()],
         None if Path::new(DEFAULT_FILE).exists() => vec![DEFAULT_FILE.to_string()],
         None => Vec::new(),
     };
-    let folders = ["/etc/mesos-master", "/etc/mesos-slave", "/etc/mesos-agent"];
+    let zk = Path::new(ZK_FILE).exists().then(|| ("zk", ZK_FILE.to_string()));
     Sources {
         files,
         section: None,
+        values: zk.into_iter().collect(),
         folders: folders.iter().map(|f| f.to_string()).collect(),
         env_prefixes: vec!["MESOS_", "MESOLITH_"],
     }

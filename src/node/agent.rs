@@ -116,6 +116,15 @@ pub fn supervisor(data_dir: &Path) -> client::Options {
     client::Options::left(Paths::below(data_dir).run)
 }
 
+/// The memory and the disk that an agent with that folder would offer, in MB.
+///
+/// # Errors
+/// [`Code::System`] when the machine does not tell.
+pub fn memory_and_disk(dir: &Path) -> Result<(f64, f64)> {
+    let found = probe::resources(None, "*", dir)?;
+    Ok((found.scalar("mem").as_f64(), found.scalar("disk").as_f64()))
+}
+
 /// Starts the role.
 ///
 /// # Errors

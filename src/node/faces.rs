@@ -30,8 +30,8 @@ use tokio::sync::watch;
 
 /// The bound ports.
 pub struct Doors {
-    master: TcpListener,
-    agent: TcpListener,
+    master: Option<TcpListener>,
+    agent: Option<TcpListener>,
     marathon: Option<TcpListener>,
     chronos: Option<TcpListener>,
     /// Between nodes; taken when the node enters its cluster.
@@ -45,13 +45,13 @@ pub struct Doors {
 /// Where the faces of a node are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// The master's.
-    pub master: SocketAddr,
-    /// The agent's.
-    pub agent: SocketAddr,
-    /// Marathon's, where it runs.
+    /// The master's, where it is served.
+    pub master: Option<SocketAddr>,
+    /// The agent's, where there is one.
+    pub agent: Option<SocketAddr>,
+    /// Marathon's, where it is served.
     pub marathon: Option<SocketAddr>,
-    /// Chronos', where it runs.
+    /// Chronos', where it is served.
     pub chronos: Option<SocketAddr>,
 }
 
@@ -59,8 +59,8 @@ impl Addresses {
     /// By what runs there.
     pub fn by_role(&self) -> BTreeMap<Role, SocketAddr> {
         let all = [
-            (Role::Master, Some(self.master)),
-            (Role::Agent, Some(self.agent)),
+            (Role::Master, self.master),
+            (Role::Agent, self.agent),
             (Role::Marathon, self.marathon),
             (Role::Chronos, self.chronos),
         ];
@@ -71,7 +71,7 @@ impl Addresses {
     pub fn links(&self) -> Links {
         let place = |address: SocketAddr| Place::Port(address.port());
         Links {
-            mesos: Some(place(self.master)),
+            mesos: self.master.map(place),
             marathon: self.marathon.map(place),
             chronos: self.chronos.map(place),
         }
@@ -88,16 +88,17 @@ pub async fn open(options: &Options) -> Result<Doors> {
     let complete = authentication.is_complete();
     let exposed = SocketAddr::new(options.ip, options.master_port);
     faults.extend(check_exposure(exposed, complete, options.insecure).err());
-    let roles = options.roles;
+    let served = options.faces;
     let wanted = [
-        (true, options.master_port, "--master-port"),
-        (true, options.agent_port, "--agent-port"),
-        (roles.marathon, options.marathon_port, "--marathon-port"),
-        (roles.chronos, options.chronos_port, "--chronos-port"),
+        (served.master, options.master_port, "--master-port"),
+        (options.roles.agent, options.agent_port, "--agent-port"),
+        (served.marathon, options.marathon_port, "--marathon-port"),
+        (served.chronos, options.chronos_port, "--chronos-port"),
     ];
     let mut bound = [None, None, None, None];
     // An agent that moves cannot keep its id: with any port free to choose, it is the one it had.
-    let before = port_before(&options.data_dir).filter(|_| options.agent_port == 0);
+    let before = port_before(&options.data_dir);
+    let before = before.filter(|_| options.agent_port == 0 && options.roles.agent);
     if let Some(port) = before {
         bound[1] = bind(SocketAddr::new(options.ip, port), "--agent-port").await.ok();
     }
@@ -111,11 +112,14 @@ pub async fn open(options: &Options) -> Result<Doors> {
         }
     }
     let between = SocketAddr::new(options.cluster_ip, options.cluster_port);
-    let cluster = bind(between, "--cluster-port").await;
+    let mut cluster = bind(between, "--cluster-port").await;
+    if let (Err(_), Some(port)) = (&cluster, options.cluster_port_else) {
+        let between = SocketAddr::new(options.cluster_ip, port);
+        // That the usual one is taken is what is told when this one is, too.
+        cluster = bind(between, "--cluster-port").await.or(cluster);
+    }
     let cluster = cluster.map_err(|e| faults.push(e)).ok();
-    let [Some(master), Some(agent), marathon, chronos] = bound else {
-        return Err(together(faults));
-    };
+    let [master, agent, marathon, chronos] = bound;
     if !faults.is_empty() {
         return Err(together(faults));
     }
@@ -124,8 +128,8 @@ pub async fn open(options: &Options) -> Result<Doors> {
         listener.local_addr().map_err(failed)
     };
     let addresses = Addresses {
-        master: address(&master)?,
-        agent: address(&agent)?,
+        master: master.as_ref().map(address).transpose()?,
+        agent: agent.as_ref().map(address).transpose()?,
         marathon: marathon.as_ref().map(address).transpose()?,
         chronos: chronos.as_ref().map(address).transpose()?,
     };
@@ -202,7 +206,7 @@ pub fn serve(
     doors: Doors,
     options: &Options,
     about: About<'_>,
-    agent: &agent::Role,
+    agent: Option<&agent::Role>,
     [marathon, chronos]: [Option<Server>; 2],
 ) -> Result<Served> {
     let About { identity, leading, logging, clock, led, cluster } = about;
@@ -210,19 +214,29 @@ pub fn serve(
     let own = FileTable::new();
     if let Some(log) = &log {
         own.attach("/master/log", log)?;
-        agent.files.attach("/slave/log", log)?;
+        if let Some(agent) = agent {
+            agent.files.attach("/slave/log", log)?;
+        }
     }
     let (asked, ticks) = (logging.clone(), clock.clone());
     let about = (identity.clone(), cluster, led, ticks);
-    let master = master_server(&doors, about, leading, agent, asked, own)?;
-    let agent = agent_server(&doors, options, &identity, agent, logging)?;
+    let master = match doors.addresses.master {
+        Some(at) => Some(master_server(&doors, at, about, leading, agent, asked, own)?),
+        None => None,
+    };
+    let agent = match (agent, doors.addresses.agent) {
+        (Some(agent), Some(at)) => {
+            Some(agent_server(&doors, at, options, &identity, agent, logging)?)
+        }
+        _ => None,
+    };
     let hosts = || HostPolicy::new().name(&options.hostname);
     let (mut running, mut inside) = (Vec::new(), BTreeMap::new());
     let own = [
         (FaceName::Marathon, doors.marathon, marathon),
         (FaceName::Chronos, doors.chronos, chronos),
-        (FaceName::Master, Some(doors.master), Some(master)),
-        (FaceName::Agent, Some(doors.agent), Some(agent)),
+        (FaceName::Master, doors.master, master),
+        (FaceName::Agent, doors.agent, agent),
     ];
     for (name, listener, server) in own {
         if let (Some(listener), Some(server)) = (listener, server) {
@@ -236,9 +250,10 @@ pub fn serve(
 
 fn master_server(
     doors: &Doors,
+    at: SocketAddr,
     (identity, cluster, led, clock): (Arc<Identity>, &Cluster, Led, Clock),
     leading: watch::Receiver<Option<Master>>,
-    agent: &agent::Role,
+    agent: Option<&agent::Role>,
     logging: Option<Logging>,
     own: FileTable,
 ) -> Result<Server> {
@@ -251,10 +266,9 @@ fn master_server(
         scheduler: realm("mesos-master-scheduler", asks.frameworks)?,
     };
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
-    let at = doors.addresses.master.port();
-    let led = led.before(LedFace::Master, &identity.hostname, at, &metrics);
+    let led = led.before(LedFace::Master, &identity.hostname, at.port(), &metrics);
     let api = master_api::Api::new(leading, identity, clock).led(led.clone());
-    let elsewhere = LocalFiles { agent: agent.agent.clone(), table: agent.files.clone() };
+    let elsewhere = LocalFiles { local: agent.map(|a| (a.agent.clone(), a.files.clone())) };
     let nodes = cluster_api::Api {
         me: cluster.link.node(),
         seat: cluster.company.seat.subscribe(),
@@ -273,6 +287,7 @@ fn master_server(
 
 fn agent_server(
     doors: &Doors,
+    at: SocketAddr,
     options: &Options,
     identity: &Identity,
     role: &agent::Role,
@@ -290,8 +305,8 @@ fn agent_server(
     agent_api::metrics::bridge(&metrics, role.agent.clone());
     let about = agent_api::identity::Identity {
         hostname: options.hostname.clone(),
-        ip: doors.addresses.agent.ip(),
-        port: doors.addresses.agent.port(),
+        ip: at.ip(),
+        port: at.port(),
         master_hostname: identity.hostname.clone(),
         start_time: identity.start_time,
         log_dir: identity.log_dir.clone(),
@@ -325,13 +340,13 @@ mod tests {
         let options = super::super::settings::read(&Sources::default(), &BTreeMap::new(), &flags);
         let options = options.expect("good settings");
         let first = open(&options).await.expect("two free ports");
-        let had = first.addresses.agent.port();
+        let had = first.addresses.agent.expect("an agent").port();
         remember_port(dir.path(), had).expect("written");
         let other = open(&options).await.expect("others, for that one is taken");
-        assert_ne!(other.addresses.agent.port(), had);
+        assert_ne!(other.addresses.agent.expect("an agent").port(), had);
         drop((first, other));
         let again = open(&options).await.expect("free again");
-        assert_eq!(again.addresses.agent.port(), had);
+        assert_eq!(again.addresses.agent.expect("an agent").port(), had);
         std::fs::write(dir.path().join(PORT_FILE), "nonsense").expect("written");
         drop(open(&options).await.expect("what cannot be read is not used"));
     }

@@ -90,7 +90,8 @@ async fn reign(ground: &Ground, leading: &watch::Sender<Option<Master>>) -> Resu
     let epoch = ground.registry.begin().await.map_err(Error::from)?;
     ground.registry.read_index().await?;
     let company = &ground.company;
-    let seat = Seat::take(ground.registry.clone(), epoch, company.founding()?).await?;
+    let (founding, open) = (company.founding()?, company.open);
+    let seat = Seat::take(ground.registry.clone(), epoch, founding, open).await?;
     company.founded()?;
     let rows = ground.registry.scan(PREFIX)?;
     let records: Vec<(String, Vec<u8>)> =

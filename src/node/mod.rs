@@ -10,8 +10,11 @@ mod hosting;
 mod lead;
 mod leadership;
 pub mod memory;
+pub mod recover;
 pub mod settings;
 pub mod standalone;
+
+pub use agent::memory_and_disk;
 
 use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
@@ -24,9 +27,10 @@ use crate::machine::control::Control;
 use crate::machine::driver::Clock;
 use crate::master::api::files::AgentFiles;
 use crate::master::api::identity::Identity;
+use crate::master::service::Master;
 use crate::store::DataDir;
 use crate::telemetry::{Level, LogFile, LogFileOptions, LogFormat, Logging, LoggingOptions};
-use cluster::{Cluster, Entry};
+use cluster::{Cluster, Entry, Gone};
 use faces::Addresses;
 use frameworks::Frameworks;
 use leadership::NodeLeadership;
@@ -80,6 +84,8 @@ pub struct Ready {
 pub struct Ended {
     /// Tasks that go on without it.
     pub tasks_left: usize,
+    /// It has left its cluster for good.
+    pub left: bool,
 }
 
 /// A running node.
@@ -87,7 +93,7 @@ pub struct Node {
     ready: Ready,
     on_exit: OnExit,
     faces: Vec<Running>,
-    agent: agent::Role,
+    agent: Option<agent::Role>,
     leading: JoinHandle<()>,
     frameworks: Frameworks,
     stop: watch::Sender<bool>,
@@ -109,16 +115,24 @@ pub async fn run(
     let node = tokio::select! {
         node = start(options, &say) => node?,
         // While it joins, or waits for others.
-        _ = signals.stop() => return Ok(Ended { tasks_left: 0 }),
+        _ = signals.stop() => return Ok(Ended { tasks_left: 0, left: false }),
     };
     ready(&node).await;
     let kill = tokio::select! {
         kill = signals.stop() => kill || node.on_exit == OnExit::Kill,
-        left = node.agent.stopped() => {
+        left = node.agent_stopped() => {
             // The master did not want this agent; or its core was lost, which is what to tell then.
             let ended = node.stop(false).await;
             let tasks_left = left?;
-            return ended.map(|_| Ended { tasks_left });
+            return ended.map(|ended| Ended { tasks_left, ..ended });
+        }
+        gone = node.cluster.gone() => {
+            let ended = node.stop(true).await?;
+            return match gone {
+                Gone::Left => Ok(Ended { left: true, ..ended }),
+                Gone::Removed => Err(Error::new(Code::Forbidden, "this node was removed from its cluster")
+                    .hint("to join again, start it with an empty data directory and a token")),
+            };
         }
     };
     let stopping = node.stop(kill);
@@ -209,8 +223,8 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     let registry = cluster.registry.clone();
     let identity = Arc::new(Identity {
         hostname: options.hostname.clone(),
-        ip: doors.addresses.master.ip(),
-        port: doors.addresses.master.port(),
+        ip: options.ip,
+        port: doors.addresses.master.map_or(options.master_port, |at| at.port()),
         cluster: options.master.cluster.clone(),
         log_dir: options.log_dir.as_ref().map(|d| d.display().to_string()),
         start_time: clock.wall(),
@@ -219,61 +233,75 @@ async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node>
     let (stop, stopping) = watch::channel(false);
     let (leading_tx, leading) = watch::channel(None);
     let switchboard = Switchboard::default();
-    let ground = lead::Ground {
-        control: control.clone(),
-        registry: registry.clone(),
-        switchboard: switchboard.clone(),
-        identity: Arc::clone(&identity),
-        options: options.master.clone(),
-        clock: clock.clone(),
-        company: cluster.company.clone(),
+    let lead = match registry.clone() {
+        Some(registry) => {
+            let ground = lead::Ground {
+                control: control.clone(),
+                registry,
+                switchboard: switchboard.clone(),
+                identity: Arc::clone(&identity),
+                options: options.master.clone(),
+                clock: clock.clone(),
+                company: cluster.company.clone(),
+            };
+            tokio::spawn(lead::run(ground, leading_tx, stopping.clone()))
+        }
+        // It never leads; that is known for as long as the node runs.
+        None => tokio::spawn(never_leads(leading_tx, stopping.clone())),
     };
     let line = agent::Line {
         switchboard: switchboard.clone(),
         link: cluster.link.clone(),
         leader: cluster.leader.clone(),
     };
-    let lead = tokio::spawn(lead::run(ground, leading_tx, stopping.clone()));
     let ground =
         frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
     let (at, asks) = (doors.addresses, &doors.authentication);
     let leadership = NodeLeadership::of(&cluster);
     let led = Led { leadership, node: cluster.link.node().to_string() };
     let mut frameworks = Frameworks::start(&options, at, asks, &led, &ground)?;
-    let start = agent::Start {
-        options: &options,
-        dir: &dir,
-        control: &control,
-        line,
-        clock: clock.clone(),
-        address: doors.addresses.agent,
-        stopping: stopping.clone(),
+    let started = match doors.addresses.agent {
+        Some(address) => {
+            let start = agent::Start {
+                options: &options,
+                dir: &dir,
+                control: &control,
+                line,
+                clock: clock.clone(),
+                address,
+                stopping: stopping.clone(),
+            };
+            agent::start(start).await.map(Some)
+        }
+        None => Ok(None),
     };
-    let agent = match agent::start(start).await {
+    let agent = match started {
         Ok(agent) => agent,
         Err(e) => {
             stop.send_replace(true);
             // It ends by itself at the first look at `stop`.
             let _ = lead.await;
-            cluster.stop().await;
-            registry.shutdown().await?;
+            cluster.stop().await?;
             return Err(e);
         }
     };
-    // The node runs well without; a next start that names no port may only get another.
-    if let Err(e) = faces::remember_port(&options.data_dir, doors.addresses.agent.port()) {
-        tracing::warn!("{e}");
+    if let Some(at) = doors.addresses.agent {
+        // The node runs well without; a next start that names no port may only get another.
+        if let Err(e) = faces::remember_port(&options.data_dir, at.port()) {
+            tracing::warn!("{e}");
+        }
     }
+    let agents_notes = agent.iter().flat_map(|agent| agent.notes.iter().cloned());
     let ready = Ready {
         at: doors.addresses,
         data_dir: options.data_dir.clone(),
         cluster: cluster.address,
-        tasks_found: agent.tasks_found,
-        notes: agent.notes.clone(),
+        tasks_found: agent.as_ref().map_or(0, |agent| agent.tasks_found),
+        notes: options.notes.iter().cloned().chain(agents_notes).collect(),
     };
     let own = [frameworks.marathon.take(), frameworks.chronos.take()];
     let about = faces::About { identity, leading, logging, clock, led, cluster: &cluster };
-    let (running, inside) = faces::serve(doors, &options, about, &agent, own)?;
+    let (running, inside) = faces::serve(doors, &options, about, agent.as_ref(), own)?;
     cluster.listen(between, switchboard, inside, stopping)?;
     Ok(Node {
         ready,
@@ -310,13 +338,24 @@ impl Node {
         Some(format!("mesolith up --join {} --token {text}", self.cluster.address))
     }
 
+    /// Completes when the agent has stopped by itself; answers how many tasks go on.
+    async fn agent_stopped(&self) -> Result<usize> {
+        match &self.agent {
+            Some(agent) => agent.stopped().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops it: its tasks first, if they are to end; then the faces, the master, the log.
     ///
     /// # Errors
     /// When the agent's core or the log could not stop in order.
     pub async fn stop(self, kill_tasks: bool) -> Result<Ended> {
         let kill_tasks = kill_tasks || self.temporary.is_some();
-        let agent_stopped = self.agent.stop(kill_tasks).await;
+        let agent_stopped = match &self.agent {
+            Some(agent) => agent.stop(kill_tasks).await,
+            None => Ok(0),
+        };
         for face in &self.faces {
             face.stop(HTTP_STOP).await;
         }
@@ -325,13 +364,19 @@ impl Node {
         if tokio::time::timeout(LEAD_STOP, self.leading).await.is_err() {
             tracing::warn!("the master's core did not stop in time");
         }
-        self.cluster.stop().await;
-        self.cluster.registry.shutdown().await?;
+        self.cluster.stop().await?;
         if let Some(dir) = &self.temporary {
             remove_dir(dir);
         }
-        Ok(Ended { tasks_left: agent_stopped? })
+        Ok(Ended { tasks_left: agent_stopped?, left: false })
     }
+}
+
+/// Holds that nobody leads here until the node stops.
+async fn never_leads(leading: watch::Sender<Option<Master>>, mut stop: watch::Receiver<bool>) {
+    // The node's end is the end of this, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+    drop(leading);
 }
 
 fn start_logging(
@@ -361,7 +406,11 @@ fn start_logging(
     }
 }
 
-fn temporary_dir() -> Result<PathBuf> {
+/// A new folder for what nobody keeps.
+///
+/// # Errors
+/// [`Code::System`] when it cannot be made.
+pub fn temporary_dir() -> Result<PathBuf> {
     let path = std::env::temp_dir().join(format!("mesolith-{}", uuid::Uuid::new_v4().simple()));
     std::fs::create_dir(&path)
         .map_err(|e| Error::new(Code::System, format!("cannot make {}: {e}", path.display())))?;
@@ -376,19 +425,19 @@ fn remove_dir(dir: &Path) {
 
 /// The files of the agent in this process.
 struct LocalFiles {
-    agent: Agent,
-    table: FileTable,
+    local: Option<(Agent, FileTable)>,
 }
 
 impl AgentFiles for LocalFiles {
     fn serve<'a>(&'a self, agent: &AgentId, request: FileRequest) -> Served<'a> {
         let asked = agent.clone();
         Box::pin(async move {
-            let here = self.agent.handle().look(|core| core.agent_id()).await.ok()??;
+            let (agent, table) = self.local.as_ref()?;
+            let here = agent.handle().look(|core| core.agent_id()).await.ok()??;
             if here != asked {
                 return None;
             }
-            let answer = files::answer(self.table.clone(), request).await;
+            let answer = files::answer(table.clone(), request).await;
             Some(answer.unwrap_or_else(Refusal::response))
         })
     }

@@ -1,9 +1,12 @@
 //! The node's own settings, and all settings of `mesolith up` together.
 
 use crate::base::settings::{Kind, Setting, Values};
-use crate::cluster::identity::Token;
+use crate::cluster::identity::{OpenDoor, Token};
 use crate::cluster::link::join::seed;
+use crate::cluster::link::{VERSIONS, Versions};
+use crate::config::ancestors::{Ensemble, ensemble, quorum_note};
 use crate::config::{self, Flags, Sources};
+use crate::framework::masters::{self, Named};
 use crate::{agent, chronos, marathon, master};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -80,6 +83,22 @@ const ROLES: Setting = Setting::new(
 )
 .or("master,agent,marathon,chronos")
 .typed("roles");
+const USER_PORTS: Setting = Setting::new(
+    "user_ports",
+    Kind::Text,
+    "Which user ports are served: all (what runs elsewhere is passed on to the leader), or own",
+)
+.or("all");
+const ZK: Setting = Setting::new(
+    "zk",
+    Kind::Text,
+    "Masters in the manner of Mesos, zk://HOST,…/mesos: they are joined, the first of them founds the cluster",
+);
+const QUORUM: Setting = Setting::new(
+    "quorum",
+    Kind::Number,
+    "As in Mesos; voters are counted by themselves, a quorum that disagrees is told",
+);
 const INSECURE: Setting =
     Setting::new("insecure", Kind::Bool, "Listen beyond this machine without asking who is there")
         .or("false");
@@ -118,7 +137,10 @@ pub const SETTINGS: &[Setting] = &[
     CHRONOS_PORT,
     CLUSTER_PORT,
     CLUSTER_IP,
+    USER_PORTS,
     JOIN,
+    ZK,
+    QUORUM,
     TOKEN,
     ZONE,
     VOTERS_MAX,
@@ -185,12 +207,16 @@ fn framework_values(
     config::merge(settings, &sources.of_framework(name), env, &flags.collect())
 }
 
-/// What runs on a node besides master and agent.
+/// What runs on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Marathon.
+    /// It may lead, and has the log.
+    pub master: bool,
+    /// It runs tasks.
+    pub agent: bool,
+    /// Marathon, where this node's master leads.
     pub marathon: bool,
-    /// Chronos.
+    /// Chronos, where this node's master leads.
     pub chronos: bool,
 }
 
@@ -202,11 +228,10 @@ fn seeds(text: &str) -> std::result::Result<Vec<String>, String> {
 
 fn roles(text: &str) -> std::result::Result<Roles, String> {
     let mut found = Roles::default();
-    let (mut master, mut agent) = (false, false);
     for role in text.split(',').map(str::trim).filter(|role| !role.is_empty()) {
         match role {
-            "master" => master = true,
-            "agent" => agent = true,
+            "master" => found.master = true,
+            "agent" | "slave" => found.agent = true,
             "marathon" => found.marathon = true,
             "chronos" => found.chronos = true,
             _ => {
@@ -216,9 +241,39 @@ fn roles(text: &str) -> std::result::Result<Roles, String> {
             }
         }
     }
-    match (master, agent) {
-        (true, true) => Ok(found),
-        _ => Err("a node is a master and an agent: nothing of it could run without".into()),
+    if !found.master && (found.marathon || found.chronos) {
+        return Err(
+            "marathon and chronos run where a master leads: name master too, or leave them out \
+                    (their ports are served on every node)"
+                .into(),
+        );
+    }
+    match found.master || found.agent {
+        true => Ok(found),
+        false => Err("a node is a master, an agent, or both".into()),
+    }
+}
+
+/// Which user ports a node serves besides its agent's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faces {
+    /// The master's.
+    pub master: bool,
+    /// Marathon's.
+    pub marathon: bool,
+    /// Chronos'.
+    pub chronos: bool,
+}
+
+impl Faces {
+    /// On a node that is no master they pass on what is asked to the leader; on a master they are those of what it runs.
+    fn of(roles: Roles, own: bool) -> Self {
+        let elsewhere = !roles.master && !own;
+        Self {
+            master: roles.master || elsewhere,
+            marathon: roles.marathon || elsewhere,
+            chronos: roles.chronos || elsewhere,
+        }
     }
 }
 
@@ -281,10 +336,18 @@ pub struct Options {
     pub chronos_port: u16,
     /// The port between nodes; 0 is any free one.
     pub cluster_port: u16,
+    /// The port between nodes where that one is taken.
+    pub cluster_port_else: Option<u16>,
     /// Where that is.
     pub cluster_ip: IpAddr,
     /// Members to join by, `host:port`; none: the node founds a cluster, or goes on in the one it is in.
     pub join: Vec<String>,
+    /// Masters that are named in the manner of Mesos.
+    pub ensemble: Ensemble,
+    /// Nodes are let in without a token, and this one wants to be.
+    pub open: Option<OpenDoor>,
+    /// What is to be told of settings that are not followed to the letter.
+    pub notes: Vec<String>,
     /// What lets it in.
     pub token: Option<Token>,
     /// Its failure domain.
@@ -293,6 +356,8 @@ pub struct Options {
     pub voters_max: usize,
     /// What runs here.
     pub roles: Roles,
+    /// Which user ports are served.
+    pub faces: Faces,
     /// Listening beyond this machine without authentication is meant.
     pub insecure: bool,
     /// Ask who is reading.
@@ -317,6 +382,9 @@ pub struct Options {
     pub marathon: marathon::options::Options,
     /// Of Chronos.
     pub chronos: chronos::options::Options,
+    /// The versions of the link that are spoken: the program's own, but in tests of clusters whose nodes are not all of one
+    /// version.
+    pub wire: Versions,
     /// Effective texts, for `/flags`.
     pub flags: BTreeMap<String, String>,
 }
@@ -379,6 +447,22 @@ pub fn read(
     }
     let zone = values.text(&ZONE).unwrap_or_default();
     let roles = values.parse(&ROLES, roles).unwrap_or_default();
+    let own = values.parse(&USER_PORTS, |text| match text {
+        "all" => Ok(false),
+        "own" => Ok(true),
+        _ => Err("expected all or own"),
+    });
+    let faces = Faces::of(roles, own.unwrap_or_default());
+    let insecure = values.bool(&INSECURE);
+    let hostname = values.text(&HOSTNAME).unwrap_or_else(|| ip.to_string());
+    let named = values.parse(&ZK, masters).unwrap_or_default();
+    let ensemble = ensemble(&named, &own_names(ip, &hostname), roles.master, CLUSTER_PORT_USUAL);
+    let quorum = values.text(&QUORUM).and_then(|quorum| quorum_note(&quorum, ensemble.hosts));
+    let open = (insecure && !ensemble.seeds.is_empty()).then_some(OpenDoor);
+    let mut notes: Vec<String> = quorum.into_iter().collect();
+    if open.is_some() {
+        notes.push("nodes are let in without a token (--insecure, and masters are named)".into());
+    }
     let (marathon, chronos) = (marathon::options::SETTINGS, chronos::options::SETTINGS);
     let mut marathon = framework_values(MARATHON, marathon, sources, env, flags);
     let mut chronos = framework_values(CHRONOS, chronos, sources, env, flags);
@@ -387,19 +471,24 @@ pub fn read(
         ephemeral,
         on_exit: on_exit.unwrap_or(if ephemeral { OnExit::Kill } else { OnExit::Keep }),
         ip,
-        hostname: values.text(&HOSTNAME).unwrap_or_else(|| ip.to_string()),
+        hostname,
         master_port: ports[0],
         agent_port: ports[1],
         marathon_port: ports[2],
         chronos_port: ports[3],
         cluster_port,
+        cluster_port_else: None,
         cluster_ip,
         join,
+        ensemble,
+        open,
+        notes,
         token,
         zone,
         voters_max,
         roles,
-        insecure: values.bool(&INSECURE),
+        faces,
+        insecure,
         authenticate_readonly: values.bool(&AUTH_READONLY),
         authenticate_readwrite: values.bool(&AUTH_READWRITE),
         authenticate_frameworks: values.bool(&AUTH_FRAMEWORKS),
@@ -411,6 +500,7 @@ pub fn read(
         agent: agent::options::read(&mut values),
         marathon: marathon::options::read(&mut marathon),
         chronos: chronos::options::read(&mut chronos),
+        wire: VERSIONS,
         flags: values.effective(&table),
         data_dir,
     };
@@ -425,6 +515,30 @@ pub fn read(
     values.take_faults(&mut chronos);
     values.finish()?;
     Ok(options)
+}
+
+/// The hosts of a `zk://` address, or of a list.
+fn masters(text: &str) -> std::result::Result<Vec<String>, String> {
+    match masters::parse(text) {
+        Ok(Named::Hosts(hosts)) => Ok(hosts),
+        Ok(Named::File(_)) => Err("a file that names a file".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// By which names masters may mean this machine.
+fn own_names(ip: IpAddr, hostname: &str) -> Vec<String> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
+    });
+    let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let mut names: Vec<String> = addresses.chain([ip]).map(|ip| ip.to_string()).collect();
+    names.extend(machine);
+    names.push(hostname.to_string());
+    names
 }
 
 fn without_secrets(mut flags: BTreeMap<String, String>) -> BTreeMap<String, String> {

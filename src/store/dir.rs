@@ -98,6 +98,11 @@ impl DataDir {
         &self.path
     }
 
+    /// Whether a replicated log was kept here.
+    pub fn has_log(&self) -> bool {
+        self.path.join(super::raft::FILE_NAME).exists()
+    }
+
     /// The node's id: random, never 0, made with the directory and used as its raft id.
     pub fn node_id(&self) -> u64 {
         self.node

@@ -4,6 +4,7 @@
 use super::{DEADLINE, put, until};
 use mesolith::base::error::Code;
 use mesolith::cluster::consensus::memory::Network;
+use mesolith::cluster::consensus::recover;
 use mesolith::cluster::consensus::{Epoch, Op, Options, Pace, ProposeError, Registry, Start};
 use mesolith::store::RaftStore;
 use mesolith::store::crash::CrashDisk;
@@ -269,4 +270,52 @@ async fn a_leader_that_no_majority_answers_leads_no_more_until_one_does() {
     assert!(matches!(refused, Err(ProposeError::Unavailable { leader: None })), "{refused:?}");
     cluster.network.heal();
     cluster.leader_among(&[1, 2, 3]).await;
+}
+
+#[tokio::test]
+async fn a_survivor_of_a_lost_majority_goes_on_alone_with_what_it_has() {
+    let mut cluster = Cluster::three().await;
+    let (_, epoch) = cluster.leader_among(&[1]).await;
+    put(&cluster.nodes[&1], epoch, "a", "1").await.expect("is written");
+    cluster.all_have("a", "1").await;
+    for node in [1, 2, 3] {
+        cluster.stop(node).await;
+    }
+    let store =
+        |cluster: &Cluster, node| RaftStore::open_on(cluster.disks[&node].clone()).expect("opens");
+    // Shown first: who voted, and how far each is.
+    let database = store(&cluster, 2);
+    let held = recover::held_on(&database, "a").expect("is read");
+    assert_eq!((held.node, held.cluster), (2, cluster.id));
+    assert_eq!(held.voters, BTreeSet::from([1, 2, 3]));
+    assert_eq!(held.records, [("a".to_string(), b"1".to_vec())]);
+    database.close();
+    drop(database);
+    let database = store(&cluster, 3);
+    let other = recover::held_on(&database, "a").expect("is read");
+    assert_eq!(other.last, held.last, "both have all that was acknowledged");
+    database.close();
+    drop(database);
+    // Done to one of them.
+    let database = store(&cluster, 2);
+    recover::go_on_alone_on(&database).await.expect("is written");
+    let after = recover::held_on(&database, "a").expect("is read");
+    assert_eq!(after.voters, BTreeSet::from([2]));
+    assert!(after.last > held.last);
+    let again = recover::go_on_alone_on(&database).await.expect_err("it votes alone already");
+    assert_eq!(again.code, Code::Conflict);
+    database.close();
+    drop(database);
+    cluster.start(2, Start::Bootstrap).await;
+    let (_, newer) = cluster.leader_among(&[2]).await;
+    assert!(newer > epoch);
+    assert_eq!(cluster.nodes[&2].get("a").expect("is read").map(|v| v.0), Some(b"1".to_vec()));
+    put(&cluster.nodes[&2], newer, "a", "2").await.expect("is written");
+    // Another survivor follows it.
+    cluster.start(3, Start::Bootstrap).await;
+    let added = cluster.nodes[&2].add_learner(3, "node-3:5052").await;
+    added.expect("is added");
+    cluster.all_have("a", "2").await;
+    let voters = cluster.nodes[&2].change_voters(BTreeSet::from([2, 3])).await;
+    voters.expect("both vote");
 }

@@ -7,7 +7,7 @@ use mesolith::cluster::identity::{
     Authorities, Authority, ClusterId, Guesses, GuessesLimits, Member, NewToken, NodeId, NodeKey,
     Roles, Token, TokenBook, wall_now,
 };
-use mesolith::cluster::link::join::{Patience, Progress, Trouble, join, seed};
+use mesolith::cluster::link::join::{Pass, Patience, Progress, Trouble, join, seed};
 use mesolith::cluster::link::{
     Admission, Answering, Doors, JoinFacts, JoinRefusal, JoinRequest, Joined, Leader, Limits,
     MemberAddress, Renewed, VERSIONS, Versions, Why,
@@ -139,7 +139,8 @@ async fn try_join(
     patience: &Patience,
 ) -> std::result::Result<Joined, Vec<(String, Trouble)>> {
     let seeds: Vec<String> = seeds.iter().map(|s| s.to_string()).collect();
-    let joined = join(&seeds, token, key, facts, patience, |_| {});
+    let pass = Pass::Token(token.clone());
+    let joined = join(&seeds, &pass, key, facts, patience, |_| {});
     in_time("joining", joined).await.map_err(|failure| failure.seeds)
 }
 

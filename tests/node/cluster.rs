@@ -6,48 +6,48 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 
 /// Where other nodes reach it.
-fn cluster_address(node: &Node) -> String {
+pub fn cluster_address(node: &Node) -> String {
     let said = node.talk.stderr();
     let line = said.lines().find_map(|l| l.trim_start().strip_prefix("cluster ")).unwrap();
     line.trim().to_string()
 }
 
 /// A token, if the cluster makes one now.
-fn try_token(node: &Node, wanted: Value) -> Option<Value> {
+pub fn try_token(node: &Node, wanted: Value) -> Option<Value> {
     let body = wanted.to_string();
     let asked = request(&node.master, "POST /mesolith/v1/cluster/tokens", &body);
     let (status, body) = asked.ok()?;
     (status == 201).then(|| serde_json::from_str(&body).unwrap())
 }
 
-fn token(node: &Node) -> String {
+pub fn token(node: &Node) -> String {
     let made = try_token(node, json!({})).expect("a token is made");
     made["token"].as_str().unwrap().to_string()
 }
 
 /// The cluster as this node shows it; null while nobody leads.
-fn seen(node: &Node) -> Value {
+pub fn seen(node: &Node) -> Value {
     match request(&node.master, "GET /mesolith/v1/cluster", "") {
         Ok((200, body)) => serde_json::from_str(&body).unwrap(),
         _ => Value::Null,
     }
 }
 
-fn standing(node: &Node, wanted: &str) -> usize {
+pub fn standing(node: &Node, wanted: &str) -> usize {
     let seen = seen(node);
     let nodes = seen["nodes"].as_array().into_iter().flatten();
     nodes.filter(|n| n["standing"] == wanted && n["alive"] == true).count()
 }
 
 /// Names the node that leads, as that one sees it.
-fn leader(nodes: &[Node]) -> Option<usize> {
+pub fn leader(nodes: &[Node]) -> Option<usize> {
     nodes.iter().position(|node| {
         let seen = seen(node);
         seen["leader"]["address"] == cluster_address(node).as_str()
     })
 }
 
-fn agents(node: &Node) -> usize {
+pub fn agents(node: &Node) -> usize {
     match request(&node.master, "GET /slaves", "") {
         Ok((200, body)) => {
             let seen: Value = serde_json::from_str(&body).unwrap();
@@ -59,13 +59,13 @@ fn agents(node: &Node) -> usize {
 }
 
 /// Ports that are free now, so that a node that comes back is where it was.
-fn ports() -> [String; 3] {
+pub fn ports() -> [String; 3] {
     let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     bound.map(|b| format!("--cluster-port={}", b.local_addr().unwrap().port()))
 }
 
 /// Three nodes, the first of which founded the cluster; all of them vote.
-fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
+pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
     let first = homes[0].up_with(&[&ports[0]]).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];

@@ -2,6 +2,7 @@
 
 mod order;
 mod picture;
+mod recover;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +10,7 @@ use super::exit::End;
 use super::output::{Format, now_ms, print, print_json, terminal_width};
 use super::roster::{Ask, fetch};
 use super::watch::WatchArgs;
-use crate::base::error::Result;
+use crate::base::error::{Code, Error, Result};
 use clap::{Args, Subcommand};
 use order::Order;
 
@@ -50,6 +51,10 @@ enum ClusterVerb {
         /// Node id, the beginning of one, or a host name
         node: String,
     },
+    /// When most voters are lost for good: show what a survivor holds, and let one go on alone
+    #[command(before_help = "  mesolith cluster recover\n  \
+                             mesolith cluster recover --data-dir /var/lib/mesolith --force")]
+    Recover(recover::RecoverArgs),
     /// Leave a node to the policy again: takes back promote, demote and pin
     #[command(before_help = "  mesolith cluster unpin n1")]
     Unpin {
@@ -64,6 +69,13 @@ enum ClusterVerb {
 /// As [`crate::cli::client::Client::change`]; not found.
 pub async fn run(ask: &Ask<'_>, args: ClusterArgs) -> Result<End> {
     match args.verb {
+        Some(ClusterVerb::Recover(args)) => {
+            let format = ask.format;
+            // It asks nobody: it works on files, and waits for them.
+            let work = tokio::task::spawn_blocking(move || recover::run(&args, format));
+            let ended = work.await.map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+            ended.map(End::from)
+        }
         None | Some(ClusterVerb::Status) => status(ask).await.map(End::from),
         Some(ClusterVerb::Promote { node, how }) => {
             order::watched(ask, &node, Order::Promote, &how).await

@@ -31,7 +31,14 @@ pub(super) async fn handle(
             Ok(axum::Json(json!({"explanation": explanation(&api, node)})).into_response())
         }
         ("POST", [node, "leave"]) => {
-            api.seat()?.leave(node_id(node)?, true).await?;
+            let (seat, node) = (api.seat()?, node_id(node)?);
+            if seat.book().borrow().nodes().all(|other| other.node == node) {
+                let cause = "it is the only node: nobody would have what it has";
+                return Err(Error::new(Code::Conflict, cause)
+                    .hint("`mesolith down --kill` stops it and its tasks")
+                    .into());
+            }
+            seat.leave(node, true).await?;
             Ok(StatusCode::ACCEPTED.into_response())
         }
         ("DELETE", [node]) => {

@@ -26,6 +26,7 @@ mod options;
 mod propose;
 mod reads;
 mod record;
+pub mod recover;
 mod registry;
 mod serve;
 mod snapshot;

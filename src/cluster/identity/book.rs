@@ -3,6 +3,7 @@
 use super::authorities::Authorities;
 use super::authority::AuthorityHash;
 use super::node::Roles;
+use super::open::OpenDoor;
 use super::record;
 use super::token::{Token, TokenId, proof};
 use crate::base::error::{Code, Error, Result};
@@ -53,6 +54,19 @@ impl fmt::Debug for TokenRecord {
 }
 
 impl TokenRecord {
+    pub(super) fn of(token: &Token, created: Wall, expires: Option<Wall>, note: String) -> Self {
+        Self {
+            id: token.id,
+            roles: token.roles,
+            authority: token.authority,
+            hash: token.hash(),
+            created,
+            expires,
+            revoked: None,
+            note,
+        }
+    }
+
     /// Whether it lets anybody in at that time.
     pub fn is_valid(&self, now: Wall) -> bool {
         self.revoked.is_none() && self.expires.is_none_or(|at| now < at)
@@ -160,12 +174,19 @@ impl fmt::Display for TokenRefusal {
 #[derive(Clone, Debug, Default)]
 pub struct TokenBook {
     tokens: BTreeMap<TokenId, TokenRecord>,
+    open: Option<OpenDoor>,
 }
 
 impl TokenBook {
     /// Of stored records.
     pub fn of(records: impl IntoIterator<Item = TokenRecord>) -> Self {
-        Self { tokens: records.into_iter().map(|record| (record.id, record)).collect() }
+        let tokens = records.into_iter().map(|record| (record.id, record)).collect();
+        Self { tokens, open: None }
+    }
+
+    /// Lets in those as well who come by an open door.
+    pub fn leave_open(&mut self, open: Option<OpenDoor>) {
+        self.open = open;
     }
 
     /// All of them, by id.
@@ -199,16 +220,8 @@ impl TokenBook {
         let authority = authorities.current();
         let none = || Error::new(Code::Internal, "the cluster has no authority");
         let token = Token::make(authority.ok_or_else(none)?, new.roles)?;
-        let record = TokenRecord {
-            id: token.id,
-            roles: token.roles,
-            authority: token.authority,
-            hash: token.hash(),
-            created: now,
-            expires: new.life.map(|life| now + life),
-            revoked: None,
-            note: new.note,
-        };
+        let expires = new.life.map(|life| now + life);
+        let record = TokenRecord::of(&token, now, expires, new.note);
         let forgotten = self.forget(now);
         self.tokens.insert(record.id, record.clone());
         Ok((token, record, forgotten))
@@ -262,7 +275,7 @@ impl TokenBook {
         Ok((token, [former, record], forgotten))
     }
 
-    /// Whether what a joiner shows lets it in. What is wrong with a token is told only to who has its secret.
+    /// Whether what a joiner shows lets it in, and by which token. What is wrong with a token is told only to who has its secret.
     ///
     /// # Errors
     /// Why it does not.
@@ -272,11 +285,13 @@ impl TokenBook {
         message: &[u8],
         authorities: &Authorities,
         now: Wall,
-    ) -> std::result::Result<&TokenRecord, TokenRefusal> {
+    ) -> std::result::Result<TokenId, TokenRefusal> {
         if !authorities.knows(shown.authority, now) {
             return Err(TokenRefusal::OtherCluster);
         }
-        let token = self.tokens.get(&shown.id).ok_or(TokenRefusal::Unknown)?;
+        let open = self.open.map(|open| open.record(shown.authority));
+        let open = open.as_ref().filter(|token| token.id == shown.id);
+        let token = self.tokens.get(&shown.id).or(open).ok_or(TokenRefusal::Unknown)?;
         if !bool::from(proof(&token.hash, message).ct_eq(&shown.proof)) {
             return Err(TokenRefusal::Wrong);
         }
@@ -289,6 +304,6 @@ impl TokenBook {
         if shown.roles.is_empty() || !shown.roles.within(token.roles) {
             return Err(TokenRefusal::Role { asked: shown.roles, gives: token.roles });
         }
-        Ok(token)
+        Ok(token.id)
     }
 }

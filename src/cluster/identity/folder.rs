@@ -21,6 +21,10 @@ const KEY: &str = "node.key";
 const MEMBERSHIP: &str = "membership";
 /// The new authority, with its key, while it is nowhere else.
 const FOUNDING: &str = "founding";
+/// Where other nodes were last: whom to look for after a restart.
+const OTHERS: &str = "others";
+/// The addresses of how many other nodes are kept.
+const OTHERS_MAX: usize = 64;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -101,6 +105,28 @@ impl Folder {
         match std::fs::remove_file(&file) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(system("remove", &file, &e)),
             _ => Ok(()),
+        }
+    }
+
+    /// Keeps where other nodes are, `host:port`: for a start at which the log, where there is one, has only old addresses.
+    ///
+    /// # Errors
+    /// [`Code::System`].
+    pub fn keep_others(&self, addresses: &[String]) -> Result<()> {
+        let kept: Vec<&String> = addresses.iter().take(OTHERS_MAX).collect();
+        write(&self.path, OTHERS, &record::encode(&kept)?)
+    }
+
+    /// Where other nodes were; none before the first was seen.
+    ///
+    /// # Errors
+    /// [`Code::Corrupt`], [`Code::System`].
+    pub fn others(&self) -> Result<Vec<String>> {
+        let file = self.path.join(OTHERS);
+        match std::fs::read(&file) {
+            Ok(bytes) => record::decode(&file.display().to_string(), &bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(system("read", &file, &e)),
         }
     }
 

@@ -20,6 +20,7 @@ mod folder;
 mod guesses;
 mod key;
 mod node;
+mod open;
 pub mod record;
 mod revoked;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use folder::Folder;
 pub use guesses::{Guesses, GuessesLimits};
 pub use key::{NodeKey, PublicKey};
 pub use node::{ClusterId, NodeId, Role, Roles};
+pub use open::OpenDoor;
 pub use revoked::Revoked;
 pub use token::{Token, TokenId};
 pub use trust::{Distrust, Member, Trust, Usage};

@@ -278,7 +278,8 @@ fn the_book_lets_in_whom_it_should_and_says_why_not() {
     let book = TokenBook::of(book.list().cloned());
     let mut texts = BTreeSet::new();
     for Case { name, shown, at, expected } in cases {
-        let answer = book.check(&shown, message, &authorities, at).map(|token| token.roles);
+        let gives = |id| book.list().find(|token| token.id == id).expect("it is there").roles;
+        let answer = book.check(&shown, message, &authorities, at).map(gives);
         assert_eq!(answer, expected, "{name}");
         if let Err(why) = answer {
             texts.insert(why.to_string());
@@ -287,6 +288,31 @@ fn the_book_lets_in_whom_it_should_and_says_why_not() {
     }
     assert_eq!(texts.len(), 7, "each its own text: {texts:#?}");
     assert!(book.clone().revoke(stranger.id, now).is_err());
+}
+
+#[test]
+fn an_open_door_lets_in_while_it_is_open() {
+    let now = Wall::from_secs(1e9);
+    let authorities = Authorities::of(&authority(now));
+    let pin = authorities.current().expect("one");
+    let message = b"let me in";
+    let show = |roles: Roles| {
+        let token = OpenDoor.token(pin, roles);
+        Presented { id: token.id, authority: pin, roles, proof: token.prove(message) }
+    };
+    let mut book = TokenBook::default();
+    let shown = show(Roles::FULL);
+    let closed = book.check(&shown, message, &authorities, now);
+    assert_eq!(closed, Err(TokenRefusal::Unknown));
+    book.leave_open(Some(OpenDoor));
+    for roles in [Roles::FULL, Roles::AGENT] {
+        let id = show(roles).id;
+        assert_eq!(book.check(&show(roles), message, &authorities, now), Ok(id));
+    }
+    assert_eq!(book.check(&shown, b"another", &authorities, now), Err(TokenRefusal::Wrong));
+    assert_eq!(book.list().count(), 0, "it is no token that could be listed, or would be kept");
+    let other = Authorities::of(&authority(now));
+    assert_eq!(book.check(&shown, message, &other, now), Err(TokenRefusal::OtherCluster));
 }
 
 #[test]

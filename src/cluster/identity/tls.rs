@@ -19,7 +19,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
     OtherError, ServerConfig, SignatureScheme,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The protocol's name within TLS.
 pub const ALPN: &[u8] = b"mesolith/1";
@@ -90,6 +90,22 @@ pub fn joining(pin: AuthorityHash) -> Result<ClientConfig> {
     Ok(unresumed(config))
 }
 
+/// For a node that does not even know that: whoever proves to be of *some* cluster is believed, and `learned` says of which.
+/// For an [`OpenDoor`](super::OpenDoor) alone.
+///
+/// # Errors
+/// [`Code::Internal`].
+pub fn learning(learned: Arc<OnceLock<AuthorityHash>>) -> Result<ClientConfig> {
+    let verifier = Arc::new(Learning { learned, provider: provider() });
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(unresumed(config))
+}
+
 fn unresumed(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
@@ -146,6 +162,9 @@ pub fn distrust(e: &rustls::Error) -> Option<Distrust> {
     }
 }
 
+/// What the other side's refusal says to a node that was removed.
+pub const REMOVED: &str = "this node was removed from the cluster";
+
 /// What the other side's refusal says of this node, if it was a matter of trust.
 pub fn refused(e: &rustls::Error) -> Option<&'static str> {
     let rustls::Error::AlertReceived(alert) = e else { return None };
@@ -153,7 +172,7 @@ pub fn refused(e: &rustls::Error) -> Option<&'static str> {
         AlertDescription::CertificateExpired => {
             Some("this node's certificate has expired (or its clock is wrong)")
         }
-        AlertDescription::CertificateRevoked => Some("this node was removed from the cluster"),
+        AlertDescription::CertificateRevoked => Some(REMOVED),
         AlertDescription::UnknownCA
         | AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown => {
@@ -317,6 +336,60 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         pinned(end_entity, intermediates, self.pin, wall(now)).map_err(kept)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Err(too_old())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        signature(&self.provider, message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// Verifies that a server is of a cluster, and learns of which.
+#[derive(Debug)]
+struct Learning {
+    learned: Arc<OnceLock<AuthorityHash>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Learning {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let of = |authority: &CertificateDer<'_>| {
+            let hash = AuthorityHash::of(authority);
+            pinned(end_entity, intermediates, hash, wall(now)).map(|_| hash)
+        };
+        let mut found = Err(Distrust::Foreign);
+        for authority in intermediates {
+            found = found.or_else(|_| of(authority));
+        }
+        let hash = found.map_err(kept)?;
+        if self.learned.get_or_init(|| hash) != &hash {
+            return Err(kept(Distrust::Foreign));
+        }
         Ok(ServerCertVerified::assertion())
     }
 

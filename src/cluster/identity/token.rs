@@ -77,6 +77,16 @@ impl Token {
         Ok(Self { roles, authority, id: TokenId(random()?), secret: random()? })
     }
 
+    /// One that is made of something else than randomness: see `OpenDoor`.
+    pub(super) fn of(
+        authority: AuthorityHash,
+        roles: Roles,
+        id: TokenId,
+        secret: [u8; 20],
+    ) -> Self {
+        Self { roles, authority, id, secret }
+    }
+
     /// Its text, with the secret.
     ///
     /// # Errors

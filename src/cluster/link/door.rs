@@ -12,6 +12,8 @@ pub enum Door {
     Join,
     /// A new certificate for the same key.
     Renew,
+    /// How a node stands with the cluster, and which nodes were removed: for what its own copy of the log does not tell.
+    Standing,
     /// Entries, votes.
     RaftCall,
     /// A leader's sign of life.
@@ -28,10 +30,11 @@ pub enum Door {
 
 impl Door {
     /// All of them, each face too.
-    pub const ALL: [Door; 12] = [
+    pub const ALL: [Door; 13] = [
         Door::Hello,
         Door::Join,
         Door::Renew,
+        Door::Standing,
         Door::RaftCall,
         Door::RaftHeartbeat,
         Door::RaftSnapshot,
@@ -49,6 +52,7 @@ impl Door {
             Self::Hello => "/hello",
             Self::Join => "/join",
             Self::Renew => "/renew",
+            Self::Standing => "/standing",
             Self::RaftCall => "/raft/call",
             Self::RaftHeartbeat => "/raft/heartbeat",
             Self::RaftSnapshot => "/raft/snapshot",
@@ -77,7 +81,9 @@ pub fn may(role: Option<Role>, door: Door) -> bool {
         // The one door for strangers. Members pass joins on.
         (Door::Join, _) => true,
         (_, None) => false,
-        (Door::Hello | Door::Renew | Door::Gossip | Door::Face(_), Some(_)) => true,
+        (Door::Hello | Door::Renew | Door::Standing | Door::Gossip | Door::Face(_), Some(_)) => {
+            true
+        }
         (Door::RaftCall | Door::RaftHeartbeat | Door::RaftSnapshot, Some(role)) => {
             role == Role::Master
         }
@@ -114,15 +120,17 @@ mod tests {
     fn who_may_use_which_door() {
         use Door::{
             Agent, Face, Gossip, Hello, Join, RaftCall, RaftHeartbeat, RaftSnapshot, Renew,
+            Standing,
         };
         let allowed = |role| Door::ALL.into_iter().filter(|d| may(role, *d)).collect::<Vec<_>>();
         assert_eq!(allowed(None), [Join]);
         let faces = [FaceName::Master, FaceName::Agent, FaceName::Marathon, FaceName::Chronos];
         let faces = faces.map(Face);
-        let mut agent = vec![Hello, Join, Renew, Gossip, Agent];
+        let mut agent = vec![Hello, Join, Renew, Standing, Gossip, Agent];
         agent.extend(faces);
         assert_eq!(allowed(Some(Role::Agent)), agent);
-        let mut master = vec![Hello, Join, Renew, RaftCall, RaftHeartbeat, RaftSnapshot, Gossip];
+        let mut master =
+            vec![Hello, Join, Renew, Standing, RaftCall, RaftHeartbeat, RaftSnapshot, Gossip];
         master.extend(faces);
         assert_eq!(allowed(Some(Role::Master)), master);
         assert!(roles_may(Roles::FULL, RaftCall) && roles_may(Roles::FULL, Agent));

@@ -2,7 +2,7 @@
 
 use super::frames::{Body, BoxError};
 use super::local::{MasterEnd, Switchboard};
-use super::wire::{FaceName, JoinRefusal, JoinRequest, Joined, Renewed};
+use super::wire::{FaceName, JoinRefusal, JoinRequest, Joined, Renewed, Standing};
 use crate::base::error::Result;
 use crate::cluster::consensus::Inbox;
 use crate::cluster::identity::{Member, NodeId};
@@ -91,6 +91,9 @@ pub struct Via {
     pub from: SocketAddr,
 }
 
+/// Tells a node how it stands, on nodes that have the log.
+pub type Standings = Arc<dyn Fn(NodeId) -> Result<Standing> + Send + Sync>;
+
 /// What answers a face's requests.
 pub type FaceService = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
@@ -121,6 +124,8 @@ pub struct Doors {
     pub agents: Option<Arc<dyn AgentDoor>>,
     /// Lets nodes in.
     pub admission: Option<Arc<dyn Admission>>,
+    /// Knows how nodes stand.
+    pub standings: Option<Standings>,
     /// The faces of this node.
     pub faces: BTreeMap<FaceName, FaceService>,
 }

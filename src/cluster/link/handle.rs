@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 /// How many ways to other nodes are kept.
 const PEERS_MAX: usize = 1024;
+/// Of how many nodes is kept where they say that they are.
+const ADDRESSES_MAX: usize = 1024;
 
 /// How much the link takes on, and how patient it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,8 @@ pub(super) struct Inner {
     pub fates: Fates,
     tls: Mutex<Tls>,
     peers: Mutex<BTreeMap<Whom, Arc<PeerState>>>,
+    addresses: Mutex<BTreeMap<NodeId, String>>,
+    pub removed: watch::Sender<bool>,
 }
 
 /// A peer: where, and who is meant.
@@ -137,6 +141,8 @@ impl Link {
             tls: Mutex::new(Tls::of(now, &revoked)?),
             revoked,
             peers: Mutex::default(),
+            addresses: Mutex::default(),
+            removed: watch::Sender::new(false),
         })))
     }
 
@@ -153,6 +159,11 @@ impl Link {
     /// Where others reach it.
     pub fn address(&self) -> &str {
         &self.0.options.address
+    }
+
+    /// Whether a member of the cluster has told this node that it was removed.
+    pub fn removed(&self) -> watch::Receiver<bool> {
+        self.0.removed.subscribe()
     }
 
     /// What has become of a node, told as soon as its connections tell.
@@ -179,6 +190,25 @@ impl Link {
             self.0.fates.listens(node, address);
         }
         Peer { link: self.clone(), state }
+    }
+
+    /// Where nodes say that they are: newer than what the log has of a node that came back under another address. Whoever
+    /// answers there shows by its certificate that it is that node.
+    pub fn locate(&self, nodes: impl IntoIterator<Item = (NodeId, String)>) {
+        let nodes: BTreeMap<NodeId, String> = nodes.into_iter().take(ADDRESSES_MAX).collect();
+        for (node, address) in &nodes {
+            self.0.fates.listens(*node, address);
+        }
+        *self.addresses() = nodes;
+    }
+
+    /// Where a node is, as far as it said so; else where it was.
+    pub fn where_is(&self, node: NodeId, was: &str) -> String {
+        self.addresses().get(&node).cloned().unwrap_or_else(|| was.to_owned())
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives up all ways to others, in order.

@@ -10,20 +10,30 @@ use super::wire::{
 };
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::identity::{
-    Distrust, NodeId, NodeKey, Revoked, Token, Trust, Usage, tls, wall_now,
+    AuthorityHash, Distrust, NodeId, NodeKey, OpenDoor, Revoked, Token, Trust, Usage, tls, wall_now,
 };
 use hyper::client::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// How many seeds may be named.
 pub const SEEDS_MAX: usize = 64;
+
+/// What lets a node in.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    /// A token, which names the cluster too.
+    Token(Token),
+    /// A door that is left open: whoever answers is believed.
+    Open(OpenDoor),
+}
 
 /// How patient a joining node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +190,7 @@ impl From<JoinFailure> for Error {
 /// What happened at each, after the last round or at the first refusal that is final.
 pub async fn join(
     seeds: &[String],
-    token: &Token,
+    pass: &Pass,
     key: &NodeKey,
     facts: &JoinFacts,
     patience: &Patience,
@@ -193,7 +203,7 @@ pub async fn join(
         let mut pause = patience.pause;
         for seed in seeds {
             tell(Progress::Asks(seed));
-            match ask(seed, token, key, facts, patience).await {
+            match ask(seed, pass, key, facts, patience).await {
                 Ok(joined) => return Ok(joined),
                 Err(trouble) => {
                     tell(Progress::Failed(seed, &trouble));
@@ -224,13 +234,21 @@ pub async fn join(
 /// Asks one seed.
 async fn ask(
     seed: &str,
-    token: &Token,
+    pass: &Pass,
     key: &NodeKey,
     facts: &JoinFacts,
     patience: &Patience,
 ) -> std::result::Result<Joined, Trouble> {
-    let socket = reach(seed, patience).await?;
     let slow = |what| move |_| Trouble::Slow(what, patience.handshake);
+    let token = &match pass {
+        Pass::Token(token) => token.clone(),
+        Pass::Open(open) => {
+            let learning = learn(reach(seed, patience).await?);
+            let learned = tokio::time::timeout(patience.handshake, learning);
+            open.token(learned.await.map_err(slow("handshake"))??, facts.roles)
+        }
+    };
+    let socket = reach(seed, patience).await?;
     let shaking = shake(socket, token, key.node());
     let stream = tokio::time::timeout(patience.handshake, shaking);
     let stream = stream.await.map_err(slow("handshake"))??;
@@ -300,6 +318,35 @@ async fn reach(seed: &str, patience: &Patience) -> std::result::Result<TcpStream
     Err(last)
 }
 
+/// Which cluster whoever listens there is of.
+async fn learn(socket: TcpStream) -> std::result::Result<AuthorityHash, Trouble> {
+    let internal = |e: Error| Trouble::NotMesolith(e.to_string());
+    let learned = Arc::new(OnceLock::new());
+    let config = tls::learning(learned.clone()).map_err(internal)?;
+    connect(config, socket).await?;
+    let none = || Trouble::NotMesolith("it shows no certificate".into());
+    learned.get().copied().ok_or_else(none)
+}
+
+/// Shakes hands.
+async fn connect(
+    config: ClientConfig,
+    socket: TcpStream,
+) -> std::result::Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
+    let internal = |e: Error| Trouble::NotMesolith(e.to_string());
+    // The name is of no meaning before the cluster is known.
+    let name = tls::name(crate::cluster::identity::ClusterId(0), None).map_err(internal)?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+    stream.map_err(|e| {
+        let tls = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+        match tls.and_then(tls::distrust) {
+            Some(Distrust::Foreign) => Trouble::OtherCluster,
+            Some(why @ (Distrust::Expired | Distrust::NotYet)) => Trouble::Clock(why),
+            _ => Trouble::NotMesolith(e.to_string()),
+        }
+    })
+}
+
 async fn shake(
     socket: TcpStream,
     token: &Token,
@@ -307,17 +354,7 @@ async fn shake(
 ) -> std::result::Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
     let internal = |e: Error| Trouble::NotMesolith(e.to_string());
     let config = tls::joining(token.authority).map_err(internal)?;
-    // The name is of no meaning before the cluster is known.
-    let name = tls::name(crate::cluster::identity::ClusterId(0), None).map_err(internal)?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
-    let stream = stream.map_err(|e| {
-        let tls = e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-        match tls.and_then(tls::distrust) {
-            Some(Distrust::Foreign) => Trouble::OtherCluster,
-            Some(why @ (Distrust::Expired | Distrust::NotYet)) => Trouble::Clock(why),
-            _ => Trouble::NotMesolith(e.to_string()),
-        }
-    })?;
+    let stream = connect(config, socket).await?;
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() != Some(tls::ALPN) {
         return Err(Trouble::NotMesolith(

@@ -36,7 +36,7 @@ mod wire;
 pub use agents::AGENT_MESSAGE_BYTES_MAX;
 pub use door::{Door, may, roles_may};
 pub use doors::{
-    Admission, AgentDoor, Answering, Doors, FaceService, GossipFrame, Leader, Via, face,
+    Admission, AgentDoor, Answering, Doors, FaceService, GossipFrame, Leader, Standings, Via, face,
 };
 pub use fate::Fate;
 pub use frames::{Body, BoxError};
@@ -46,7 +46,8 @@ pub use peer::{Lane, Peer};
 pub use serve::GOSSIP_BYTES_MAX;
 pub use wire::{
     CLOCK_SKEW_MAX, FaceName, Hello, JoinFacts, JoinRefusal, JoinRequest, Joined, MemberAddress,
-    PassedOn, Renewed, VERSIONS, Versions, Why, read_join, read_renewed, write_join, write_renewed,
+    PassedOn, Renewed, Standing, VERSIONS, Versions, Why, read_join, read_renewed, write_join,
+    write_renewed,
 };
 
 use crate::base::error::{Code, Error, Result};

@@ -516,7 +516,11 @@ async fn greet(
                 if let Err(e) = ended {
                     tracing::debug!("the connection with node {node} ended: {e}");
                 }
-                if let Some(Ending::Abrupt(..)) = watched.ending() {
+                if let Some(Ending::Abrupt(why, _)) = watched.ending() {
+                    // It comes from a member: its certificate was good when the handshake was made.
+                    if why == tls::REMOVED {
+                        gone.0.removed.send_replace(true);
+                    }
                     up.reset();
                 }
             }

@@ -88,6 +88,11 @@ async fn behind(session: &Arc<Session>, request: Request<Incoming>) -> Result<Re
         Door::Hello => hello(session, member, request).await,
         Door::Join => pass_on(session, request).await,
         Door::Renew => renew(session, member, request).await,
+        Door::Standing => {
+            let standings = session.doors.standings.as_ref();
+            let standings = standings.ok_or_else(|| nothing("that question"))?;
+            to_json(&standings(member.node)?).map(bytes)
+        }
         Door::RaftHeartbeat | Door::RaftCall => {
             let inbox = raft(session)?;
             let closed = |_| Error::new(Code::Unavailable, "the node is stopping");

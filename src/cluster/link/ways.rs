@@ -8,12 +8,15 @@ use super::local::AgentEnd;
 use super::pair;
 use super::peer::{Lane, Peer, post};
 use super::serve::{CHUNK_BYTES_MAX, GOSSIP_BYTES_MAX, RAFT_BYTES_MAX};
-use super::wire::{Renewed, TALK_BYTES_MAX, read_error, read_renewed};
+use super::wire::{Renewed, Standing, TALK_BYTES_MAX, from_json, read_error, read_renewed};
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::{self, Chunks, Transport};
 use crate::cluster::identity::{NodeId, Trust, Usage, wall_now};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Frame;
+
+/// How much the list of removed nodes may take, in bytes: all that the registry remembers, many times over.
+const STANDING_BYTES_MAX: usize = 1 << 20;
 
 impl Peer {
     /// Sends gossip; it may be dropped on the way and at the other end.
@@ -46,6 +49,15 @@ impl Peer {
         Ok(agent)
     }
 
+    /// Asks how this node stands with the cluster.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] when the node cannot be reached or does not have the log.
+    pub async fn standing(&self) -> Result<Standing> {
+        let asked = self.ask(Lane::Proxy, Door::Standing, whole(Vec::new()), STANDING_BYTES_MAX);
+        from_json("how this node stands", &asked.await?)
+    }
+
     /// Asks for a new certificate for this node's key. Any member can be asked, it passes the request on.
     ///
     /// # Errors
@@ -70,7 +82,8 @@ impl Peer {
 
 impl Link {
     fn raft_peer(&self, to: &consensus::Peer) -> Peer {
-        self.peer(&to.address, Some(NodeId(to.node)))
+        let node = NodeId(to.node);
+        self.peer(&self.where_is(node, &to.address), Some(node))
     }
 }
 

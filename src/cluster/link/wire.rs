@@ -9,6 +9,7 @@ use crate::cluster::identity::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -250,6 +251,19 @@ pub struct Joined {
     pub cluster: ClusterId,
     /// Where to find the others.
     pub members: Vec<MemberAddress>,
+}
+
+/// How a node stands with its cluster, as the one that was asked knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// All nodes that were removed and whose certificates may still be valid.
+    pub removed: BTreeSet<NodeId>,
+    /// The node that asks is to leave for good.
+    #[serde(default)]
+    pub leaving: bool,
+    /// It may go: nothing rests on it any more. Only the leader knows.
+    #[serde(default)]
+    pub may_go: bool,
 }
 
 /// A new certificate.

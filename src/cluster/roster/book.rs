@@ -6,8 +6,8 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::time::Wall;
 use crate::cluster::consensus::Op;
 use crate::cluster::identity::{
-    Authorities, Authority, CERTIFICATE_LIFE, Certificate, Member, NewToken, NodeId, Roles, Token,
-    TokenBook, TokenId, TokenRecord, record,
+    Authorities, Authority, CERTIFICATE_LIFE, Certificate, Member, NewToken, NodeId, OpenDoor,
+    Roles, Token, TokenBook, TokenId, TokenRecord, record,
 };
 use crate::cluster::link::{JoinRefusal, JoinRequest, Why};
 use crate::cluster::membership::Order;
@@ -57,6 +57,11 @@ impl Book {
         }
         book.tokens = TokenBook::of(tokens);
         Ok(book)
+    }
+
+    /// Lets in those as well who come by an open door.
+    pub fn leave_open(&mut self, open: Option<OpenDoor>) {
+        self.tokens.leave_open(open);
     }
 
     /// Whether there is an authority.
@@ -152,7 +157,7 @@ impl Book {
         if self.nodes.len() >= NODES_MAX && !self.nodes.contains_key(&node) {
             return Err(JoinRefusal::new(Why::Full, format!("the cluster has {NODES_MAX} nodes")));
         }
-        let (roles, id) = (request.shown.roles, token.id);
+        let (roles, id) = (request.shown.roles, token);
         let certificate = authority.sign(&request.key, roles, now).map_err(failed)?;
         let before = self.nodes.get(&node);
         let record = NodeRecord {

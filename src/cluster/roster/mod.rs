@@ -19,5 +19,5 @@ mod tests;
 
 pub use book::{Book, NODES_MAX, REMOVED_MAX};
 pub use porter::{Place, Porter};
-pub use records::{NodeRecord, PREFIX, revoked_in};
+pub use records::{NodeRecord, PREFIX, is_leaving, revoked_in};
 pub use seat::{Founding, Issued, Seat};

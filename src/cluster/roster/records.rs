@@ -90,6 +90,18 @@ pub fn revoked_in(registry: &Registry) -> Result<BTreeSet<NodeId>> {
     }
 }
 
+/// Whether a node is to leave for good, as this node's copy of the registry has it.
+///
+/// # Errors
+/// As [`revoked_in`].
+pub fn is_leaving(registry: &Registry, node: NodeId) -> Result<bool> {
+    let key = node_key(node);
+    match registry.get(&key)? {
+        Some((bytes, _)) => Ok(record::decode::<NodeRecord>(&key, &bytes)?.leaving),
+        None => Ok(false),
+    }
+}
+
 /// An order by its number, which never changes.
 mod order {
     use super::Order;

@@ -7,8 +7,8 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::time::{Mono, Wall};
 use crate::cluster::consensus::{Epoch, Op, Registry};
 use crate::cluster::identity::{
-    Authority, Guesses, GuessesLimits, Member, NewToken, NodeId, Token, TokenId, TokenRecord,
-    TokenRefusal,
+    Authority, Guesses, GuessesLimits, Member, NewToken, NodeId, OpenDoor, Token, TokenId,
+    TokenRecord, TokenRefusal,
 };
 use crate::cluster::link::{JoinRefusal, JoinRequest, Joined, MemberAddress, Renewed, Why};
 use crate::cluster::membership::Order;
@@ -46,11 +46,16 @@ struct Inner {
     /// The last copy that is known to be stored.
     seen: watch::Sender<Arc<Book>>,
     guesses: Mutex<Guesses>,
+    /// Who is let in without a token of the book's.
+    open: Option<OpenDoor>,
     started: std::time::Instant,
 }
 
-fn read(registry: &Registry) -> Result<Book> {
-    Book::read(registry.scan(PREFIX)?.into_iter().map(|row| (row.key, row.value)))
+fn read(registry: &Registry, open: Option<OpenDoor>) -> Result<Book> {
+    let rows = registry.scan(PREFIX)?.into_iter().map(|row| (row.key, row.value));
+    let mut book = Book::read(rows)?;
+    book.leave_open(open);
+    Ok(book)
 }
 
 impl Seat {
@@ -63,8 +68,9 @@ impl Seat {
         registry: Registry,
         epoch: Epoch,
         founding: Option<Founding>,
+        open: Option<OpenDoor>,
     ) -> Result<Self> {
-        let book = read(&registry)?;
+        let book = read(&registry, open)?;
         let founded = book.is_founded();
         let seat = Self(Arc::new(Inner {
             registry,
@@ -72,6 +78,7 @@ impl Seat {
             seen: watch::Sender::new(Arc::new(book.clone())),
             turns: Turns::new(Some(book)),
             guesses: Mutex::new(Guesses::new(GuessesLimits::default())),
+            open,
             started: std::time::Instant::now(),
         }));
         match founding {
@@ -110,7 +117,7 @@ impl Seat {
             Some(book) => book,
             None => {
                 self.0.registry.read_index().await?;
-                turn.insert(read(&self.0.registry)?)
+                turn.insert(read(&self.0.registry, self.0.open)?)
             }
         };
         let mut next = book.clone();

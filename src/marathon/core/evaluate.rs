@@ -101,6 +101,9 @@ impl MarathonCore {
         let active: Vec<&Instance> =
             self.instances.of(&spec.id).filter(|i| i.is_active()).collect();
         let there = active.len();
+        if active.iter().any(|i| i.yields) {
+            return self.roll(cx, spec, count, |i| i.yields, out).0;
+        }
         if there > count {
             let victims = victims::for_scaling(active, there - count, spec);
             self.end_known(cx, &spec.id, &victims, out);
@@ -142,7 +145,20 @@ impl MarathonCore {
     /// The next moves of a replacement; answers how many instances there may be, and whether it is done.
     fn replace(&mut self, cx: &mut Cx<'_>, spec: &Arc<App>, out: &mut Out) -> (usize, bool) {
         let config = spec.version_info.last_config_change_at;
-        let of_former = |i: &&Instance| i.is_active() && i.config() != config;
+        let target = spec.instances as usize;
+        self.roll(cx, spec, target, |i| i.yields || i.config() != config, out)
+    }
+
+    /// The next moves from those instances that are `former` to as many others as there shall be.
+    fn roll(
+        &mut self,
+        cx: &mut Cx<'_>,
+        spec: &Arc<App>,
+        target: usize,
+        former: impl Fn(&Instance) -> bool,
+        out: &mut Out,
+    ) -> (usize, bool) {
+        let of_former = |i: &&Instance| i.is_active() && former(i);
         // Former ones that only wait to be launched are launched no more.
         let waiting: Vec<InstanceId> = self
             .instances
@@ -153,7 +169,7 @@ impl MarathonCore {
             .collect();
         waiting.iter().for_each(|id| self.decommission(cx, id, out));
         self.refresh(spec);
-        let mut now = Present { target: spec.instances as usize, ..Present::default() };
+        let mut now = Present { target, ..Present::default() };
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for instance in self.instances.of(&spec.id) {
             if instance.goal == Goal::Decommissioned {

@@ -37,6 +37,8 @@ pub(super) struct Instance {
     pub check: Option<v1::CheckStatusInfo>,
     /// Something was heard of its task since the framework subscribed.
     pub heard: bool,
+    /// Its agent is asked for back: another one takes its place.
+    pub yields: bool,
     seen: OnceCell<Arc<InstanceView>>,
 }
 
@@ -61,6 +63,7 @@ impl Instance {
             health: None,
             check: None,
             heard: false,
+            yields: false,
             seen: OnceCell::new(),
         }
     }
@@ -160,6 +163,7 @@ impl Instance {
         self.ip_addresses = Vec::new();
         (self.state, self.health, self.check) = (None, None, None);
         self.heard = false;
+        self.yields = false;
     }
 
     /// Its picture, made once after each change.

@@ -123,7 +123,7 @@ impl MarathonCore {
             .instances
             .of(id)
             .filter(|i| i.is_launched() && i.config() == config)
-            .filter(|i| i.condition != Condition::UnreachableInactive)
+            .filter(|i| i.condition != Condition::UnreachableInactive && !i.yields)
             .filter_map(|i| Some((i.staged_at, i.placement.clone()?)))
             .collect();
         placed.sort_by_key(|(staged, _)| *staged);
@@ -246,13 +246,5 @@ impl MarathonCore {
         let filters = Some(Filters { refuse_seconds: Some(refuse) });
         let decline = Some(call::Decline { offer_ids, filters });
         self.call_now(call::Type::Decline, Call { decline, ..Default::default() }, out);
-    }
-
-    /// What agents are asked to give back they get back when their maintenance begins: it is seen in their offers.
-    pub(super) fn decline_inverse(&self, inverse_offer_ids: Vec<v1::OfferId>, out: &mut Out) {
-        let decline = call::DeclineInverseOffers { inverse_offer_ids, filters: None };
-        let decline_inverse_offers = Some(decline);
-        let call = Call { decline_inverse_offers, ..Default::default() };
-        self.call_now(call::Type::DeclineInverseOffers, call, out);
     }
 }

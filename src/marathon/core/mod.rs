@@ -43,6 +43,7 @@ mod tree;
 mod unreachable;
 mod victims;
 pub mod view;
+mod yielding;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,7 @@ pub struct MarathonCore {
     queue: queue::Queue,
     session: session::Session,
     kills: kills::Kills,
+    yielding: yielding::Yielding,
     timers: Timers<Timer>,
     /// The last failure of each app.
     failures: BTreeMap<PathId, Arc<TaskFailure>>,
@@ -138,6 +140,7 @@ impl Machine for MarathonCore {
     }
 
     fn settle(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        self.still_yielding();
         self.evaluate(cx, out);
         self.match_offers(cx, out);
         self.send_kills(cx, out);
@@ -182,7 +185,12 @@ impl MarathonCore {
             }
             Type::InverseOffers => {
                 let all = event.inverse_offers.iter().flat_map(|o| &o.inverse_offers);
-                self.decline_inverse(all.map(|o| o.id.clone()).collect(), out);
+                self.inverse_offers(cx, all.cloned(), out);
+            }
+            Type::RescindInverseOffer => {
+                if let Some(gone) = &event.rescind_inverse_offer {
+                    self.rescind_inverse_offer(&gone.inverse_offer_id);
+                }
             }
             // Agents and executors that fail are told of by their tasks' updates.
             _ => {}

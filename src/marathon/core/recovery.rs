@@ -78,6 +78,7 @@ impl MarathonCore {
             queue: Default::default(),
             session: super::session::Session::of(roles),
             kills: Default::default(),
+            yielding: Default::default(),
             timers: Timers::default(),
             failures: BTreeMap::new(),
             dirty: BTreeSet::new(),

@@ -89,6 +89,7 @@ impl MarathonCore {
         self.session.offers.clear();
         self.session.unanswered.clear();
         self.session.told = None;
+        self.forget_yielding();
         let master = self.session.master_name();
         let kind = if again {
             Kind::SchedulerReregistered { master }

@@ -8,3 +8,4 @@ mod killing;
 mod offers;
 mod reading;
 mod world;
+mod yielding;

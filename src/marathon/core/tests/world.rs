@@ -170,6 +170,40 @@ impl World {
         self.inbox.push_back(input);
     }
 
+    /// The master asks for an agent back, at a time from now; or does not any more.
+    pub fn ask_back(&mut self, agent: usize, start: Option<Duration>) {
+        let id = v1::OfferId { value: format!("back-{agent}") };
+        let event = match start {
+            Some(after) => {
+                let start = (self.wall + after).0 as i64;
+                let offer = v1::InverseOffer {
+                    id,
+                    url: None,
+                    framework_id: make::framework_id("fw"),
+                    agent_id: Some(make::agent_id(&format!("s{agent}"))),
+                    unavailability: v1::Unavailability {
+                        start: v1::TimeInfo { nanoseconds: start },
+                        duration: None,
+                    },
+                    resources: Vec::new(),
+                };
+                v1::scheduler::Event {
+                    r#type: Some(event::Type::InverseOffers as i32),
+                    inverse_offers: Some(event::InverseOffers { inverse_offers: vec![offer] }),
+                    ..Default::default()
+                }
+            }
+            None => v1::scheduler::Event {
+                r#type: Some(event::Type::RescindInverseOffer as i32),
+                rescind_inverse_offer: Some(event::RescindInverseOffer { inverse_offer_id: id }),
+                ..Default::default()
+            },
+        };
+        // Nothing more is offered of it meanwhile.
+        self.agents[agent].lost = start.is_some();
+        self.inbox.push_back(Input::Event(Arc::new(event)));
+    }
+
     pub fn disconnect(&mut self) {
         self.subscribed = false;
         self.offers.clear();
@@ -299,6 +333,7 @@ impl World {
             }
             call::Type::Accept => self.accept(call.accept.expect("accept")),
             call::Type::Kill => self.kill(&call.kill.expect("kill").task_id.value),
+            call::Type::AcceptInverseOffers | call::Type::DeclineInverseOffers => {}
             call::Type::Acknowledge => self.acknowledged += 1,
             call::Type::Reconcile => self.reconcile(call.reconcile.expect("reconcile")),
             other => panic!("the core calls {other:?}"),

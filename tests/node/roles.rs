@@ -1,0 +1,115 @@
+//! Nodes that are not all alike: some run tasks only, some change their address, some leave.
+
+use super::cluster::{agents, cluster_address, leader, ports, seen, standing, three, try_token};
+use super::world::{Home, Node, finish, request, until};
+use serde_json::{Value, json};
+
+/// What the cluster, asked by way of one node, tells of another.
+fn told(by: &Node, address: &str) -> Value {
+    let seen = seen(by);
+    let nodes = seen["nodes"].as_array().into_iter().flatten();
+    nodes.into_iter().find(|n| n["address"] == address).cloned().unwrap_or_default()
+}
+
+fn agent_ids(node: &Node) -> Vec<String> {
+    let (_, body) = request(&node.master, "GET /slaves", "").unwrap();
+    let seen: Value = serde_json::from_str(&body).unwrap_or_default();
+    let all = seen["slaves"].as_array().into_iter().flatten();
+    let mut ids: Vec<String> = all.map(|a| a["id"].as_str().unwrap().to_string()).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn a_node_that_only_runs_tasks_answers_like_any_other_and_has_no_part_in_the_log() {
+    let (first, second) = (Home::new(), Home::new());
+    let master = first.up().with_agent();
+    let made = try_token(&master, json!({"roles": "agent"})).expect("a token");
+    let token = format!("--token={}", made["token"].as_str().unwrap());
+    let join = format!("--join={}", cluster_address(&master));
+    let doors = ["--marathon-port=0", "--chronos-port=0"];
+    // The token is not for more.
+    let greedy = Home::new();
+    let said = finish(&mut greedy.command(&[&join, &token]));
+    assert!(said.stderr.contains("the token is for"), "{said:#?}");
+    let agent = Node::start(
+        &mut second.command_as("agent", &[&[join.as_str(), &token], &doors[..]].concat()),
+    );
+    until("both agents are there, and the agent's own node says so", || agents(&agent) == 2);
+    let address = cluster_address(&agent);
+    let node = told(&agent, &address);
+    assert_eq!(
+        (&node["roles"], &node["standing"]),
+        (&json!(["agent"]), &json!("outside")),
+        "{node}"
+    );
+    assert!(node["explanation"].as_str().unwrap().contains("no master"), "{node}");
+    assert_eq!(seen(&agent)["this"], node["node"], "asked there");
+    assert!(!second.data().join("raft.redb").exists());
+    // A task on each of them, started by way of the agent's own port.
+    let ids = agent_ids(&agent);
+    for _ in 0..2 {
+        agent.ask(&["execute", "--name=t", "--command=true"]).ended(0);
+    }
+    // It comes back without being told whom to join, and is who it was.
+    drop(agent);
+    let port = address.rsplit_once(':').unwrap().1;
+    let port = format!("--cluster-port={port}");
+    let again =
+        Node::start(&mut second.command_as("agent", &[&[port.as_str()], &doors[..]].concat()));
+    until("it is back", || agents(&again) == 2);
+    assert_eq!(told(&master, &address)["node"], node["node"]);
+    assert_eq!(ids.len(), 2);
+    drop(again);
+    let said = finish(&mut second.command(&[&port]));
+    assert!(said.stderr.contains("let in as an agent"), "{said:#?}");
+}
+
+#[test]
+fn nodes_that_come_back_elsewhere_are_found() {
+    let homes = [(); 3].map(|()| Home::new());
+    let mut nodes = three(&homes, &ports());
+    until("all agents are there", || agents(&nodes[0]) == 3);
+    let before: Vec<String> = nodes.iter().map(cluster_address).collect();
+    let at = leader(&nodes).expect("one leads");
+    let stay = (at + 1) % 3;
+    // Most of the voters are elsewhere at once, the leader too.
+    let kept = nodes.remove(stay);
+    let moved: Vec<usize> = (0..3).filter(|n| *n != stay).collect();
+    nodes.into_iter().for_each(Node::kill9);
+    let nodes: Vec<Node> = moved.iter().map(|n| homes[*n].up_with(&[])).collect();
+    until("they agree again", || standing(&kept, "voter") == 2 && standing(&kept, "leader") == 1);
+    for (node, n) in nodes.iter().zip(&moved) {
+        assert_ne!(cluster_address(node), before[*n], "that port was free for others");
+    }
+    until("the log has their new addresses", || {
+        let made = try_token(&kept, json!({"roles": "agent"}));
+        made.is_some() && agents(&kept) == 3
+    });
+}
+
+#[test]
+fn a_node_that_leaves_is_gone_for_good_and_one_that_is_alone_does_not() {
+    let homes = [(); 3].map(|()| Home::new());
+    let mut nodes = three(&homes, &ports());
+    until("all agents are there", || agents(&nodes[0]) == 3);
+    // The leader itself: it hands over first.
+    let at = leader(&nodes).expect("one leads");
+    let leaver = nodes.remove(at);
+    let said = leaver.ask(&["leave", "--yes"]).ended(0);
+    assert!(said.stderr.contains("has left"), "{said:#?}");
+    let said = leaver.ended();
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert!(said.stderr.contains("has left its cluster"), "{said:#?}");
+    until("two are left, and lead themselves", || {
+        let listed = seen(&nodes[0]);
+        listed["nodes"].as_array().is_some_and(|n| n.len() == 2) && agents(&nodes[0]) == 2
+    });
+    // It is shut out.
+    let said = finish(&mut homes[at].command(&[]));
+    assert!(said.stderr.contains("removed from its cluster"), "{said:#?}");
+    let alone = Home::new();
+    let alone = alone.up().with_agent();
+    let said = alone.ask(&["leave", "--yes"]);
+    assert!(said.stderr.contains("only node"), "{said:#?}");
+}
