@@ -24,7 +24,8 @@ pub struct NodeLeadership {
     link: Link,
     gossip: Gossip,
     leader: watch::Receiver<Option<Place>>,
-    registry: Registry,
+    /// None on a node that is no master.
+    registry: Option<Registry>,
     /// Since when nobody leads, as far as was looked.
     nobody: Mutex<Option<Instant>>,
 }
@@ -106,10 +107,10 @@ impl Leadership for NodeLeadership {
 
     fn confirm(&self) -> Confirmed<'_> {
         Box::pin(async {
-            if !self.registry.needs_others() {
+            let Some(registry) = self.registry.as_ref().filter(|log| log.needs_others()) else {
                 return Ok(());
-            }
-            let asked = tokio::time::timeout(CONFIRM_MAX, self.registry.read_index());
+            };
+            let asked = tokio::time::timeout(CONFIRM_MAX, registry.read_index());
             let late = |_| Error::new(Code::Timeout, format!("no answer in {CONFIRM_MAX:?}"));
             asked.await.map_err(late)?.map(drop)
         })

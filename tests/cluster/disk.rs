@@ -1,4 +1,4 @@
-//! A data folder without room: the node says so and lives, the others go on; started again with room, it has everything.
+//! A data folder without room: the node says so and lives, the others go on; with room again it has everything.
 
 use super::history;
 use super::load::Load;
@@ -68,9 +68,13 @@ fn a_full_disk_ends_nothing() {
         assert!(world.nodes.iter_mut().all(Node::runs), "a full disk ends no node");
         let said = world.node(number).said();
         assert!(said.contains("the disk is full"), "h{number} says why: {said}");
+        let pid = world.node(number).pid();
         std::fs::remove_file(filler).unwrap();
-        world.node(number).stop();
-        world.up(number);
+        until(&format!("h{number} starts again"), || {
+            world.node(number).said().matches("Stop: Ctrl-C").count() == 2
+        });
+        assert_eq!(world.node(number).pid(), pid, "the same process");
+        assert!(world.node(number).runs());
         world.wait_for_voters(3);
         world.wait_for_agents(3);
         until("all agree again", || world.leader_among(&all) > 0);

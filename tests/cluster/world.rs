@@ -1,10 +1,10 @@
 //! A cluster of several hosts: it is founded, joined, looked at, and gone afterwards. One at a time on this machine.
 
-use super::ask::{self, Answer, MARATHON, MASTER, PATIENCE};
+use super::ask::{self, Answer, MASTER, PATIENCE};
 use super::net::{self, Net};
 use super::node::{Node, until};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
