@@ -12,7 +12,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// A lost agent is noticed soon; its tasks are waited for.
-const SOON: &[&str] = &["--agent-ping-timeout=1secs", "--max-agent-ping-timeouts=2"];
+const SOON: &[&str] = &["--agent-loss-timeout=2s"];
 
 /// A write is refused within this time where there is no majority.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);

@@ -11,11 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A lost agent is noticed soon.
-const SOON: &[&str] = &[
-    "--agent-ping-timeout=1secs",
-    "--max-agent-ping-timeouts=2",
-    "--agent-reregister-timeout=10secs",
-];
+const SOON: &[&str] = &["--agent-loss-timeout=2s", "--agent-reregister-timeout=10secs"];
 
 /// The job `tick`, every five seconds; its runs write down their planned time, attempt and task.
 #[track_caller]

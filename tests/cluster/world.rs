@@ -1,6 +1,6 @@
 //! A cluster of several hosts: it is founded, joined, looked at, and gone afterwards. One at a time on this machine.
 
-use super::ask::{self, Answer, MASTER, PATIENCE};
+use super::ask::{self, Answer, MARATHON, MASTER, PATIENCE};
 use super::net::{self, Net};
 use super::node::{Node, until};
 use serde_json::{Value, json};
@@ -212,6 +212,13 @@ impl Drop for World {
                 let lines: Vec<&str> = said.lines().collect();
                 let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
                 eprintln!("---- {} said last:\n{last}", node.name());
+            }
+            let last = self.nodes.iter_mut().rposition(Node::runs);
+            let shown = ["/v2/apps//web/tasks", "/v2/queue", "/v2/deployments"];
+            let shown = shown.map(|path| (MARATHON, path)).into_iter().chain([(MASTER, "/slaves")]);
+            for (port, path) in shown.filter(|_| last.is_some()) {
+                let seen = self.look(last.unwrap_or(0) + 1, port, path);
+                eprintln!("---- {path}: {seen}");
             }
         }
         self.net.heal();
