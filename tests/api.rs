@@ -23,6 +23,8 @@ mod master_http;
 mod node;
 #[path = "api/offers.rs"]
 mod offers;
+#[path = "api/operator.rs"]
+mod operator;
 #[path = "api/reconcile.rs"]
 mod reconcile;
 #[path = "api/roles.rs"]

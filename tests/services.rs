@@ -3,6 +3,8 @@
 
 #[path = "services/apps.rs"]
 mod apps;
+#[path = "services/draining.rs"]
+mod draining;
 #[path = "services/jobs.rs"]
 mod jobs;
 #[path = "services/restarts.rs"]

@@ -34,6 +34,11 @@ fn run_chronos(seed: u64) -> Result<mesolith::sim::Report, String> {
     run_profile(seed, Profile::with_chronos(seed), "one_chronos_seed")
 }
 
+/// The same seed with somebody who drains agents, and alone or beside Marathon or Chronos.
+fn run_operator(seed: u64) -> Result<mesolith::sim::Report, String> {
+    run_profile(seed, Profile::with_operator(seed), "one_operator_seed")
+}
+
 fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim::Report, String> {
     let profile = Profile { trace: trace(), ..profile };
     World::run(seed, profile).map_err(|violation| {
@@ -141,6 +146,26 @@ fn more_seeds_with_chronos_hold() {
 fn one_chronos_seed() {
     let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
     match run_chronos(seed) {
+        Ok(report) => println!("seed {seed}: {report:?}"),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn seeds_with_an_operator_hold() {
+    run_all(run_operator, 0..100);
+}
+
+#[test]
+fn more_seeds_with_an_operator_hold() {
+    let base = number("MESOLITH_SIM_BASE").unwrap_or(10_000);
+    run_all(run_operator, base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+}
+
+#[test]
+fn one_operator_seed() {
+    let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
+    match run_operator(seed) {
         Ok(report) => println!("seed {seed}: {report:?}"),
         Err(why) => panic!("{why}"),
     }

@@ -15,4 +15,5 @@ pub mod sandbox;
 pub mod service;
 
 /// What this agent can do, by the original's names.
-pub const CAPABILITIES: &[&str] = &["MULTI_ROLE", "HIERARCHICAL_ROLE", "TASK_RESOURCE_LIMITS"];
+pub const CAPABILITIES: &[&str] =
+    &["MULTI_ROLE", "HIERARCHICAL_ROLE", "AGENT_DRAINING", "TASK_RESOURCE_LIMITS"];

@@ -19,7 +19,7 @@ pub enum Kind {
     Number,
     /// A number with a fraction.
     Double,
-    /// `15secs`, `10mins` … a bare number is seconds.
+    /// `15secs`, `10mins` … or `15s`, `1h30m`; a bare number is seconds.
     Duration,
     /// `10MB`, `2GB` …
     Bytes,
@@ -178,7 +178,10 @@ impl Values {
         self.parse(setting, |t| {
             let parsed = match t.parse::<f64>().ok().and_then(duration_from_secs) {
                 Some(d) => d,
-                None => units::parse_duration(t).map_err(|e| e.to_string())?,
+                None => match units::parse_short_duration(t) {
+                    Some(d) => d,
+                    None => units::parse_duration(t).map_err(|e| e.to_string())?,
+                },
             };
             if parsed < min || parsed > max {
                 return Err(format!(

@@ -50,6 +50,25 @@ pub enum UnitError {
     OutOfRange(&'static str),
 }
 
+/// Reads a duration as people write it: `90s`, `5m`, `1h30m`, `2d`; `None` for anything else.
+pub fn parse_short_duration(text: &str) -> Option<Duration> {
+    let (mut total, mut rest) = (0_u64, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u32 = rest[..digits].parse().ok()?;
+        let seconds = match rest[digits..].chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        total += u64::from(number) * seconds;
+        rest = &rest[digits + 1..];
+    }
+    (!text.is_empty()).then(|| Duration::from_secs(total))
+}
+
 /// Reads a duration: a number, which may have a fraction, and one of
 /// `ns us ms secs mins hrs days weeks`, without a space.
 ///

@@ -134,7 +134,7 @@ enum Verb {
     Token(token::TokenArgs),
     /// List and show tasks
     Task(task::TaskArgs),
-    /// List, show and remove nodes
+    /// List, show, drain and remove nodes
     Node(node::NodeArgs),
     /// List, show and end frameworks
     Framework(framework::FrameworkArgs),

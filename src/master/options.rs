@@ -3,7 +3,7 @@
 use crate::base::ids::Role;
 use crate::base::resources::Quantities;
 use crate::base::roles;
-use crate::base::settings::{Kind, Setting, Values};
+use crate::base::settings::{Kind, Origin, Setting, Values};
 use crate::base::units::parse_duration;
 use crate::master::allocator;
 use crate::master::core::options as core;
@@ -39,10 +39,20 @@ const REREGISTER: Setting = Setting::new(
 )
 .or("10mins")
 .also(&["slave_reregister_timeout"]);
+const LOSS: Setting = Setting::new(
+    "agent_loss_timeout",
+    Kind::Duration,
+    "How long an agent may be silent before it is unreachable, whatever its connection does; in place of the three above",
+);
+const UNREACHABLE_RATE: Setting = Setting::new(
+    "agent_unreachable_rate_limit",
+    Kind::Text,
+    "How many agents may be marked unreachable in which time, as 1/10mins (default: no limit)",
+);
 const REMOVAL_RATE: Setting = Setting::new(
     "agent_removal_rate_limit",
     Kind::Text,
-    "How many agents may be marked unreachable in which time, as 1/10mins (default: no limit)",
+    "How many unreachable agents' tasks may be given up in which time, as 1/10mins, for frameworks that know no partitions (default: no limit)",
 )
 .also(&["slave_removal_rate_limit"]);
 const OFFER_TIMEOUT: Setting =
@@ -121,6 +131,8 @@ pub const SETTINGS: &[Setting] = &[
     PING,
     PINGS,
     REREGISTER,
+    LOSS,
+    UNREACHABLE_RATE,
     REMOVAL_RATE,
     OFFER_TIMEOUT,
     COMPLETED_FRAMEWORKS,
@@ -194,9 +206,15 @@ pub fn read(values: &mut Values) -> Options {
         max_completed_tasks_per_framework: completed_tasks,
         max_unreachable_tasks_per_framework: unreachable,
         registry_max_agent_count: agent_count,
+        agent_loss_timeout: None,
+        agent_unreachable_interval: values.parse(&UNREACHABLE_RATE, parse_rate),
         agent_removal_interval: values.parse(&REMOVAL_RATE, parse_rate),
         roles: values.parse(&ROLES, parse_roles),
         root_submissions: values.bool(&ROOT),
+    };
+    let core = match read_loss(values) {
+        Some(silence) => core.lost_after(silence),
+        None => core,
     };
     Options {
         cluster: values.text(&CLUSTER),
@@ -204,6 +222,19 @@ pub fn read(values: &mut Values) -> Options {
         allocator: read_allocator(values),
         state_quota: values.bytes(&STATE_QUOTA).unwrap_or(STATE_QUOTA_DEFAULT),
     }
+}
+
+/// One time for silence, or the three of the original: both at once would say two things.
+fn read_loss(values: &mut Values) -> Option<Duration> {
+    let silence = values.duration(&LOSS, SECOND, HOUR)?;
+    for other in [&PING, &PINGS, &REREGISTER] {
+        let origin = values.origin(other);
+        if origin != Origin::Default {
+            let why = format!("it takes the place of {} ({origin}): give only one", other.name);
+            values.fault(&LOSS, why);
+        }
+    }
+    Some(silence)
 }
 
 fn read_allocator(values: &mut Values) -> allocator::Options {
@@ -267,7 +298,6 @@ fn parse_weights(text: &str) -> Result<BTreeMap<Role, f64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::settings::Origin;
 
     fn values(texts: &[(&str, &str)]) -> Values {
         let flag = |name: &str| Origin::Flag(name.to_string());
@@ -291,6 +321,34 @@ mod tests {
         assert_eq!(parse_rate("5 / 10secs"), Ok(Duration::from_secs(2)));
         for bad in ["", "1", "0/1secs", "-1/1secs", "1/", "1/5parsecs", "1/0secs", "1/3weeks"] {
             assert!(parse_rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_time_for_silence_takes_the_place_of_three() {
+        let mut one = values(&[("agent_loss_timeout", "2s")]);
+        let core = read(&mut one).core;
+        assert!(one.finish().is_ok());
+        assert_eq!(core.agent_ping_timeout, Duration::from_millis(500));
+        assert_eq!(core.total_ping_timeout(), Duration::from_secs(2));
+        assert_eq!(core.absence(), Duration::from_secs(2));
+        for (other, text) in [
+            ("agent_ping_timeout", "15secs"),
+            ("max_agent_ping_timeouts", "5"),
+            ("agent_reregister_timeout", "10mins"),
+        ] {
+            let mut both = values(&[("agent_loss_timeout", "2secs"), (other, text)]);
+            read(&mut both);
+            let cause = both.finish().expect_err("both at once").cause;
+            assert!(
+                cause.contains(&format!("takes the place of {other} (flag --{other})")),
+                "{cause}"
+            );
+        }
+        for text in ["500ms", "2hrs", "soon"] {
+            let mut bad = values(&[("agent_loss_timeout", text)]);
+            read(&mut bad);
+            assert!(bad.finish().is_err(), "{text}");
         }
     }
 

@@ -9,8 +9,8 @@ use crate::agent::core::AgentCore;
 use crate::agent::core::options as core;
 use crate::agent::fetcher::{FetchOptions, Fetcher};
 use crate::agent::options::Launcher;
+use crate::agent::probe;
 use crate::agent::service::{Agent, Tools};
-use crate::agent::{CAPABILITIES, probe};
 use crate::base::error::{Code, Error, Result};
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
@@ -259,7 +259,6 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     };
     let mut options = core::Options::new(info, start.address.ip().to_string(), &paths.work);
     options.version = MESOS_VERSION.into();
-    options.capabilities = CAPABILITIES.iter().map(|c| c.to_string()).collect();
     wanted.tuning.apply(&mut options);
     Ok(options)
 }

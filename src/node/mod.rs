@@ -135,6 +135,7 @@ pub async fn run(
         cause = again::failed(node.cluster.registry.clone()) => {
             return wait_for_room(node, &cause, signals, &say).await;
         }
+        never = node.cluster.tell_waits(&say) => match never {},
         gone = node.cluster.gone() => {
             let ended = node.stop(true).await?;
             return match gone {

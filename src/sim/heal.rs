@@ -31,6 +31,9 @@ impl World {
 
     /// Is everything as it should be yet?
     pub(super) fn look(&mut self) {
+        if self.profile.operator {
+            self.end_operations();
+        }
         let marathon = self.marathon_at_rest();
         let chronos = self.chronos_at_rest();
         let state = marathon.and(chronos).and_then(|()| self.at_rest());

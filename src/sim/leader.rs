@@ -68,6 +68,10 @@ impl World {
             agent_reregister_timeout: self.profile.agent_reregister_timeout,
             ..Options::default()
         };
+        let options = match self.profile.agent_loss_timeout {
+            Some(silence) => options.lost_after(silence),
+            None => options,
+        };
         let mut cx = Cx { now: clocks.mono(self.now), wall: clocks.wall(self.now), rng: &mut rng };
         let mut out = Effects::default();
         let allocation = allocator::Options::default();

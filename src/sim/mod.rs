@@ -17,6 +17,7 @@ mod link;
 mod log;
 mod marathon;
 mod node;
+mod operator;
 mod profile;
 mod queue;
 mod scheduler;

@@ -69,6 +69,10 @@ pub struct Profile {
     pub unknown_outcomes: u64,
     /// How long an agent may be away before it is unreachable.
     pub agent_reregister_timeout: Duration,
+    /// One time for an agent's silence instead.
+    pub agent_loss_timeout: Option<Duration>,
+    /// Agents are drained, taken out of service and put back.
+    pub operator: bool,
     /// Put in on purpose.
     pub mutation: Option<Mutation>,
     /// How many of the last events a violation shows.
@@ -91,6 +95,8 @@ impl Profile {
             container_failures: 0,
             unknown_outcomes: 0,
             agent_reregister_timeout: Duration::from_secs(600),
+            agent_loss_timeout: None,
+            operator: false,
             mutation: None,
             trace: 0,
         }
@@ -114,9 +120,22 @@ impl Profile {
             container_failures: pick(&[0, 20, 200]),
             unknown_outcomes: pick(&[0, 20, 100]),
             agent_reregister_timeout: Duration::from_secs(pick(&[15, 60, 600])),
+            agent_loss_timeout: None,
+            operator: false,
             mutation: None,
             trace: 0,
         }
+    }
+
+    /// What the seed says, with an operator, and every other time with little patience for silent agents.
+    pub fn with_operator(seed: u64) -> Self {
+        let profile = match seed % 3 {
+            0 => Self::of(seed),
+            1 => Self::with_marathon(seed),
+            _ => Self::with_chronos(seed),
+        };
+        let agent_loss_timeout = (seed % 2 == 0).then_some(Duration::from_secs(5));
+        Self { agents: profile.agents.max(2), operator: true, agent_loss_timeout, ..profile }
     }
 
     /// What the seed says, with Marathon and fewer other frameworks.

@@ -4,6 +4,7 @@ use super::world::{Home, Node, finish, request, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 /// Where other nodes reach it.
 pub fn cluster_address(node: &Node) -> String {
@@ -66,12 +67,18 @@ pub fn ports() -> [String; 3] {
 
 /// Three nodes, the first of which founded the cluster; all of them vote.
 pub fn three(homes: &[Home; 3], ports: &[String; 3]) -> Vec<Node> {
-    let first = homes[0].up_with(&[&ports[0]]).with_agent();
+    three_with(homes, ports, &[])
+}
+
+/// The same with further flags.
+fn three_with(homes: &[Home; 3], ports: &[String; 3], more: &[&str]) -> Vec<Node> {
+    let flags = |own: &[&str]| [own, more].concat();
+    let first = homes[0].up_with(&flags(&[&ports[0]])).with_agent();
     let (join, token) = (format!("--join={}", cluster_address(&first)), token(&first));
     let join = [join, format!("--token={token}")];
     let mut nodes = vec![first];
     for (home, port) in homes.iter().zip(ports).skip(1) {
-        nodes.push(home.up_with(&[&join[0], &join[1], port]));
+        nodes.push(home.up_with(&flags(&[&join[0], &join[1], port])));
     }
     until("three nodes vote", || {
         standing(&nodes[0], "voter") == 2 && standing(&nodes[0], "leader") == 1
@@ -128,6 +135,41 @@ fn a_killed_leader_costs_no_acknowledged_write() {
         let lost: Vec<&String> = acknowledged.difference(&ids).collect();
         assert!(lost.is_empty(), "acknowledged and not there: {lost:?}");
     }
+}
+
+/// How many agents the leader holds as unreachable, asked of this node.
+fn unreachable(node: &Node) -> usize {
+    match request(&node.master, "GET /mesolith/v1/agents", "") {
+        Ok((200, body)) => {
+            let seen: Value = serde_json::from_str(&body).unwrap();
+            seen["unreachable"].as_array().map_or(0, Vec::len)
+        }
+        _ => 0,
+    }
+}
+
+#[test]
+fn lost_agents_are_given_up_as_soon_as_the_operator_says() {
+    let homes = [(); 3].map(|()| Home::new());
+    let ports = ports();
+    // Far below the minute and the ten that are usual, far above what a busy machine delays.
+    let mut nodes = three_with(&homes, &ports, &["--agent-loss-timeout=5s"]);
+    until("all agents are there", || agents(&nodes[0]) == 3);
+    // One that does not lead falls silent.
+    let at = (leader(&nodes).expect("one leads") + 1) % 3;
+    let silent = nodes.remove(at);
+    silent.talk.signal(libc::SIGSTOP);
+    let since = Instant::now();
+    until("it is unreachable", || unreachable(&nodes[0]) == 1);
+    assert!(since.elapsed() >= Duration::from_secs(3), "too early: {:?}", since.elapsed());
+    silent.talk.signal(libc::SIGCONT);
+    until("it is back", || unreachable(&nodes[0]) == 0 && agents(&nodes[0]) == 3);
+    nodes.push(silent);
+    // The one that leads is killed: the next one gives its agent up as soon.
+    let at = leader(&nodes).expect("one leads");
+    nodes.remove(at).kill9();
+    // The usual ten minutes are far longer than this waits.
+    until("it is unreachable", || unreachable(&nodes[0]) == 1);
 }
 
 #[test]

@@ -52,6 +52,55 @@ fn verbs_show_what_there_is() {
 }
 
 #[test]
+fn a_node_is_drained_and_put_back_and_declared_gone() {
+    let home = Home::new();
+    let node = home.up().with_agent();
+    let scheduler = super::life::sleeping(&home, &node, 1);
+    until("it runs", || home.sleepers().len() == 1);
+    let listed = |what: &str| {
+        let said = node.ask(&["node"]).ended(0).stdout;
+        assert!(said.contains(what), "{what}: {said}");
+    };
+    let said = node.ask(&["node", "deactivate", "127.0.0.1"]).ended(0);
+    assert!(said.stdout.is_empty() && said.stderr.contains("no new tasks"), "{said:#?}");
+    listed("deactivated");
+    assert_eq!(home.sleepers().len(), 1);
+    node.ask(&["node", "activate", "127.0.0.1"]).ended(0);
+    listed("active");
+    let said = node.ask(&["node", "activate", "127.0.0.1"]).ended(4);
+    assert!(said.stderr.contains("in service"), "{said:#?}");
+    // Its scheduler acknowledges nothing any more, so it is never done; watching ends.
+    drop(scheduler);
+    let said =
+        node.ask(&["node", "drain", "127.0.0.1", "--deadline=1s", "--timeout=3s"]).ended(124);
+    assert!(said.stderr.contains("drain"), "{said:#?}");
+    listed("draining");
+    until("its tasks are ended", || home.sleepers().is_empty());
+    let said = node.ask(&["node", "activate", "127.0.0.1"]).ended(4);
+    assert!(said.stderr.contains("still draining"), "{said:#?}");
+    let said = node.ask(&["node", "gone", "127.0.0.1"]).ended(1);
+    assert!(said.stderr.contains("gone for good") && said.stderr.contains("--yes"), "{said:#?}");
+    node.ask(&["node", "gone", "127.0.0.1", "--yes"]).ended(0);
+    let said = node.ended();
+    assert_eq!(said.code, Some(0), "the agent was told to end: {said:#?}");
+    for args in [&["node", "drain", "nope"][..], &["node", "gone", "nope", "--yes"]] {
+        assert_ne!(verb(args).code, Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn an_idle_node_is_drained_at_once() {
+    let home = Home::new();
+    let node = home.up().with_agent();
+    let said = node.ask(&["node", "drain", "127.0.0.1"]).ended(0);
+    assert!(said.stderr.contains("is drained"), "{said:#?}");
+    assert!(node.ask(&["node"]).ended(0).stdout.contains("drained"));
+    let json = node.ask(&["node", "drain", "127.0.0.1", "-d", "-o", "json"]).ended(0).json();
+    assert_eq!(json["hostname"], "127.0.0.1");
+    node.ask(&["node", "activate", "127.0.0.1"]).ended(0);
+}
+
+#[test]
 fn teardown_ends_a_framework_when_told_yes() {
     let home = Home::new();
     let node = home.up().with_agent();

@@ -102,6 +102,8 @@ pub struct World {
     form: Form,
     node: Process,
     frameworks: Vec<Process>,
+    /// A second machine, with an agent alone.
+    other: Option<Process>,
     flags: Vec<String>,
     dir: tempfile::TempDir,
     number: u32,
@@ -137,6 +139,7 @@ impl World {
             chronos: of(&node, "chronos"),
             node,
             frameworks: Vec::new(),
+            other: None,
             flags,
             dir,
             number: WORLDS.fetch_add(1, Ordering::Relaxed),
@@ -181,6 +184,31 @@ impl World {
             *address = process.urls[name].clone();
             self.frameworks.push(process);
         }
+    }
+
+    /// Joins a second machine, which runs tasks and nothing else.
+    pub async fn join_agent(&mut self) {
+        let json = [("content-type", "application/json")];
+        let tokens = "/mesolith/v1/cluster/tokens";
+        let made = wire::ask(&self.master, "POST", tokens, &json, "{}").await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let made: Value = serde_json::from_slice(&made.body).unwrap();
+        let cluster = wire::get(&self.master, "/mesolith/v1/cluster").await;
+        let mut args: Vec<String> =
+            ["up", "--config=/dev/null", "--roles=agent", "--agent-port=0", "--cluster-port=0"]
+                .map(String::from)
+                .into();
+        args.extend(["--master-port=0", "--cluster-ip=127.0.0.1"].map(String::from));
+        args.push(format!("--join={}", cluster["nodes"][0]["address"].as_str().unwrap()));
+        args.push(format!("--token={}", made["token"].as_str().unwrap()));
+        args.push(format!("--data-dir={}", self.dir.path().join("other").display()));
+        args.extend(self.flags.iter().cloned());
+        self.other = Some(Process::start(&args));
+    }
+
+    /// Whether the second machine's node has ended by itself.
+    pub fn other_ended(&mut self) -> bool {
+        self.other.as_mut().is_none_or(|other| other.ended(DEADLINE))
     }
 
     pub fn data(&self) -> PathBuf {
@@ -293,6 +321,13 @@ fn pids_of(marker: &str) -> Vec<i32> {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if let Some(mut other) = self.other.take() {
+            other.signal(nix::sys::signal::SIGUSR1);
+            if !other.ended(Duration::from_secs(20)) {
+                eprintln!("the second machine does not stop: it is ended now");
+                other.signal(nix::sys::signal::SIGKILL);
+            }
+        }
         for process in &mut self.frameworks {
             process.signal(nix::sys::signal::SIGTERM);
             if !process.ended(Duration::from_secs(20)) {

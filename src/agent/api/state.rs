@@ -62,6 +62,10 @@ fn document(api: &Api, view: &View) -> Value {
     if let (Some(object), Some(log_dir)) = (out.as_object_mut(), &identity.log_dir) {
         object.insert("log_dir".into(), json!(log_dir));
     }
+    if let (Some(object), Some((config, since))) = (out.as_object_mut(), &view.drain) {
+        object.insert("drain_config".into(), json!(config));
+        object.insert("estimated_drain_start_time_seconds".into(), json!(since.secs()));
+    }
     if let Some(object) = out.as_object_mut() {
         reservations(object, &total, &allocated(view));
     }

@@ -27,7 +27,7 @@ pub(super) fn duration_of(d: &v1::DurationInfo) -> Duration {
     Duration::from_nanos(u64::try_from(d.nanoseconds).unwrap_or(0))
 }
 
-fn grace_of(policy: Option<&v1::KillPolicy>) -> Option<Duration> {
+pub(super) fn grace_of(policy: Option<&v1::KillPolicy>) -> Option<Duration> {
     policy.and_then(|p| p.grace_period.as_ref()).map(duration_of)
 }
 

@@ -8,6 +8,7 @@ mod changing;
 mod checks;
 mod command;
 mod container;
+mod drain;
 mod environment;
 mod executor_api;
 mod executor_events;
@@ -36,6 +37,7 @@ use crate::base::rng::Rng;
 use crate::base::time::{Mono, Wall};
 use crate::machine::timers::Timers;
 use crate::machine::{Cx, Effects, Machine};
+use crate::mesos::internal::AgentDrain;
 use crate::mesos::v1;
 use io::{Act, Input, SessionId};
 use options::Options;
@@ -86,6 +88,8 @@ struct Identity {
     info: Arc<v1::AgentInfo>,
     epoch: u64,
     boot_id: String,
+    /// Its tasks are ended and no new ones are taken.
+    drain: Option<AgentDrain>,
 }
 
 impl Identity {

@@ -78,7 +78,7 @@ impl Options {
         Self {
             info,
             version: String::new(),
-            capabilities: Vec::new(),
+            capabilities: crate::agent::CAPABILITIES.iter().map(|c| (*c).to_string()).collect(),
             ip: ip.into(),
             work_dir: work_dir.into(),
             registration_backoff_factor: Duration::from_secs(1),

@@ -2,6 +2,7 @@
 //!
 //! Ids hold no `/` (they are checked before anything is written), so keys are plain paths.
 
+use super::Identity;
 use super::tables::{Executor, ExecutorKey, Framework, Phase, Task, TaskKey};
 use crate::base::ids::{ContainerId, FrameworkId};
 use crate::base::kv::Op;
@@ -48,9 +49,13 @@ pub(super) fn sandbox_key((f, e): &ExecutorKey, container: &ContainerId) -> Stri
 }
 
 /// Writes who this agent is.
-pub(super) fn agent(info: &v1::AgentInfo, epoch: u64, boot_id: &str) -> Op {
-    let record =
-        AgentRecord { agent_info: info.clone(), epoch: Some(epoch), boot_id: Some(boot_id.into()) };
+pub(super) fn agent(identity: &Identity) -> Op {
+    let record = AgentRecord {
+        agent_info: (*identity.info).clone(),
+        epoch: Some(identity.epoch),
+        boot_id: Some(identity.boot_id.clone()),
+        drain: identity.drain,
+    };
     Op::put(AGENT, stored::encode(&record))
 }
 

@@ -83,6 +83,7 @@ impl AgentCore {
         }
         core.launches = core.tables.tasks.values().map(|t| t.order + 1).max().unwrap_or(0);
         core.take_up(&mut s, found, fate == Fate::Rebooted);
+        core.go_on_draining(&mut s);
         core.measure(&mut s);
         core.collect(&mut s);
         Ok(core)
@@ -265,8 +266,12 @@ enum Fate {
 
 fn identify(options: &Options, loaded: &Loaded, boot_id: &str) -> Result<(Identity, Fate)> {
     let info = v1::AgentInfo { id: None, ..options.info.clone() };
-    let fresh =
-        |epoch: u64| Identity { info: Arc::new(info.clone()), epoch, boot_id: boot_id.to_string() };
+    let fresh = |epoch: u64| Identity {
+        info: Arc::new(info.clone()),
+        epoch,
+        boot_id: boot_id.to_string(),
+        drain: None,
+    };
     let Some(record) = &loaded.agent else { return Ok((fresh(0), Fate::Same)) };
     let epoch = record.epoch.unwrap_or(0);
     let rebooted = record.boot_id.as_deref() != Some(boot_id);
@@ -289,6 +294,7 @@ fn identify(options: &Options, loaded: &Loaded, boot_id: &str) -> Result<(Identi
         info: Arc::new(v1::AgentInfo { id: Some(id), ..info }),
         epoch,
         boot_id: boot_id.into(),
+        drain: record.drain,
     };
     Ok((identity, if rebooted { Fate::Rebooted } else { Fate::Same }))
 }

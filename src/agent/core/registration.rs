@@ -119,6 +119,9 @@ impl AgentCore {
         if !self.master.registered {
             return;
         }
+        if let Some(drain) = message.drain {
+            self.set_drain(s, drain.config);
+        }
         if let Some(run) = message.run_task {
             self.run_task(s, run);
         }
@@ -144,8 +147,7 @@ impl AgentCore {
     }
 
     pub(super) fn write_identity(&mut self, s: &mut Step<'_>) {
-        let i = &self.identity;
-        s.write(records::agent(&i.info, i.epoch, &i.boot_id));
+        s.write(records::agent(&self.identity));
     }
 
     fn ping(&mut self, s: &mut Step<'_>, link: LinkId, connected: bool) {
@@ -202,6 +204,7 @@ impl AgentCore {
         for asked in &answer.reconcile {
             self.reconcile(s, asked);
         }
+        self.set_drain(s, answer.drain);
     }
 
     /// Tells a master of the tasks that it holds and this agent does not.

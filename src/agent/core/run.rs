@@ -117,6 +117,10 @@ impl AgentCore {
         if self.stopping.is_some() {
             return Err(dropped(Reason::AgentDraining, "The agent is ending its tasks to stop"));
         }
+        if self.identity.drain.is_some() {
+            let text = "Task was received while agent was already draining";
+            return Err(dropped(Reason::AgentDraining, text));
+        }
         if self.tables.frameworks.get(&executor.0).is_some_and(|f| f.ending) {
             let text = "The framework is being shut down";
             return Err(dropped(Reason::ExecutorTerminated, text));

@@ -136,6 +136,7 @@ impl AgentCore {
 
     /// Stores a status with its uuid, and sends it if it is the head of its stream.
     pub(super) fn store_status(&mut self, s: &mut Step<'_>, key: &TaskKey, status: TaskStatus) {
+        let status = self.as_drained(key, status);
         let state = status.state();
         self.count("valid_status_updates");
         if let Some(name) = counter(state) {

@@ -84,6 +84,8 @@ pub struct View {
     pub recovering: bool,
     /// The newest epoch obeyed.
     pub epoch: u64,
+    /// How it is drained, and since when it knows.
+    pub drain: Option<(v1::DrainConfig, Wall)>,
     /// Frameworks, by id.
     pub frameworks: Vec<Arc<FrameworkView>>,
     /// Ended frameworks, oldest first.
@@ -211,6 +213,7 @@ impl AgentCore {
             registered: self.master.registered,
             recovering: self.reconnecting,
             epoch: self.identity.epoch,
+            drain: self.identity.drain.map(|d| (d.config, Wall(d.since))),
             frameworks: frameworks.collect(),
             completed_frameworks: self.history.frameworks.iter().cloned().collect(),
             metrics: self.metrics(&pictures),

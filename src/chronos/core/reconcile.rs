@@ -7,6 +7,7 @@ use super::{ChronosCore, Out, Timer, call_of, records};
 use crate::base::ids::FrameworkId;
 use crate::machine::Cx;
 use crate::mesos::make;
+use crate::mesos::v1;
 use crate::mesos::v1::scheduler::{Call, call};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -90,6 +91,29 @@ impl ChronosCore {
         let dying = &self.dying;
         self.reconciling.open.retain(|id, _| runs.of_task(id).is_some() || dying.contains_key(id));
         self.reconciling.wait = (self.reconciling.wait * 2).min(RECONCILE_WAIT_MAX);
+        self.ask(cx, out);
+    }
+
+    /// An agent is lost. Its tasks' updates say what that means for them, if this master knew the tasks; a new one that the
+    /// agent never came to knows none of them, and is asked.
+    pub(super) fn agent_lost(&mut self, cx: &Cx<'_>, agent: Option<&v1::AgentId>, out: &mut Out) {
+        let Some(agent) = agent else { return };
+        let runs = self.runs.iter().filter_map(|run| match &run.phase {
+            Phase::Launched(task) if !task.unreachable => Some((&task.id, &task.agent_id)),
+            _ => None,
+        });
+        let dying = self.dying.iter().map(|(id, record)| (id, &record.agent_id));
+        let there: Vec<String> = runs
+            .chain(dying)
+            .filter(|(_, on)| **on == agent.value)
+            .map(|(id, _)| id.clone())
+            .collect();
+        if there.is_empty() {
+            return;
+        }
+        for id in there {
+            self.reconciling.doubt(&id, &agent.value);
+        }
         self.ask(cx, out);
     }
 

@@ -10,6 +10,7 @@ use crate::chronos::model::name::parse_task_id;
 use crate::machine::Cx;
 use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, Event, call, event};
+use crate::mesos::v1::task_status::Reason;
 use crate::mesos::v1::{TaskState as S, TaskStatus};
 
 impl ChronosCore {
@@ -29,7 +30,12 @@ impl ChronosCore {
                     self.update(cx, &update.status, out);
                 }
             }
-            // Ends of agents and executors are told by updates of their tasks; the rest is not asked for, or is the port's.
+            event::Type::Failure => {
+                if let Some(failure) = event.failure.as_ref().filter(|f| f.executor_id.is_none()) {
+                    self.agent_lost(cx, failure.agent_id.as_ref(), out);
+                }
+            }
+            // The rest is not asked for, or is the port's.
             _ => {}
         }
     }
@@ -73,6 +79,11 @@ impl ChronosCore {
             S::TaskFinished => self.finished(cx, key, said, out),
             _ if killed && make::is_terminal(status.state()) => self.killed(cx, key, said, out),
             S::TaskFailed | S::TaskError => self.fail(cx, key, said, out),
+            // Ended because its agent was drained: as lost with it.
+            S::TaskKilled if status.reason() == Reason::AgentDraining => match started {
+                true => self.fail(cx, key, said, out),
+                false => self.never_started(cx, key, said, out),
+            },
             S::TaskKilled => self.killed(cx, key, said, out),
             S::TaskUnknown if killed => self.killed(cx, key, said, out),
             S::TaskLost | S::TaskDropped | S::TaskGone | S::TaskGoneByOperator | S::TaskUnknown => {

@@ -90,6 +90,15 @@ fn lines(machines: &Machines) -> Vec<Line> {
             });
         }
     }
+    for agent in list(&machines.away, "unreachable").iter().filter(|a| !member(a)) {
+        lines.push(Line {
+            host: text(agent, "hostname"),
+            state: "unreachable".into(),
+            standing: "-".into(),
+            usage: nothing(),
+            id: text(agent, "id"),
+        });
+    }
     lines
 }
 
@@ -103,6 +112,9 @@ fn state(machines: &Machines, node: &Value) -> &'static str {
     }
     if let Some(agent) = machines.agent_of(node) {
         return condition(agent);
+    }
+    if let Some(why) = machines.why_away(&node["agent_id"]) {
+        return why;
     }
     let known = list(&machines.agents, "recovered_slaves").iter();
     if node["agent_id"].is_string() && known.clone().any(|a| a["id"] == node["agent_id"]) {
@@ -167,6 +179,11 @@ mod tests {
                 master,
                 node("e555555555555555", "n5", "outside", json!("77aa-S5")),
                 node("f666666666666666", "n6", "outside", Value::Null),
+                node("0777777777777777", "n7", "outside", json!("77aa-S7")),
+            ]}),
+            away: json!({"gone": [{"id": "77aa-S4", "hostname": "n0"}], "unreachable": [
+                {"id": "77aa-S7", "hostname": "n7"},
+                {"id": "77aa-S8", "hostname": "lost"},
             ]}),
         }
     }
@@ -188,7 +205,9 @@ mod tests {
                 "n4 no agent learner d444444444444444",
                 "n5 expected back outside e555555555555555",
                 "n6 not registered outside f666666666666666",
+                "n7 unreachable outside 0777777777777777",
                 "old disconnected - 77aa-S9",
+                "lost unreachable - 77aa-S8",
             ]
         );
     }
@@ -204,7 +223,9 @@ mod tests {
             " n4    no agent        learner   -      -                -              -           d444444444444444",
             " n5    expected back   outside   -      -                -              -           e555555555555555",
             " n6    not registered  outside   -      -                -              -           f666666666666666",
+            " n7    unreachable     outside   -      -                -              -           0777777777777777",
             " old   disconnected    -         0.5/4  96 MiB/15.5 GiB  0 MiB/100 GiB  -           77aa-S9",
+            " lost  unreachable     -         -      -                -              -           77aa-S8",
             "",
         ];
         assert_eq!(picture(lines(&machines), Some(120)), wide.join("\n"));
@@ -216,7 +237,9 @@ mod tests {
             " n4    no agent        learner   -      -                d444444444444444",
             " n5    expected back   outside   -      -                e555555555555555",
             " n6    not registered  outside   -      -                f666666666666666",
+            " n7    unreachable     outside   -      -                0777777777777777",
             " old   disconnected    -         0.5/4  96 MiB/15.5 GiB  77aa-S9",
+            " lost  unreachable     -         -      -                77aa-S8",
             "",
         ];
         assert_eq!(picture(lines(&machines), Some(80)), narrow.join("\n"));
@@ -226,7 +249,7 @@ mod tests {
     fn without_a_cluster_there_are_agents_only() {
         let machines = Machines { cluster: Value::Null, ..machines() };
         let lines = lines(&machines);
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 6);
         assert!(!picture(lines, None).contains("STANDING"));
         assert!(json(&machines).get("nodes").is_none());
     }
@@ -235,6 +258,6 @@ mod tests {
     fn json_keeps_the_agents_as_they_are_and_adds_the_members() {
         let all = json(&machines());
         assert_eq!(all["slaves"][0]["id"], "77aa-S0");
-        assert_eq!(list(&all, "nodes").len(), 6);
+        assert_eq!(list(&all, "nodes").len(), 7);
     }
 }

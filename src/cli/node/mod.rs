@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod service;
 mod show;
 
 use super::exit::End;
@@ -31,6 +32,32 @@ enum NodeVerb {
         /// Id of the node or its agent, the beginning of one, or a host name
         node: String,
     },
+    /// End the tasks of a node and put no new ones there; wait until that is done
+    #[command(before_help = "  mesolith node drain n3\n  mesolith node drain n3 --deadline 5m\n  \
+                             mesolith node drain n3 --gone --yes")]
+    Drain(service::DrainArgs),
+    /// Put a node that was drained or deactivated into service again
+    Activate {
+        /// Node id, id of its agent, the beginning of one, or a host name
+        node: String,
+    },
+    /// Put no new tasks on a node; those it has go on
+    Deactivate {
+        /// Node id, id of its agent, the beginning of one, or a host name
+        node: String,
+    },
+    /// Declare the agent of a node gone for good, so that its tasks are replaced at once
+    ///
+    /// For a machine that will not come back. An agent that lives after all is ended, and is another one when it is started
+    /// again. The node's vote and certificate are not touched: see `node rm`.
+    #[command(before_help = "  mesolith node gone n3\n  mesolith node gone 1f2e --yes")]
+    Gone {
+        /// Node id, id of its agent, the beginning of one, or a host name
+        node: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Remove a node from the cluster for good; its certificate is revoked
     ///
     /// A node that lives leaves by itself with `mesolith leave`; this is for one that is dead, or must not be trusted.
@@ -56,6 +83,10 @@ pub async fn run(ask: &Ask<'_>, args: NodeArgs) -> Result<End> {
         None => list::run(ask, false).await.map(End::from),
         Some(NodeVerb::Ls { quiet }) => list::run(ask, quiet).await.map(End::from),
         Some(NodeVerb::Show { node }) => show::run(ask, &node).await.map(End::from),
+        Some(NodeVerb::Drain(args)) => service::drain(ask, args).await,
+        Some(NodeVerb::Activate { node }) => service::activate(ask, &node).await.map(End::from),
+        Some(NodeVerb::Deactivate { node }) => service::deactivate(ask, &node).await.map(End::from),
+        Some(NodeVerb::Gone { node, yes }) => service::gone(ask, &node, yes).await.map(End::from),
         Some(NodeVerb::Rm { node, force, yes }) => {
             change::rm(ask, &node, force, yes).await.map(End::from)
         }
@@ -68,6 +99,8 @@ struct Machines {
     agents: Value,
     /// Of the cluster; null where the master belongs to none, as a Mesos master or an older one.
     cluster: Value,
+    /// Unreachable and gone agents; nothing where the master does not tell.
+    away: Value,
 }
 
 impl Machines {
@@ -78,7 +111,22 @@ impl Machines {
             Err(e) if e.code == Code::NotFound => Value::Null,
             Err(e) => return Err(e),
         };
-        Ok(Self { agents, cluster })
+        let away = Self::away(ask).await?;
+        Ok(Self { agents, cluster, away })
+    }
+
+    /// Agents that are not there. Mesos, and older masters, tell only how many.
+    async fn away(ask: &Ask<'_>) -> Result<Value> {
+        match ask.master.get("/mesolith/v1/agents", &[]).await {
+            Err(e) if e.code == Code::NotFound => Ok(Value::Null),
+            told => told,
+        }
+    }
+
+    /// Why the agent with this id is not there, if the master told.
+    fn why_away(&self, id: &Value) -> Option<&'static str> {
+        let is_among = |key| listed(&self.away, key).iter().any(|a| a["id"] == *id);
+        ["unreachable", "gone"].into_iter().find(|key| is_among(key))
     }
 
     /// The agent of a node, when it is registered.

@@ -102,6 +102,7 @@ mod tests {
         let machines = Machines {
             agents: json!({"slaves": [{"id": "77aa-S0"}, {"id": "77bb-S1"}]}),
             cluster: json!({"nodes": [{"node": "a1", "hostname": "n1", "agent_id": "77aa-S0"}]}),
+            away: Value::Null,
         };
         let ids = |wanted: &str| {
             found(&machines, wanted)

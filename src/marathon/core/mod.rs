@@ -192,7 +192,11 @@ impl MarathonCore {
                     self.rescind_inverse_offer(&gone.inverse_offer_id);
                 }
             }
-            // Agents and executors that fail are told of by their tasks' updates.
+            Type::Failure => {
+                if let Some(failure) = event.failure.as_ref().filter(|f| f.executor_id.is_none()) {
+                    self.agent_lost(failure.agent_id.as_ref(), out);
+                }
+            }
             _ => {}
         }
     }
@@ -201,9 +205,14 @@ impl MarathonCore {
         if self.queue.get(app).is_none() {
             return Answer::NotFound(io::NotFound::Queued(app.clone()));
         }
+        self.undelay(app);
+        Answer::Done
+    }
+
+    /// Nothing holds the app's next launch back.
+    fn undelay(&mut self, app: &PathId) {
         self.queue.reset(app);
         self.timers.cancel(&Timer::Delay(app.clone()));
-        Answer::Done
     }
 
     /// Something of that app has changed: it is compared with what it shall be when the batch settles.

@@ -5,7 +5,10 @@ use super::instances::Instance;
 use super::view::Condition;
 use super::{MarathonCore, Out, Timer};
 use crate::machine::Cx;
-use crate::mesos::v1::scheduler::{Call, call};
+use crate::mesos::v1::{
+    self,
+    scheduler::{Call, call},
+};
 use std::time::Duration;
 
 /// Tasks in one call.
@@ -49,6 +52,18 @@ impl MarathonCore {
             self.options.reconciliation_interval
         };
         self.timers.set(Timer::Reconcile, cx.now + wait);
+    }
+
+    /// An agent is lost. Its tasks' updates say what that means for them, if this master knew the tasks; a new one
+    /// that the agent never came to knows none of them, and is asked.
+    pub(super) fn agent_lost(&mut self, agent: Option<&v1::AgentId>, out: &mut Out) {
+        let Some(agent) = agent else { return };
+        let is_there = |i: &Instance| {
+            let told =
+                matches!(i.condition, Condition::Unreachable | Condition::UnreachableInactive);
+            !told && i.placement.as_deref().is_some_and(|p| p.agent_id.as_str() == agent.value)
+        };
+        self.ask(is_there, out);
     }
 
     fn ask_for_all(&self, out: &mut Out) {

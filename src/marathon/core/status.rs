@@ -265,7 +265,7 @@ impl MarathonCore {
     ) {
         self.turn(cx, id, how, out);
         let Some(instance) = self.instances.get(id) else { return };
-        let asked = instance.kill;
+        let (asked, app) = (instance.kill, instance.spec.id.clone());
         let by_check = how == Condition::Killed && !asked && instance.healthy() == Some(false);
         // The launch came too late for its offers: that says nothing of the app.
         let too_late = status.reason() == Reason::InvalidOffers;
@@ -285,6 +285,10 @@ impl MarathonCore {
         );
         if (by_itself && !asked) || too_late {
             self.hold_back(cx, id, too_late);
+        }
+        if status.reason() == Reason::AgentDraining {
+            // Not the app's fault, and its instances are to move on quickly.
+            self.undelay(&app);
         }
         self.next_task(cx, id, out);
     }

@@ -1,12 +1,14 @@
 //! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
+mod agents;
 mod events;
 mod explain;
 pub mod files;
 pub mod identity;
 pub mod metrics;
 pub mod model;
+mod operator;
 mod read;
 mod scheduler;
 pub mod state;
@@ -101,6 +103,8 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(events::face(api.clone(), &realms.readonly))
         .with(explain::face(api.clone(), &realms.readonly))
         .with(state::face(api.clone(), &realms.scheduler))
+        .with(agents::face(api.clone(), &realms.readonly))
+        .with(operator::face(api.clone(), &realms.readwrite))
         .with(tasks::face(api.clone(), &realms.readonly))
         .with(scheduler::face(api, &realms.scheduler))
         .led_by(led.as_ref());

@@ -19,7 +19,7 @@ pub(super) fn face(api: Api, realm: &Realm) -> Face {
         .endpoint("/mesolith/v1/kill", realm.protect(post(kill).with_state(api)))
 }
 
-fn answer(answer: Answer) -> Result<Response, Refusal> {
+pub(super) fn answer(answer: Answer) -> Result<Response, Refusal> {
     match answer {
         Answer::Done => Ok(StatusCode::OK.into_response()),
         Answer::Accepted => Ok(StatusCode::ACCEPTED.into_response()),

@@ -1,7 +1,7 @@
 //! The table of agents: registered, awaited after a change of master, unreachable, gone.
 
 use super::io::LinkId;
-use super::view::AgentView;
+use super::view::{AgentView, DepartedView, Drain};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::{Mono, Wall};
@@ -34,6 +34,8 @@ pub(super) struct Agent {
     pub offers: BTreeSet<OfferId>,
     /// Kills of tasks that have not ended since: sent again when the agent registers again.
     pub kills: BTreeMap<(FrameworkId, TaskId), Option<v1::KillPolicy>>,
+    /// When it gave the last sign of life.
+    pub heard: Mono,
     /// A ping was sent and not answered.
     pub awaits_pong: bool,
     /// Pings in a row that were not answered.
@@ -61,6 +63,7 @@ impl Agent {
             executors: BTreeSet::new(),
             offers: BTreeSet::new(),
             kills: BTreeMap::new(),
+            heard: Mono(0),
             awaits_pong: false,
             missed_pings: 0,
             seen: OnceCell::new(),
@@ -102,33 +105,56 @@ pub(super) fn address(info: &v1::AgentInfo) -> Address {
     (info.hostname.clone(), info.port())
 }
 
+/// An agent that an operator took out of service: it gets no offers, wherever it is.
+#[derive(Clone, Debug)]
+pub(super) struct Deactivated {
+    pub since: Wall,
+    /// Its tasks are ended, or have ended.
+    pub drain: Option<Drain>,
+}
+
 /// Agents that left, at most so many, oldest forgotten first.
 #[derive(Debug, Default)]
 pub(super) struct Departed {
-    since: BTreeMap<AgentId, Wall>,
+    /// Since when, and the host name.
+    since: BTreeMap<AgentId, (Wall, String)>,
     by_age: BTreeSet<(Wall, AgentId)>,
 }
 
 impl Departed {
-    pub fn add(&mut self, id: AgentId, at: Wall) {
+    pub fn add(&mut self, id: AgentId, at: Wall, hostname: String) {
         self.remove(id.as_str());
-        self.since.insert(id.clone(), at);
+        self.since.insert(id.clone(), (at, hostname));
         self.by_age.insert((at, id));
     }
 
     pub fn remove(&mut self, id: &str) -> bool {
         match self.since.remove_entry(id) {
-            Some((id, at)) => self.by_age.remove(&(at, id)),
+            Some((id, (at, _))) => self.by_age.remove(&(at, id)),
             None => false,
         }
     }
 
     pub fn get(&self, id: &str) -> Option<Wall> {
-        self.since.get(id).copied()
+        self.since.get(id).map(|(at, _)| *at)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&AgentId, Wall)> {
-        self.since.iter().map(|(id, at)| (id, *at))
+    pub fn hostname(&self, id: &str) -> Option<&str> {
+        self.since.get(id).map(|(_, hostname)| hostname.as_str())
+    }
+
+    pub fn len(&self) -> usize {
+        self.since.len()
+    }
+
+    /// As readers see them.
+    pub fn view(&self) -> Vec<DepartedView> {
+        let seen = |(id, (since, hostname)): (&AgentId, &(Wall, String))| DepartedView {
+            id: id.clone(),
+            since: *since,
+            hostname: hostname.clone(),
+        };
+        self.since.iter().map(seen).collect()
     }
 
     /// Forgets the oldest one, if there are more than `max` or it left before `before`.
@@ -153,9 +179,15 @@ pub(super) struct Agents {
     pub recovered: BTreeMap<AgentId, Arc<v1::AgentInfo>>,
     pub unreachable: Departed,
     pub gone: Departed,
+    /// Out of service: registered, awaited or unreachable ones.
+    pub deactivated: BTreeMap<AgentId, Deactivated>,
     changed: BTreeSet<AgentId>,
     /// When the next agent may be marked unreachable.
+    pub next_unreachable: Option<Mono>,
+    /// When the next one's tasks may be told lost to those who know no partitions.
     pub next_removal: Option<Mono>,
+    /// When the last awaited one came back.
+    pub last_return: Option<Mono>,
 }
 
 impl Agents {
@@ -180,6 +212,20 @@ impl Agents {
     /// Agents that changed since this was asked last.
     pub fn take_changed(&mut self) -> BTreeSet<AgentId> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Whether it is, or may come back.
+    pub fn is_known(&self, id: &AgentId) -> bool {
+        self.registered.contains_key(id)
+            || self.recovered.contains_key(id)
+            || self.unreachable.get(id.as_str()).is_some()
+    }
+
+    /// What the machine of a known agent is called.
+    pub fn hostname(&self, id: &AgentId) -> String {
+        let info = self.registered.get(id).map(|a| &a.info).or_else(|| self.recovered.get(id));
+        let known = info.map(|info| info.hostname.as_str());
+        known.or_else(|| self.unreachable.hostname(id.as_str())).unwrap_or_default().to_string()
     }
 
     /// The link of a registered agent that has one.

@@ -32,6 +32,14 @@ impl MasterCore {
                 return Err(format!("offer {id} is of an agent that does not hold it"));
             }
         }
+        for id in self.agents.deactivated.keys() {
+            if !self.agents.is_known(id) {
+                return Err(format!("agent {id} is out of service and unknown"));
+            }
+            if self.agents.get(id.as_str()).is_some_and(|a| !a.offers.is_empty()) {
+                return Err(format!("agent {id} is out of service and offered"));
+            }
+        }
         for (link, id) in &self.agents.links {
             if self.agents.registered.get(id).is_none_or(|a| a.link != Some(*link)) {
                 return Err(format!("link {link:?} is of agent {id}, which has another"));
@@ -46,6 +54,7 @@ impl MasterCore {
         for id in self.agents.registered.keys() {
             if self.agents.recovered.contains_key(id)
                 || self.agents.unreachable.get(id.as_str()).is_some()
+                || self.agents.gone.get(id.as_str()).is_some()
             {
                 return Err(format!("agent {id} is registered and not"));
             }

@@ -4,6 +4,7 @@
 //! changed often is told once, as it is then. It keeps no history: who was away loads everything
 //! anew.
 
+use super::drain::is_draining;
 use super::frameworks::Framework;
 use super::io::Act;
 use super::{MasterCore, Out, states};
@@ -28,7 +29,7 @@ pub enum Object {
 }
 
 /// Objects and what state they are in now: `TASK_RUNNING` and its kin for tasks; `active`,
-/// `disconnected`, `recovered`, `unreachable`, `removed` for agents; `active`, `inactive`,
+/// `deactivated`, `draining`, `drained`, `disconnected`, `recovered`, `unreachable`, `gone`, `removed` for agents; `active`, `inactive`,
 /// `completed` for frameworks; `outstanding`, `gone` for offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -109,10 +110,16 @@ impl MasterCore {
 
     pub(super) fn agent_state(&self, id: &AgentId) -> &'static str {
         match self.agents.registered.get(id) {
-            Some(agent) if agent.link.is_some() => "active",
-            Some(_) => "disconnected",
+            Some(agent) if agent.link.is_none() => "disconnected",
+            Some(_) => match self.agents.deactivated.get(id).map(|d| &d.drain) {
+                None => "active",
+                Some(None) => "deactivated",
+                Some(Some(drain)) if is_draining(drain) => "draining",
+                Some(Some(_)) => "drained",
+            },
             None if self.agents.recovered.contains_key(id) => "recovered",
             None if self.agents.unreachable.get(id.as_str()).is_some() => "unreachable",
+            None if self.agents.gone.get(id.as_str()).is_some() => "gone",
             None => "removed",
         }
     }

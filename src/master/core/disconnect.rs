@@ -3,7 +3,7 @@
 use super::accounting::Shelf;
 use super::events::{self, Verdict};
 use super::io::{Act, LinkId, SessionId};
-use super::{MasterCore, Out, Timer, registry, states};
+use super::{MasterCore, Out, Timer, registry};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::machine::Cx;
 use crate::mesos::{make, v1};
@@ -48,11 +48,15 @@ impl MasterCore {
         let Some(id) = self.agents.links.remove(&link) else { return };
         let Some(agent) = self.agents.change(&id) else { return };
         agent.link = None;
+        let heard = agent.heard;
         self.timers.cancel(&Timer::Ping(id.clone()));
         // It has the time of an agent without a link from here on.
         self.keep(&id);
-        let timeout = self.options.agent_reregister_timeout;
-        self.timers.set(Timer::Reregister(id.clone()), cx.now + timeout);
+        let until = match self.options.agent_loss_timeout {
+            Some(silence) => heard + silence,
+            None => cx.now + self.options.agent_reregister_timeout,
+        };
+        self.timers.set(Timer::Reregister(id.clone()), until);
         self.allocator.deactivate_agent(&id);
         self.rescind_agent(&id, cx.now, out);
         self.end_unrecoverable(cx, &id, out);
@@ -101,8 +105,8 @@ impl MasterCore {
         if !task.is_live() {
             return self.shelve_task(framework_id, task_id, Shelf::Completed, cx.now);
         }
-        let state = states::told(verdict.state, framework.partition_aware());
-        let verdict = Verdict { state, ..verdict.clone() };
+        let verdict = verdict.told(framework.partition_aware());
+        let state = verdict.state;
         let agent = Some(v1::AgentId::from(&task.agent));
         let mut status = verdict.status(task.record.task_id.clone(), agent, cx.wall);
         status.executor_id = task.record.executor_id.clone();

@@ -1,5 +1,6 @@
 //! Makes the events that schedulers are sent, and the statuses the master gives tasks itself.
 
+use super::states;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId};
 use crate::base::time::Wall;
 use crate::mesos::v1;
@@ -76,6 +77,16 @@ pub(super) struct Verdict<'a> {
 }
 
 impl Verdict<'_> {
+    /// As the framework may be told it: who does not know a state does not know its reason.
+    pub fn told(&self, partition_aware: bool) -> Self {
+        let state = states::told(self.state, partition_aware);
+        let reason = match (self.reason, state) {
+            (Reason::AgentRemovedByOperator, v1::TaskState::TaskLost) => Reason::AgentRemoved,
+            (reason, _) => reason,
+        };
+        Self { state, reason, message: self.message }
+    }
+
     pub fn status(&self, task: v1::TaskId, agent: Option<v1::AgentId>, at: Wall) -> v1::TaskStatus {
         v1::TaskStatus {
             task_id: task,

@@ -41,7 +41,10 @@ impl Identity {
                 port: i32::from(self.port),
             }),
             domain: self.domain.clone(),
-            capabilities: vec![capability(capability::Type::AgentUpdate)],
+            capabilities: vec![
+                capability(capability::Type::AgentUpdate),
+                capability(capability::Type::AgentDraining),
+            ],
         }
     }
 }

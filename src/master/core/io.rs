@@ -1,9 +1,9 @@
 //! What happens to the master's core, and what it asks its shell to do.
 
 use super::changes::Changes;
-use crate::base::ids::{FrameworkId, TaskId};
+use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::mesos::internal::{AgentMessage, MasterMessage};
-use crate::mesos::v1::scheduler;
+use crate::mesos::v1::{self, scheduler};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +85,36 @@ pub enum Input {
         task_id: TaskId,
         /// Between TERM and KILL, instead of the task's own.
         grace: Option<Duration>,
+    },
+    /// An operator has an agent's tasks ended, and no new ones put there.
+    DrainAgent {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        agent_id: AgentId,
+        /// How long tasks may take, and whether the agent is gone afterwards.
+        config: v1::DrainConfig,
+    },
+    /// An operator has no new tasks put on an agent.
+    DeactivateAgent {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        agent_id: AgentId,
+    },
+    /// An operator takes that back, or the end of a drain.
+    ReactivateAgent {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        agent_id: AgentId,
+    },
+    /// An operator says that an agent will never come back.
+    MarkAgentGone {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        agent_id: AgentId,
     },
 }
 

@@ -16,12 +16,15 @@ mod audit;
 mod calls;
 pub mod changes;
 mod disconnect;
+mod drain;
 mod events;
 mod frameworks;
+mod gone;
 mod identity;
 pub mod io;
 mod kill;
 mod launch;
+mod lost;
 mod metrics;
 mod offers;
 mod operations;
@@ -86,6 +89,8 @@ enum Timer {
     Reregister(AgentId),
     /// It is an agent's turn to be marked unreachable.
     Remove(AgentId),
+    /// It is an unreachable agent's turn to have its tasks told lost to those who know no partitions.
+    Lost(AgentId),
     /// All agents that the registry told of must be back.
     Recovered,
     /// A framework without a session must be back.
@@ -120,6 +125,18 @@ impl Machine for MasterCore {
             Input::KillTask { request, framework_id, task_id, grace } => {
                 self.operator_kill(cx, request, &framework_id, &task_id, grace, out);
             }
+            Input::DrainAgent { request, agent_id, config } => {
+                self.drain_agent(cx, request, &agent_id, config, out);
+            }
+            Input::DeactivateAgent { request, agent_id } => {
+                self.deactivate_agent(cx, request, &agent_id, out);
+            }
+            Input::ReactivateAgent { request, agent_id } => {
+                self.reactivate_agent(request, &agent_id, out);
+            }
+            Input::MarkAgentGone { request, agent_id } => {
+                self.mark_agent_gone(cx, request, &agent_id, out);
+            }
         }
     }
 
@@ -130,6 +147,7 @@ impl Machine for MasterCore {
                 Timer::Ping(agent) => self.ping(cx, &agent, out),
                 Timer::Reregister(agent) => self.reregister_timed_out(cx, &agent, out),
                 Timer::Remove(agent) => self.removal_due(cx, &agent, out),
+                Timer::Lost(agent) => self.lost_due(cx, &agent, out),
                 Timer::Recovered => self.recovered_timed_out(cx, out),
                 Timer::Failover(framework) => self.failover_timed_out(cx, &framework, out),
                 Timer::Offer(offer) => self.offer_timed_out(cx, &offer, out),
@@ -139,6 +157,7 @@ impl Machine for MasterCore {
     }
 
     fn settle(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        self.finish_drains(cx, out);
         self.make_offers(cx, out);
         self.tell_changes(out);
     }

@@ -34,7 +34,14 @@ pub struct Options {
     /// `agent_reregister_timeout`: an agent without a link, or one that the registry knows and that
     /// has not come since this master leads, is unreachable after that.
     pub agent_reregister_timeout: Duration,
-    /// `agent_removal_rate_limit`: from one agent that is marked unreachable to the next, if not at once.
+    /// `agent_loss_timeout`: an agent that is silent for so long is unreachable, with a link, without
+    /// one, or since this master leads; in place of the three above. See [`Options::lost_after`].
+    pub agent_loss_timeout: Option<Duration>,
+    /// `agent_unreachable_rate_limit`: from one agent that is marked unreachable to the next, if not
+    /// at once.
+    pub agent_unreachable_interval: Option<Duration>,
+    /// `agent_removal_rate_limit`: from one unreachable agent whose tasks are told lost to frameworks
+    /// that know no partitions to the next, if not at once.
     pub agent_removal_interval: Option<Duration>,
     /// `offer_timeout`: unanswered offers are rescinded after that.
     pub offer_timeout: Option<Duration>,
@@ -63,6 +70,8 @@ impl Default for Options {
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout: Duration::from_secs(600),
+            agent_loss_timeout: None,
+            agent_unreachable_interval: None,
             agent_removal_interval: None,
             offer_timeout: None,
             max_completed_frameworks: 50,
@@ -78,8 +87,26 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The same with one time for silence. Pings come four times within it; the last one answered
+    /// begins the first of four intervals, and the last three of them end with a ping missed.
+    #[must_use]
+    pub fn lost_after(self, silence: Duration) -> Self {
+        Self {
+            agent_loss_timeout: Some(silence),
+            agent_ping_timeout: silence / 4,
+            max_agent_ping_timeouts: 3,
+            ..self
+        }
+    }
+
     /// How long an agent may hear no ping before it looks for a master again.
     pub fn total_ping_timeout(&self) -> Duration {
-        self.agent_ping_timeout.saturating_mul(self.max_agent_ping_timeouts)
+        let pings = self.agent_ping_timeout.saturating_mul(self.max_agent_ping_timeouts);
+        self.agent_loss_timeout.unwrap_or(pings)
+    }
+
+    /// How long an agent that the registry knows may take to come to a new master.
+    pub fn absence(&self) -> Duration {
+        self.agent_loss_timeout.unwrap_or(self.agent_reregister_timeout)
     }
 }

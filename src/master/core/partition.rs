@@ -5,6 +5,7 @@ use super::events::{self, Verdict};
 use super::io::{Act, LinkId};
 use super::{MasterCore, Out, Timer, registry};
 use crate::base::ids::AgentId;
+use crate::base::time::Mono;
 use crate::machine::Cx;
 use crate::mesos::internal::{MasterMessage, Ping};
 use crate::mesos::v1;
@@ -64,8 +65,9 @@ impl MasterCore {
         self.metrics.add("slave_unreachable_completed");
         self.metrics.add("slave_removals");
         self.metrics.add("slave_removals/reason_unhealthy");
-        self.store_unreachable(cx, id, out);
-        let hostname = self.agents.get(id.as_str()).map_or("", |a| a.info.hostname.as_str());
+        let hostname = self.agents.hostname(id);
+        self.store_unreachable(cx, id, &hostname, out);
+        self.put_aside(cx, id);
         let message = format!("Agent {hostname} is unreachable: {why}");
         let verdict = Verdict {
             state: v1::TaskState::TaskUnreachable,
@@ -75,27 +77,43 @@ impl MasterCore {
         self.take_agent_out(cx, id, &verdict, Shelf::Unreachable, out);
     }
 
-    fn store_unreachable(&mut self, cx: &Cx<'_>, id: &AgentId, out: &mut Out) {
+    fn store_unreachable(&mut self, cx: &Cx<'_>, id: &AgentId, hostname: &str, out: &mut Out) {
         out.write(registry::dismiss(id));
-        out.write(registry::unreachable(id, cx.wall));
-        self.agents.unreachable.add(id.clone(), cx.wall);
+        out.write(registry::unreachable(id, cx.wall, hostname));
+        self.agents.unreachable.add(id.clone(), cx.wall, hostname.to_string());
         self.agents.mark(id);
     }
 
     /// Agents that the registry knows have had their time to come back to the new master. Of their
     /// tasks nothing is known here; frameworks learn of them when they reconcile.
     pub(super) fn recovered_timed_out(&mut self, cx: &mut Cx<'_>, out: &mut Out) {
+        if let Some(at) = self.still_coming(cx.now) {
+            return self.timers.set(Timer::Recovered, at);
+        }
         let late: Vec<AgentId> = self.agents.recovered.keys().cloned().collect();
         for id in late {
             self.give_up(cx, &id, out);
         }
     }
 
+    /// With a short time for silence: as long as awaited agents come one after the other, they are
+    /// on their way. Each comes once, so that ends.
+    fn still_coming(&self, now: Mono) -> Option<Mono> {
+        let pause = self.options.agent_loss_timeout? / 2;
+        self.agents.last_return.map(|last| last + pause).filter(|at| *at > now)
+    }
+
     /// One of them did not come.
-    pub(super) fn recovered_is_lost(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
+    pub(super) fn recovered_is_lost(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &AgentId,
+        info: &v1::AgentInfo,
+        out: &mut Out,
+    ) {
         self.metrics.add("recovery_slave_removals");
         self.metrics.add("slave_unreachable_completed");
-        self.store_unreachable(cx, id, out);
+        self.store_unreachable(cx, id, &info.hostname, out);
         self.tell_agent_lost(id, out);
     }
 
@@ -114,6 +132,7 @@ impl MasterCore {
         let max = self.options.registry_max_agent_count;
         while let Some(id) = self.agents.unreachable.trim(max, before) {
             out.write(registry::reachable(&id));
+            self.forget_deactivated(&id, out);
         }
         while let Some(id) = self.agents.gone.trim(max, before) {
             out.write(registry::forget_gone(&id));

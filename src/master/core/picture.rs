@@ -1,12 +1,12 @@
 //! The picture of the master between two steps, for the read endpoints.
 
 use super::MasterCore;
-use super::agents::Agent;
+use super::agents::{Agent, Deactivated};
 use super::frameworks::{Framework, Seen};
 use super::metrics::Gauges;
 use super::view::{AgentView, FrameworkView, RoleView, View};
 use crate::base::explain::Explanation;
-use crate::base::ids::{FrameworkId, Role};
+use crate::base::ids::{AgentId, FrameworkId, Role};
 use crate::base::resources::Resources;
 use crate::base::time::{Mono, Wall};
 use crate::mesos::v1;
@@ -20,14 +20,23 @@ impl MasterCore {
         View {
             master_id: self.identity.master_id.clone(),
             epoch: self.identity.epoch,
+            master_info: self.identity.master_info(),
             elected_time: self.mint.elected,
-            agents: self.agents.registered.values().map(seen_agent).collect(),
-            recovered_agents: self.agents.recovered.values().cloned().collect(),
-            unreachable_agents: self
+            agents: self
                 .agents
-                .unreachable
+                .registered
                 .iter()
-                .map(|(id, since)| (id.clone(), since))
+                .map(|(id, agent)| seen_agent(agent, self.agents.deactivated.get(id)))
+                .collect(),
+            recovered_agents: self.agents.recovered.values().cloned().collect(),
+            unreachable_agents: self.agents.unreachable.view(),
+            gone_agents: self.agents.gone.view(),
+            drained_elsewhere: self
+                .agents
+                .deactivated
+                .iter()
+                .filter(|(id, _)| !self.agents.registered.contains_key(*id))
+                .map(|(id, how)| (id.clone(), how.drain.clone()))
                 .collect(),
             frameworks: frameworks
                 .registered
@@ -127,10 +136,12 @@ impl MasterCore {
         let frameworks = self.frameworks.registered.len();
         let sessions = self.frameworks.sessions.len();
         set("slaves_connected", linked);
-        set("slaves_active", linked);
+        let is_idle = |id: &AgentId| self.agents.link(id.as_str()).is_some();
+        let idle = self.agents.deactivated.keys().filter(|id| is_idle(id)).count();
+        set("slaves_active", linked - idle);
         set("slaves_disconnected", agents - linked);
-        set("slaves_inactive", agents - linked);
-        set("slaves_unreachable", self.agents.unreachable.iter().count());
+        set("slaves_inactive", agents - linked + idle);
+        set("slaves_unreachable", self.agents.unreachable.len());
         set("frameworks_connected", sessions);
         set("frameworks_active", sessions);
         set("frameworks_disconnected", frameworks - sessions);
@@ -154,17 +165,18 @@ fn add(sums: &mut BTreeMap<Role, Resources>, parts: BTreeMap<Role, Resources>) {
 }
 
 /// An agent's picture, made once after each change.
-fn seen_agent(agent: &Agent) -> Arc<AgentView> {
-    agent.seen.get_or_init(|| Arc::new(agent_view(agent))).clone()
+fn seen_agent(agent: &Agent, deactivated: Option<&Deactivated>) -> Arc<AgentView> {
+    agent.seen.get_or_init(|| Arc::new(agent_view(agent, deactivated))).clone()
 }
 
-fn agent_view(agent: &Agent) -> AgentView {
+fn agent_view(agent: &Agent, deactivated: Option<&Deactivated>) -> AgentView {
     let info: &Arc<v1::AgentInfo> = &agent.info;
     AgentView {
         info: info.clone(),
         connected: agent.link.is_some(),
-        active: agent.link.is_some(),
-        deactivated: false,
+        active: agent.link.is_some() && deactivated.is_none(),
+        deactivated: deactivated.is_some(),
+        drain: deactivated.and_then(|d| d.drain.clone()),
         version: agent.version.clone(),
         capabilities: agent.capabilities.clone(),
         registered_time: agent.registered,

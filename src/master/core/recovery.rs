@@ -48,8 +48,16 @@ impl MasterCore {
                 Record::Agent(id, agent) => {
                     core.agents.recovered.insert(id, Arc::new(agent.agent_info));
                 }
-                Record::Unreachable(id, since) => core.agents.unreachable.add(id, since),
-                Record::Gone(id, since) => core.agents.gone.add(id, since),
+                Record::Unreachable(id, r) => {
+                    let hostname = r.hostname.unwrap_or_default();
+                    core.agents.unreachable.add(id, Wall(r.since), hostname);
+                }
+                Record::Gone(id, r) => {
+                    core.agents.gone.add(id, Wall(r.since), r.hostname.unwrap_or_default());
+                }
+                Record::Deactivated(id, how) => {
+                    core.agents.deactivated.insert(id, how);
+                }
                 Record::Framework(id, record) => match record.unregistered_time {
                     Some(at) => ended.push((Wall(at), id, record)),
                     None => core.recover_framework(cx, id, record, out),
@@ -62,7 +70,7 @@ impl MasterCore {
             core.recover_ended(id, at, record, out);
         }
         if !core.agents.recovered.is_empty() {
-            let timeout = core.options.agent_reregister_timeout;
+            let timeout = core.options.absence();
             core.timers.set(Timer::Recovered, cx.now + timeout);
         }
         core.timers.set(Timer::RegistryGc, cx.now + core.options.registry_gc_interval);

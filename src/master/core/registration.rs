@@ -29,6 +29,9 @@ impl MasterCore {
             self.metrics.add("dropped_messages");
             return self.send_ping(link, false, out);
         };
+        if let Some(agent) = self.agents.registered.get_mut(&id) {
+            agent.heard = cx.now;
+        }
         if let Some(update) = message.status_update {
             self.status_update(cx, &id, update, out);
         } else if message.pong.is_some() {
@@ -149,6 +152,7 @@ impl MasterCore {
         let before = agent.link.replace(link).filter(|before| *before != link);
         agent.version.clone_from(&register.version);
         agent.capabilities.clone_from(&register.capabilities);
+        agent.heard = cx.now;
         agent.awaits_pong = false;
         agent.missed_pings = 0;
         if let Some(before) = before {
@@ -162,7 +166,9 @@ impl MasterCore {
         // not pinged together.
         let first = cx.rng.up_to(self.options.agent_ping_timeout);
         self.timers.set(Timer::Ping(id.clone()), cx.now + first);
-        self.allocator.activate_agent(id);
+        if !self.agents.deactivated.contains_key(id) {
+            self.allocator.activate_agent(id);
+        }
     }
 
     /// Tells the agent that it is registered, after the registry knows.
@@ -177,6 +183,7 @@ impl MasterCore {
             agent_id: id.into(),
             ping_timeout_secs: Some(self.options.total_ping_timeout().as_secs_f64()),
             reconcile,
+            drain: self.drain_config(id),
         };
         to_link(link, MasterMessage { registered: Some(registered), ..self.message() }, out);
     }

@@ -1,26 +1,32 @@
 //! The registry: what the master remembers across a change of leader. Keys, records, and nothing
 //! else.
 
+use super::agents::Deactivated;
+use super::view::Drain;
 use crate::base::error::Result;
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
-use crate::mesos::internal::{AdmittedAgent, FrameworkRecord, GoneAgent, UnreachableAgent};
+use crate::mesos::internal::{
+    AdmittedAgent, DeactivatedAgent, DrainRecord, FrameworkRecord, GoneAgent, UnreachableAgent,
+};
 use crate::mesos::{stored, v1};
 
 const AGENTS: &str = "agents/";
 const UNREACHABLE: &str = "unreachable/";
 const GONE: &str = "gone/";
+const DEACTIVATED: &str = "deactivated/";
 const FRAMEWORKS: &str = "frameworks/";
 
 /// Every key of the master's core begins with one of these.
-pub const PREFIXES: [&str; 4] = [AGENTS, UNREACHABLE, GONE, FRAMEWORKS];
+pub const PREFIXES: [&str; 5] = [AGENTS, UNREACHABLE, GONE, DEACTIVATED, FRAMEWORKS];
 
 /// One record, read.
 pub(super) enum Record {
     Agent(AgentId, AdmittedAgent),
-    Unreachable(AgentId, Wall),
-    Gone(AgentId, Wall),
+    Unreachable(AgentId, UnreachableAgent),
+    Gone(AgentId, GoneAgent),
+    Deactivated(AgentId, Deactivated),
     Framework(FrameworkId, FrameworkRecord),
     /// Of another room.
     Other,
@@ -31,9 +37,11 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
     Ok(if let Some(id) = key.strip_prefix(AGENTS) {
         Record::Agent(id.into(), stored::decode(key, value)?)
     } else if let Some(id) = key.strip_prefix(UNREACHABLE) {
-        Record::Unreachable(id.into(), Wall(stored::decode::<UnreachableAgent>(key, value)?.since))
+        Record::Unreachable(id.into(), stored::decode(key, value)?)
     } else if let Some(id) = key.strip_prefix(GONE) {
-        Record::Gone(id.into(), Wall(stored::decode::<GoneAgent>(key, value)?.since))
+        Record::Gone(id.into(), stored::decode(key, value)?)
+    } else if let Some(id) = key.strip_prefix(DEACTIVATED) {
+        Record::Deactivated(id.into(), read_deactivated(stored::decode(key, value)?))
     } else if let Some(id) = key.strip_prefix(FRAMEWORKS) {
         Record::Framework(id.into(), stored::decode(key, value)?)
     } else {
@@ -53,14 +61,37 @@ pub(super) fn dismiss(id: &AgentId) -> Op {
 }
 
 /// The agent cannot be reached.
-pub(super) fn unreachable(id: &AgentId, since: Wall) -> Op {
-    let record = UnreachableAgent { since: since.0 };
+pub(super) fn unreachable(id: &AgentId, since: Wall, hostname: &str) -> Op {
+    let record = UnreachableAgent { since: since.0, hostname: Some(hostname.into()) };
     Op::put(format!("{UNREACHABLE}{id}"), stored::encode(&record))
 }
 
 /// The agent is not counted as unreachable any more.
 pub(super) fn reachable(id: &AgentId) -> Op {
     Op::delete(format!("{UNREACHABLE}{id}"))
+}
+
+/// The agent is out of service.
+pub(super) fn deactivated(id: &AgentId, how: &Deactivated) -> Op {
+    let drain = how.drain.as_ref().map(|d| DrainRecord { info: d.info, since: d.since.0 });
+    let record = DeactivatedAgent { since: how.since.0, drain };
+    Op::put(format!("{DEACTIVATED}{id}"), stored::encode(&record))
+}
+
+fn read_deactivated(record: DeactivatedAgent) -> Deactivated {
+    let drain = record.drain.map(|d| Drain { info: d.info, since: Wall(d.since) });
+    Deactivated { since: Wall(record.since), drain }
+}
+
+/// The agent is in service again, or is no more.
+pub(super) fn activated(id: &AgentId) -> Op {
+    Op::delete(format!("{DEACTIVATED}{id}"))
+}
+
+/// The agent will never come back.
+pub(super) fn gone(id: &AgentId, since: Wall, hostname: &str) -> Op {
+    let record = GoneAgent { since: since.0, hostname: Some(hostname.into()) };
+    Op::put(format!("{GONE}{id}"), stored::encode(&record))
 }
 
 /// Forgets that the agent is gone.

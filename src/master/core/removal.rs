@@ -28,6 +28,7 @@ impl MasterCore {
         self.metrics.add("slave_removals");
         self.metrics.add(counter);
         out.write(registry::dismiss(id));
+        self.forget_deactivated(id, out);
         let verdict = Verdict {
             state: v1::TaskState::TaskLost,
             reason: Reason::AgentRemoved,

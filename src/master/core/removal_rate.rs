@@ -1,10 +1,11 @@
-//! How fast agents may be marked unreachable (`agent_removal_rate_limit`), so that a fault of the network does not take the
+//! How fast agents may be marked unreachable (`agent_unreachable_rate_limit`), so that a fault of the network does not take the
 //! whole cluster's tasks at once. One that is heard of again while it waits for its turn stays.
 
 use super::{MasterCore, Out, Timer};
 use crate::base::ids::AgentId;
 use crate::base::time::Mono;
 use crate::machine::Cx;
+use std::time::Duration;
 
 impl MasterCore {
     /// An agent is given up: it is marked at once, or when its turn comes.
@@ -14,18 +15,12 @@ impl MasterCore {
             return;
         }
         self.metrics.add("slave_unreachable_scheduled");
-        match self.turn(cx.now) {
+        let interval = self.options.agent_unreachable_interval;
+        let next = &mut self.agents.next_unreachable;
+        match interval.and_then(|interval| turn(next, interval, cx.now)) {
             Some(at) => self.timers.set(timer, at),
             None => self.removal_due(cx, id, out),
         }
-    }
-
-    /// When the next agent may be marked; `None` is now.
-    fn turn(&mut self, now: Mono) -> Option<Mono> {
-        let interval = self.options.agent_removal_interval?;
-        let at = self.agents.next_removal.filter(|at| *at > now);
-        self.agents.next_removal = Some(at.unwrap_or(now) + interval);
-        at
     }
 
     /// The agent's turn has come.
@@ -36,10 +31,11 @@ impl MasterCore {
                 let why = "agent did not reregister in time after its connection was lost";
                 self.mark_unreachable(cx, id, why, out);
             }
-            None if self.agents.recovered.remove(id).is_some() => {
-                self.recovered_is_lost(cx, id, out);
+            None => {
+                if let Some(info) = self.agents.recovered.remove(id) {
+                    self.recovered_is_lost(cx, id, &info, out);
+                }
             }
-            None => {}
         }
     }
 
@@ -51,4 +47,11 @@ impl MasterCore {
             self.metrics.add("slave_unreachable_canceled");
         }
     }
+}
+
+/// Takes a turn, each so long after the one before; `None` is now.
+pub(super) fn turn(next: &mut Option<Mono>, interval: Duration, now: Mono) -> Option<Mono> {
+    let at = next.filter(|at| *at > now);
+    *next = Some(at.unwrap_or(now) + interval);
+    at
 }

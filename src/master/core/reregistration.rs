@@ -92,9 +92,13 @@ impl MasterCore {
         out: &mut Out,
     ) {
         let was_awaited = self.agents.recovered.remove(id).is_some();
+        if was_awaited {
+            self.agents.last_return = Some(cx.now);
+        }
         let was_unreachable = self.agents.unreachable.remove(id.as_str());
         if was_unreachable {
             self.metrics.add("slave_unreachable_canceled");
+            self.forget_turn(id);
             out.write(registry::reachable(id));
         }
         out.write(registry::admit(id, &register.agent_info, cx.wall));
@@ -108,13 +112,14 @@ impl MasterCore {
         let message =
             if was_unreachable { "Unreachable agent reregistered" } else { "Agent reregistered" };
         for (framework, task) in account.tasks {
-            if !was_awaited && task.is_live() {
+            if !was_awaited && task.is_live() && !self.was_put_aside(&framework, &task) {
                 self.tell_back(cx, &framework, &task, message, out);
             }
             self.forget_unreachable(&framework, &task);
             self.add_task(&framework, task);
         }
         if !was_awaited {
+            self.tell_lost(cx, id, "came back without the task", out);
             self.forget_unlisted(id);
         }
         for (framework, executor) in account.executors {
@@ -214,16 +219,10 @@ impl MasterCore {
     /// Tasks that were unreachable with the agent and did not come back with it are nowhere any more: they reconcile as
     /// gone.
     fn forget_unlisted(&mut self, id: &AgentId) {
-        let of_agent = |task: &&Arc<v1::Task>| task.agent_id.value == id.as_str();
-        let mut lost: Vec<(FrameworkId, v1::TaskId)> = Vec::new();
-        for (framework_id, framework) in &self.frameworks.registered {
-            let tasks = framework.unreachable.iter().filter(of_agent);
-            lost.extend(tasks.map(|task| (framework_id.clone(), task.task_id.clone())));
-        }
-        for (framework, task) in lost {
-            self.marks.task(&framework, &TaskId::from(task.value.as_str()));
+        for (framework, task) in self.unreachable_tasks(id) {
+            self.marks.task(&framework, &TaskId::from(&task.task_id));
             if let Some(framework) = self.frameworks.change(&framework) {
-                framework.unreachable.remove(&task.value);
+                framework.unreachable.remove(&task.task_id.value);
             }
         }
     }

@@ -15,14 +15,20 @@ pub struct View {
     pub master_id: String,
     /// The epoch it leads under.
     pub epoch: u64,
+    /// What frameworks are told of it.
+    pub master_info: v1::MasterInfo,
     /// When it became the leader.
     pub elected_time: Wall,
     /// Registered agents, connected or not, by id.
     pub agents: Vec<Arc<AgentView>>,
     /// Agents that the registry knows and that have not come back since this master was elected.
     pub recovered_agents: Vec<Arc<v1::AgentInfo>>,
-    /// Ids of agents marked unreachable, and when.
-    pub unreachable_agents: Vec<(AgentId, Wall)>,
+    /// Agents marked unreachable, by id.
+    pub unreachable_agents: Vec<DepartedView>,
+    /// Agents marked gone, by id.
+    pub gone_agents: Vec<DepartedView>,
+    /// How those are drained that are not registered, by id.
+    pub drained_elsewhere: BTreeMap<AgentId, Option<Drain>>,
     /// Registered frameworks, by id; also those known only through agents (`recovered`).
     pub frameworks: Vec<Arc<FrameworkView>>,
     /// Ended frameworks, oldest first.
@@ -44,6 +50,8 @@ pub struct AgentView {
     pub active: bool,
     /// An operator took it out of service.
     pub deactivated: bool,
+    /// Its tasks are ended, or have ended.
+    pub drain: Option<Drain>,
     /// The version it told.
     pub version: String,
     /// Capability names.
@@ -58,6 +66,26 @@ pub struct AgentView {
     pub used: Resources,
     /// In outstanding offers.
     pub offered: Resources,
+}
+
+/// How an agent is drained.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// How far it is, and as what it was asked for.
+    pub info: v1::DrainInfo,
+    /// When it was asked for.
+    pub since: Wall,
+}
+
+/// An agent that left.
+#[derive(Clone, Debug)]
+pub struct DepartedView {
+    /// Its id.
+    pub id: AgentId,
+    /// Since when.
+    pub since: Wall,
+    /// What its machine was called; empty if that was not noted.
+    pub hostname: String,
 }
 
 /// One framework.

@@ -6,6 +6,7 @@
 mod address;
 mod entry;
 mod follow;
+mod waits;
 
 use super::settings::Options;
 use crate::base::error::{Code, Error, Result};

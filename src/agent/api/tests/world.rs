@@ -74,6 +74,7 @@ async fn reign(mut end: MasterEnd, told: mpsc::UnboundedSender<v1::TaskStatus>) 
     while let Some(message) = end.receiver.recv().await {
         if message.register.is_some() {
             let registered = AgentRegistered {
+                drain: None,
                 agent_id: v1::AgentId { value: AGENT.into() },
                 ping_timeout_secs: Some(1e6),
                 reconcile: Vec::new(),

@@ -71,6 +71,8 @@ pub struct World {
     pub stopped: Option<usize>,
     /// How long the agent waits for pings, in seconds.
     pub ping_timeout: f64,
+    /// How the agent is to be drained, as answers to registrations say.
+    pub in_answers: Option<v1::DrainConfig>,
     /// The containerizer answers by itself.
     pub containerizer: bool,
     /// The master answers registrations by itself.
@@ -178,6 +180,7 @@ impl World {
             requests: 0,
             stopped: None,
             ping_timeout: 1e6,
+            in_answers: None,
             containerizer: true,
             master: true,
             acknowledge: true,
@@ -485,6 +488,7 @@ impl World {
             agent_id: v1::AgentId { value: AGENT.into() },
             ping_timeout_secs: Some(self.ping_timeout),
             reconcile: reconcile.collect(),
+            drain: self.in_answers,
         };
         MasterMessage { registered: Some(registered), ..Default::default() }
     }

@@ -289,6 +289,43 @@ fn what_was_lost_with_its_agent_is_a_failed_attempt_if_it_had_started() {
 }
 
 #[test]
+fn what_a_drain_ended_is_a_failed_attempt_too() {
+    use crate::mesos::v1::task_status::Reason;
+    for (reason, state) in
+        [(Some(Reason::AgentDraining), "retrying"), (None, "nothing: it was killed")]
+    {
+        let mut world = World::new();
+        world.scheduled("j", "R1/2024-01-01T00:00:10Z/P1D");
+        world.advance(10_000);
+        let task = world.live()[0].clone();
+        world.tell(&task, TaskState::TaskRunning);
+        world.tell_why(&task, TaskState::TaskKilled, reason);
+        let runs = world.runs("j");
+        let told = runs.first().map_or("nothing: it was killed", |run| run.state());
+        assert_eq!(told, state);
+    }
+}
+
+#[test]
+fn a_run_on_an_agent_that_was_lost_without_a_word_about_it_is_asked_for() {
+    let mut world = World::new();
+    world.scheduled("j", "R1/2024-01-01T00:00:10Z/P1D");
+    world.advance(10_000);
+    let task = world.live()[0].clone();
+    world.tell(&task, TaskState::TaskRunning);
+    let asked = world.master.reconciled;
+    world.fail_agent("another");
+    assert_eq!(world.master.reconciled, asked, "it is not there");
+    // A new master knows no task of an agent that never came to it.
+    let known = world.master.tasks.get_mut(&task).unwrap();
+    known.state = TaskState::TaskUnreachable;
+    let agent = known.info.agent_id.value.clone();
+    world.fail_agent(&agent);
+    assert_eq!(world.master.reconciled, asked + 1);
+    assert_eq!(world.runs("j")[0].state(), "unreachable");
+}
+
+#[test]
 fn progress_adds_up_while_it_runs_and_afterwards() {
     let mut world = World::new();
     world.upload(json!({"name": "j", "command": "c", "dataProcessingJobType": true,

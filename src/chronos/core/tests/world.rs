@@ -13,6 +13,7 @@ use crate::chronos::schedule;
 use crate::machine::{Cx, Effects, Machine};
 use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, Event, call, event};
+use crate::mesos::v1::task_status::Reason;
 use crate::mesos::v1::{self, TaskInfo, TaskState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -340,6 +341,10 @@ impl World {
     // The master and its agents.
 
     pub fn tell(&mut self, task: &str, state: TaskState) {
+        self.tell_why(task, state, None);
+    }
+
+    pub fn tell_why(&mut self, task: &str, state: TaskState, reason: Option<Reason>) {
         self.uuids += 1;
         let uuid = self.uuids.to_be_bytes().to_vec();
         let known = self.master.tasks.get_mut(task).expect("the task is known");
@@ -347,9 +352,24 @@ impl World {
         known.state = state;
         known.unacknowledged = true;
         if self.connected {
-            self.events.push_back(update(task, &agent_id, state, Some(uuid)));
+            let mut event = update(task, &agent_id, state, Some(uuid));
+            if let Some(update) = &mut event.update {
+                update.status.reason = reason.map(|r| r as i32);
+            }
+            self.events.push_back(event);
             self.settle();
         }
+    }
+
+    /// The master tells that an agent is lost.
+    pub fn fail_agent(&mut self, agent: &str) {
+        let agent_id = Some(make::agent_id(agent));
+        self.events.push_back(Event {
+            r#type: Some(event::Type::Failure.into()),
+            failure: Some(event::Failure { agent_id, ..Default::default() }),
+            ..Default::default()
+        });
+        self.settle();
     }
 
     /// Every task that runs ends well.

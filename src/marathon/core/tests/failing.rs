@@ -303,3 +303,55 @@ fn a_change_of_health_is_told_once() {
     let health = world.app("/a").instances[0].health.clone().expect("a result");
     assert_eq!((health.alive, health.consecutive_failures), (true, 0));
 }
+
+#[test]
+fn an_instance_that_an_agent_lost_without_a_word_about_it_is_asked_for() {
+    let mut world = World::new(2);
+    let task = one(&mut world, app("/a", 1));
+    let agent = world.tasks[&task].agent.clone();
+    let asked = |world: &World| {
+        let calls = world.calls.iter().filter_map(|c| c.reconcile.as_ref());
+        calls.flat_map(|r| &r.tasks).filter(|t| t.task_id.value == task).count()
+    };
+    let before = asked(&world);
+    let other = if agent == world.agents[0].id { 1 } else { 0 };
+    let other = world.agents[other].id.clone();
+    world.fail_agent(&other);
+    world.run();
+    assert_eq!(asked(&world), before, "it was not there");
+    // A new master that the agent never came to: it knows no task, but that the agent is unreachable.
+    world.tasks.get_mut(&task).expect("known").state = TaskState::TaskUnreachable;
+    world.agents.iter_mut().find(|a| a.id == agent).expect("known").lost = true;
+    world.fail_agent(&agent);
+    world.run();
+    assert_eq!(asked(&world), before + 1);
+    let replaced = world.running("/a");
+    assert_eq!(replaced.len(), 1);
+    assert_eq!(world.tasks[&replaced[0]].agent, other);
+}
+
+#[test]
+fn what_a_drain_ended_is_replaced_at_once_even_in_a_crash_loop() {
+    for (state, reason) in [
+        (TaskState::TaskKilled, v1::task_status::Reason::AgentDraining),
+        (TaskState::TaskGoneByOperator, v1::task_status::Reason::AgentDraining),
+        (TaskState::TaskGoneByOperator, v1::task_status::Reason::AgentRemovedByOperator),
+    ] {
+        let mut world = World::new(2);
+        let task = one(&mut world, App { backoff_seconds: 100, ..app("/a", 2) });
+        let crashing = world.running("/a").into_iter().find(|t| *t != task).expect("two");
+        world.status(&crashing, TaskState::TaskFailed);
+        world.run();
+        let drains = reason == v1::task_status::Reason::AgentDraining;
+        assert_eq!(world.running("/a"), std::slice::from_ref(&task), "the other one has to wait");
+        let agent = world.tasks[&task].agent.clone();
+        world.agents.iter_mut().find(|a| a.id == agent).expect("known").lost = true;
+        world.status_with(&task, state, |s| s.reason = Some(reason as i32));
+        world.run();
+        let running = world.running("/a");
+        assert_eq!(running.len(), if drains { 2 } else { 0 }, "{state:?} {reason:?}");
+        assert!(running.iter().all(|t| world.tasks[t].agent != agent));
+        world.pass(SECOND * 101);
+        assert_eq!(world.running("/a").len(), 2, "{state:?} {reason:?}");
+    }
+}

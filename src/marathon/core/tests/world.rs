@@ -442,6 +442,14 @@ impl World {
         self.hear(event::Type::Update, v1::scheduler::Event { update, ..Default::default() });
     }
 
+    /// The master tells that an agent is lost.
+    pub fn fail_agent(&mut self, agent: &str) {
+        let failure =
+            event::Failure { agent_id: Some(make::agent_id(agent)), ..Default::default() };
+        let failure = Some(failure);
+        self.hear(event::Type::Failure, v1::scheduler::Event { failure, ..Default::default() });
+    }
+
     fn hear(&mut self, kind: event::Type, event: v1::scheduler::Event) {
         let event = v1::scheduler::Event { r#type: Some(kind as i32), ..event };
         self.inbox.push_back(Input::Event(Arc::new(event)));

@@ -32,6 +32,10 @@ pub(in crate::master::api) struct AgentJson<'a> {
     deactivated: bool,
     version: &'a str,
     capabilities: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_info: Option<&'a v1::DrainInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_drain_start_time_seconds: Option<f64>,
 }
 
 /// What `/slaves` adds.
@@ -92,6 +96,8 @@ impl<'a> AgentJson<'a> {
             deactivated: a.deactivated,
             version: &a.version,
             capabilities: &a.capabilities,
+            drain_info: a.drain.as_ref().map(|d| &d.info),
+            estimated_drain_start_time_seconds: a.drain.as_ref().map(|d| d.since.secs()),
         }
     }
 }
@@ -153,6 +159,7 @@ mod tests {
             connected: active,
             active,
             deactivated: false,
+            drain: None,
             version: "1.12.0".into(),
             capabilities: Vec::new(),
             registered_time: Wall::default(),

@@ -50,7 +50,7 @@ pub struct LeaderJson<'a> {
 }
 
 /// What this master can do, by the original's names.
-pub const CAPABILITIES: &[&str] = &["AGENT_UPDATE"];
+pub const CAPABILITIES: &[&str] = &["AGENT_UPDATE", "AGENT_DRAINING"];
 
 /// The state of the cluster as `view` has it.
 pub fn state<'a>(view: &'a View, identity: &'a Identity) -> StateJson<'a> {

@@ -145,7 +145,7 @@ fn an_agent_that_answers_no_pings_is_unreachable_after_five() {
 }
 
 fn limited() -> World {
-    let options = Options { agent_removal_interval: Some(10 * MINUTE), ..Options::default() };
+    let options = Options { agent_unreachable_interval: Some(10 * MINUTE), ..Options::default() };
     World::with(options)
 }
 
@@ -183,6 +183,101 @@ fn an_agent_without_a_link_that_returns_before_its_turn_stays() {
     w.pass(HOUR);
     assert_eq!(w.view().agents.len(), 1);
     assert_eq!(w.counter("slave_unreachable_canceled"), 1);
+}
+
+fn old_frameworks_spared() -> (World, Vec<FakeAgent>, FakeScheduler, FakeScheduler) {
+    let options = Options { agent_removal_interval: Some(10 * MINUTE), ..Options::default() };
+    let mut w = World::with(options);
+    let agents = ["node1", "node2"].map(|node| w.agent(node, "cpus:2;mem:256")).to_vec();
+    let (old, knows) = (w.scheduler(framework()), w.scheduler(aware()));
+    for (n, agent) in agents.iter().enumerate() {
+        for scheduler in [&old, &knows] {
+            // What one holds the other does not get.
+            w.pass(6 * SECOND);
+            let offers = w.offers(scheduler);
+            let mine = offers.iter().find(|o| o.agent_id.value == agent.id);
+            if let Some(offer) = mine {
+                let task = format!("{}-{n}", scheduler.id);
+                w.launch(scheduler, &[offer], vec![task_info(&task, offer, "cpus:1;mem:64")]);
+                w.report(agent, scheduler, &task, S::TaskRunning, 1);
+                w.acknowledge(scheduler, agent, &task, 1);
+            }
+            let rest: Vec<_> =
+                offers.into_iter().filter(|o| o.agent_id.value != agent.id).collect();
+            w.decline(scheduler, &rest, Some(0.0));
+        }
+    }
+    w.statuses(&old);
+    w.statuses(&knows);
+    (w, agents, old, knows)
+}
+
+// covers: MES-0332
+#[test]
+fn those_who_know_no_partitions_lose_their_tasks_one_agent_after_the_other() {
+    let (mut w, agents, old, knows) = old_frameworks_spared();
+    let of = |w: &World, s: &FakeScheduler| {
+        let view = w.view();
+        let f = view.frameworks.iter().find(|f| f.info.id.as_ref().unwrap().value == s.id).unwrap();
+        (f.tasks.len(), f.unreachable_tasks.len())
+    };
+    let (had_old, had_aware) = (of(&w, &old).0, of(&w, &knows).0);
+    assert!(had_old == 2 && had_aware > 0, "{had_old} {had_aware}");
+    w.mute.extend(agents.iter().map(|a| a.link));
+    w.pass(2 * MINUTE);
+    assert!(w.view().agents.is_empty(), "marked at once");
+    let told = w.statuses(&knows);
+    assert!(told.iter().all(|s| state(s) == S::TaskUnreachable) && told.len() == had_aware);
+    let told = w.statuses(&old);
+    assert_eq!(told.iter().map(state).collect::<Vec<_>>(), [S::TaskLost], "one agent's");
+    assert_eq!(of(&w, &old), (0, 2));
+    w.pass(9 * MINUTE);
+    let told = w.statuses(&old);
+    assert_eq!(told.iter().map(state).collect::<Vec<_>>(), [S::TaskLost], "the other's");
+    assert_eq!(told[0].reason(), Reason::AgentRemoved);
+    assert!(told[0].unreachable_time.is_some());
+    assert_eq!(w.counter("slave_shutdowns_completed"), 2);
+    assert_eq!(w.counter("tasks_lost"), 2);
+    w.core.audit().unwrap();
+}
+
+#[test]
+fn what_comes_back_before_its_turn_was_never_lost() {
+    let (mut w, mut agents, old, knows) = old_frameworks_spared();
+    w.mute.extend(agents.iter().map(|a| a.link));
+    let tasks: Vec<v1::Task> =
+        w.view().frameworks.iter().flat_map(|f| &f.tasks).map(|t| (**t).clone()).collect();
+    w.pass(2 * MINUTE);
+    let lost = w.statuses(&old).remove(0);
+    w.events(&knows);
+    for agent in &mut agents {
+        w.mute.remove(&agent.link);
+        let own = tasks.iter().filter(|t| t.agent_id.value == agent.id).cloned().collect();
+        w.reregister(agent, own, &[&old, &knows]);
+    }
+    let told = w.statuses(&old);
+    let ids: Vec<_> = told.iter().map(|s| &s.task_id).collect();
+    assert_eq!(ids, [&lost.task_id], "only of what was told lost");
+    assert_eq!(state(&told[0]), S::TaskRunning);
+    w.pass(HOUR);
+    assert!(w.statuses(&old).is_empty());
+    assert_eq!(w.counter("slave_shutdowns_canceled"), 1);
+    w.core.audit().unwrap();
+}
+
+#[test]
+fn what_does_not_come_back_is_lost_then() {
+    let (mut w, mut agents, old, knows) = old_frameworks_spared();
+    w.mute.extend(agents.iter().map(|a| a.link));
+    w.pass(2 * MINUTE);
+    w.statuses(&old);
+    for agent in &mut agents {
+        w.mute.remove(&agent.link);
+        w.reregister(agent, Vec::new(), &[&old, &knows]);
+    }
+    let told = w.statuses(&old);
+    assert_eq!(told.iter().map(state).collect::<Vec<_>>(), [S::TaskLost]);
+    w.core.audit().unwrap();
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn an_agent_that_does_not_come_back_is_unreachable() {
     let scheduler = w.resubscribe(&scheduler);
     w.pass(10 * MINUTE);
     assert!(w.view().recovered_agents.is_empty());
-    assert_eq!(w.view().unreachable_agents[0].0.as_str(), agent.id);
+    assert_eq!(w.view().unreachable_agents[0].id.as_str(), agent.id);
     assert!(w.events(&scheduler).iter().any(|e| e.failure.is_some()));
     let statuses = w.reconcile(&scheduler, &[("t1", Some(&agent.id))]);
     assert_eq!(state(&statuses[0]), S::TaskUnreachable);

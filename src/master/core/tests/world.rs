@@ -401,6 +401,37 @@ impl World {
         self.answers.remove(&n).expect("an answer")
     }
 
+    pub fn drain_agent(&mut self, agent: &str, max_grace: Option<Duration>, gone: bool) -> Answer {
+        let nanoseconds = max_grace.map(|d| d.as_nanos() as i64);
+        let config = v1::DrainConfig {
+            max_grace_period: nanoseconds.map(|nanoseconds| v1::DurationInfo { nanoseconds }),
+            mark_gone: Some(gone),
+        };
+        let agent_id = agent.into();
+        self.operate(|request| Input::DrainAgent { request, agent_id, config })
+    }
+
+    pub fn deactivate(&mut self, agent: &str) -> Answer {
+        let agent_id = agent.into();
+        self.operate(|request| Input::DeactivateAgent { request, agent_id })
+    }
+
+    pub fn reactivate(&mut self, agent: &str) -> Answer {
+        let agent_id = agent.into();
+        self.operate(|request| Input::ReactivateAgent { request, agent_id })
+    }
+
+    pub fn mark_gone(&mut self, agent: &str) -> Answer {
+        let agent_id = agent.into();
+        self.operate(|request| Input::MarkAgentGone { request, agent_id })
+    }
+
+    fn operate(&mut self, input: impl FnOnce(RequestId) -> Input) -> Answer {
+        let n = self.fresh();
+        self.step(input(RequestId(n)));
+        self.answers.remove(&n).expect("an answer")
+    }
+
     /// Launches tasks with these offers; what is left is refused for `refuse_seconds`.
     pub fn launch(
         &mut self,
@@ -520,9 +551,17 @@ impl World {
         if stored("agents/") != admitted {
             return Err("the registry admits other agents than the tables".into());
         }
-        let unreachable = agents.unreachable.iter().map(|(id, _)| id.to_string()).collect();
+        let unreachable = agents.unreachable.view().iter().map(|a| a.id.to_string()).collect();
         if stored("unreachable/") != unreachable {
             return Err("the registry has other unreachable agents than the tables".into());
+        }
+        let gone = agents.gone.view().iter().map(|a| a.id.to_string()).collect();
+        if stored("gone/") != gone {
+            return Err("the registry has other gone agents than the tables".into());
+        }
+        let deactivated = agents.deactivated.keys().map(ToString::to_string).collect();
+        if stored("deactivated/") != deactivated {
+            return Err("the registry has other deactivated agents than the tables".into());
         }
         let frameworks = &self.core.frameworks;
         let known = frameworks.registered.keys().chain(frameworks.removed.keys());
@@ -558,7 +597,11 @@ impl World {
 }
 
 pub fn registration() -> RegisterAgent {
-    RegisterAgent { version: "1.12.0".into(), ..RegisterAgent::default() }
+    RegisterAgent {
+        version: "1.12.0".into(),
+        capabilities: vec!["AGENT_DRAINING".into()],
+        ..RegisterAgent::default()
+    }
 }
 
 pub fn agent_info(hostname: &str, resources: &str) -> v1::AgentInfo {
