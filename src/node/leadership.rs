@@ -2,15 +2,22 @@
 
 use super::cluster::Cluster;
 use crate::base::error::{Code, Error};
+use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::{Gossip, Role};
-use crate::cluster::link::{FaceName, Link};
+use crate::cluster::identity::NodeId;
+use crate::cluster::link::{FaceName, Fate, Link};
 use crate::cluster::roster::{Place, Seat};
 use crate::http::leader::{
-    Body, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request, Vacancy,
+    Body, Confirmed, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request, Vacancy,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// How long a majority may take to say that this node leads: less than the 5 s that a request may hang.
+const CONFIRM_MAX: Duration = Duration::from_secs(3);
+/// A leader that has not answered this node for so long is none to its users: they would wait for it in vain.
+const UNHEARD_MAX: Duration = Duration::from_secs(1);
 
 /// What the faces ask.
 pub struct NodeLeadership {
@@ -19,6 +26,8 @@ pub struct NodeLeadership {
     leader: watch::Receiver<Option<Place>>,
     /// Taken when this node leads in fact.
     seat: watch::Receiver<Option<Seat>>,
+    /// None on a node that is no master.
+    registry: Option<Registry>,
     /// Since when nobody leads, as far as was looked.
     nobody: Mutex<Option<Instant>>,
 }
@@ -31,8 +40,17 @@ impl NodeLeadership {
             gossip: cluster.gossip.clone(),
             leader: cluster.leader.clone(),
             seat: cluster.company.seat.subscribe(),
+            registry: cluster.registry.clone(),
             nobody: Mutex::new(None),
         })
+    }
+
+    /// Since when a node has not answered this one, if that is long.
+    fn unheard(&self, node: NodeId) -> Option<Instant> {
+        match *self.link.fate(node).borrow() {
+            Fate::Silent { since } => Some(since).filter(|since| since.elapsed() > UNHEARD_MAX),
+            _ => None,
+        }
     }
 
     /// Since when nobody takes requests.
@@ -78,6 +96,11 @@ impl Leadership for NodeLeadership {
         if place.node == self.link.node() {
             return Leading::Here;
         }
+        if let Some(since) = self.unheard(place.node) {
+            let why =
+                format!("node {} leads, as far as is known here, and does not answer", place.node);
+            return Leading::Nobody { since, why };
+        }
         *self.nobody.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let members = self.gossip.members();
         let members = members.borrow();
@@ -117,6 +140,17 @@ impl Leadership for NodeLeadership {
             }
         });
         Some(Vacancy { since: self.since(), filled })
+    }
+
+    fn confirm(&self) -> Confirmed<'_> {
+        Box::pin(async {
+            let Some(registry) = self.registry.as_ref().filter(|log| log.needs_others()) else {
+                return Ok(());
+            };
+            let asked = tokio::time::timeout(CONFIRM_MAX, registry.read_index());
+            let late = |_| Error::new(Code::Timeout, format!("no answer in {CONFIRM_MAX:?}"));
+            asked.await.map_err(late)?.map(drop)
+        })
     }
 
     fn forward<'a>(

@@ -1,6 +1,7 @@
 //! The composition root: which roles run in this process, in which order they start and stop. The only room that names
 //! all others; it decides nothing about frameworks, tasks or agents.
 
+mod again;
 mod agent;
 mod agent_files;
 mod apart;
@@ -125,9 +126,17 @@ pub async fn run(
         kill = signals.stop() => kill || node.on_exit == OnExit::Kill,
         left = node.agent_stopped() => {
             // The master did not want this agent; or its core was lost, which is what to tell then.
+            if let Err(e) = &left
+                && !again::is_writable(node.ready.data_dir.clone()).await
+            {
+                return wait_for_room(node, &e.to_string(), signals, &say).await;
+            }
             let ended = node.stop(false).await;
             let tasks_left = left?;
             return ended.map(|ended| Ended { tasks_left, ..ended });
+        }
+        cause = again::failed(node.cluster.registry.clone()) => {
+            return wait_for_room(node, &cause, signals, &say).await;
         }
         never = node.cluster.tell_waits(&say) => match never {},
         gone = node.cluster.gone() => {
@@ -147,6 +156,24 @@ pub async fn run(
                 .hint("`mesolith down --kill` ends what is left"))
         }
     }
+}
+
+/// Waits until the data folder can be written, and starts the node again.
+async fn wait_for_room(
+    node: Node,
+    cause: &str,
+    mut signals: Signals,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Ended> {
+    let dir = node.ready.data_dir.clone();
+    tracing::error!(cause, "the data folder {} cannot be written", dir.display());
+    say(&format!("{} cannot be written: this node starts again when it can be", dir.display()));
+    tokio::select! {
+        () = again::writable(&dir) => {}
+        kill = signals.stop() => return node.stop(kill).await,
+    }
+    say("the data folder can be written: this node starts again");
+    Err(again::start_again(node).await)
 }
 
 /// The signals that stop a node.

@@ -273,6 +273,27 @@ async fn clusters_do_not_mix() {
 }
 
 #[tokio::test]
+async fn a_leader_that_no_majority_answers_leads_no_more_until_one_does() {
+    let cluster = Cluster::three().await;
+    let first = &cluster.nodes[&1];
+    let (_, epoch) = cluster.leader_among(&[1]).await;
+    let mut leadership = first.leadership();
+    // One other is a majority with it.
+    cluster.network.isolate(2);
+    put(first, epoch, "a", "1").await.expect("is written");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(leadership.borrow().is_me, "two of three go on");
+    // Both answers are lost, so that nobody else can be elected either.
+    cluster.network.isolate(3);
+    let lost = tokio::time::timeout(DEADLINE, leadership.wait_for(|now| !now.is_me)).await;
+    assert_eq!(lost.expect("it notices").expect("it lives").leader, None);
+    let refused = first.begin().await;
+    assert!(matches!(refused, Err(ProposeError::Unavailable { leader: None })), "{refused:?}");
+    cluster.network.heal();
+    cluster.leader_among(&[1, 2, 3]).await;
+}
+
+#[tokio::test]
 async fn a_survivor_of_a_lost_majority_goes_on_alone_with_what_it_has() {
     let mut cluster = Cluster::three().await;
     let (_, epoch) = cluster.leader_among(&[1]).await;

@@ -77,8 +77,12 @@ fn nodes_that_come_back_elsewhere_are_found() {
     let kept = nodes.remove(stay);
     let moved: Vec<usize> = (0..3).filter(|n| *n != stay).collect();
     nodes.into_iter().for_each(Node::kill9);
+    until("it says what it waits for", || {
+        kept.talk.stderr().contains("no leader yet: 1 of 3 voters visible, need 2; not seen: ")
+    });
     let nodes: Vec<Node> = moved.iter().map(|n| homes[*n].up_with(&[])).collect();
     until("they agree again", || standing(&kept, "voter") == 2 && standing(&kept, "leader") == 1);
+    until("it says so", || kept.talk.stderr().contains(") leads"));
     for (node, n) in nodes.iter().zip(&moved) {
         assert_ne!(cluster_address(node), before[*n], "that port was free for others");
     }

@@ -63,6 +63,11 @@ impl Registry {
         members.nodes().map(member).collect()
     }
 
+    /// Whether it takes other nodes to be a majority.
+    pub fn needs_others(&self) -> bool {
+        super::leadership::needs_others(&self.raft().server_metrics().borrow_watched())
+    }
+
     /// What is known of each member; nothing when this node does not lead.
     pub fn progress(&self) -> Option<BTreeMap<u64, Progress>> {
         let metrics = self.raft().metrics();

@@ -28,6 +28,7 @@ mod namespace;
 mod network;
 mod options;
 mod propose;
+mod reads;
 mod record;
 pub mod recover;
 mod registry;

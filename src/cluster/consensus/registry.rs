@@ -5,7 +5,8 @@ use super::leadership::{self, Leadership};
 use super::log::Log;
 use super::network::Factory;
 use super::options::{Options, Start};
-use super::propose::{self, Committed, ProposeError, Proposer, elsewhere};
+use super::propose::{self, Committed, ProposeError, Proposer};
+use super::reads::Reads;
 use super::record;
 use super::serve::Inbox;
 use super::state::State;
@@ -15,10 +16,9 @@ use crate::store::raft::{RaftView, Row};
 use crate::store::tables::meta;
 use crate::store::writer::Mode;
 use crate::store::{DataDir, RaftStore};
+use openraft::SnapshotPolicy;
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::impls::BasicNode;
-use openraft::{ReadPolicy, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+/// A leader that no majority has answered for so many of the longest election time-outs leads no more: by then there may be
+/// another.
+const UNANSWERED_MAX: u32 = 2;
 /// How long a whole state may take to another node.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(300);
 /// How many purgeable entries are purged together.
@@ -76,6 +79,7 @@ struct Inner {
     raft: Raft,
     store: Arc<RaftStore>,
     proposer: Proposer,
+    reads: Reads,
     leadership: watch::Receiver<Leadership>,
     epoch: Arc<AtomicU64>,
     node: u64,
@@ -133,9 +137,10 @@ impl Registry {
         let factory = Factory { cluster, transport: options.transport.clone() };
         let config = Arc::new(config(&options)?);
         let raft = Raft::new(node, config, factory, log, state).await.map_err(cannot_start)?;
-        let leadership = leadership::follow(&raft);
+        let leadership = leadership::follow(&raft, options.pace.election_max * UNANSWERED_MAX);
         let registry = Self(Arc::new(Inner {
             proposer: Proposer::start(raft.clone(), options.timeout),
+            reads: Reads::start(raft.clone(), options.timeout),
             raft,
             store,
             leadership,
@@ -178,6 +183,10 @@ impl Registry {
 
     pub(super) fn raft(&self) -> &Raft {
         &self.0.raft
+    }
+
+    pub(super) fn reads(&self) -> &Reads {
+        &self.0.reads
     }
 
     pub(super) fn membership(&self) -> Membership {
@@ -253,24 +262,6 @@ impl Registry {
             propose::batch(epoch, ops).map(|command| self.0.proposer.propose(command, None))
         };
         async move { sent?.await }
-    }
-
-    /// Asks a quorum whether this node still leads, and waits until all that was acknowledged
-    /// before is applied here: reads after it see that. Answers with the log index they reflect at
-    /// the least.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`] when this node does not lead or finds no quorum, [`Code::Timeout`].
-    pub async fn read_index(&self) -> Result<u64> {
-        let confirmed = self.raft().ensure_linearizable(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(self.0.timeout, confirmed).await {
-            Ok(Ok(id)) => Ok(id.index()),
-            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)))) => {
-                Err(elsewhere(forward).into())
-            }
-            Ok(Err(e)) => Err(Error::new(Code::Unavailable, e.to_string())),
-            Err(_) => Err(Error::new(Code::Timeout, "no quorum confirmed the leader in time")),
-        }
     }
 
     /// A consistent view of the whole state as of now; keep it for a short time.

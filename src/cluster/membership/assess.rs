@@ -72,6 +72,11 @@ impl Known<'_> {
             && self.alive.is_some_and(|a| a >= policy.steady)
     }
 
+    /// Whether it has not been looked at for long enough, and may be ready then.
+    pub(super) fn soon(&self, policy: &Policy) -> bool {
+        self.learns() && self.bar.is_none() && self.alive.is_some_and(|a| a < policy.steady)
+    }
+
     /// Whether it is there and might vote one day, whatever its log has.
     pub(super) fn promising(&self, policy: &Policy) -> bool {
         let arrived = self.alive.is_some_and(|a| a >= policy.arrive);

@@ -113,6 +113,11 @@ fn change(
         }
         next.insert(view.me);
     }
+    // A leader that has just begun knows nobody for long: it does not give votes up that others can take over in a moment.
+    if next.len() < voters.len() && nodes.values().any(|k| k.soon(policy)) {
+        plan.blocked = Some("another node may vote in a moment".into());
+        return;
+    }
     if let Some(lack) = lack(&next, nodes, |k| k.up()) {
         plan.blocked = Some(format!("afterwards only {lack}"));
         return;

@@ -116,6 +116,13 @@ impl Asked<'_> {
         matches!(*self.method, Method::GET | Method::HEAD)
     }
 
+    /// Whether its answer must have all in it that was acknowledged before. Changes find out by themselves.
+    pub(super) fn needs_word(&self, face: LedFace) -> bool {
+        // One call of Mesos reads by POST.
+        let by_post = face == LedFace::Master && self.endpoint == "/api/v1";
+        (self.reads() || by_post) && !is_everybodys(face, self) && !self.wants_stale()
+    }
+
     fn reads_leader(&self) -> bool {
         self.reads() && self.endpoint == "/v2" && self.rest == ["leader"]
     }

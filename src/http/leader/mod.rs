@@ -124,6 +124,9 @@ pub struct Vacancy<'a> {
     pub filled: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
+/// What [`Leadership::confirm`] will answer.
+pub type Confirmed<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
 /// What [`Leadership::forward`] will answer.
 pub type Forwarded<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
 
@@ -135,6 +138,16 @@ pub trait Leadership: Send + Sync + 'static {
     /// What there is to wait for when nobody leads, or this node does by name and not yet in fact.
     fn vacancy(&self) -> Option<Vacancy<'_>> {
         None
+    }
+
+    /// Makes sure that this node, which leads as far as it knows, still does: what it shows after that has all in it that was
+    /// acknowledged before, by whomever. Asked for every read.
+    ///
+    /// # Errors
+    /// When no majority says so.
+    fn confirm(&self) -> Confirmed<'_> {
+        // One that is alone is the majority.
+        Box::pin(async { Ok(()) })
     }
 
     /// Passes a request on to that face of that node and answers with what it answers, bodies streaming both ways. The
@@ -238,7 +251,7 @@ pub(super) async fn lead(
         inner.await_leader().await;
     }
     match inner.leadership.now(inner.own.face) {
-        Leading::Here => next.run(request).await,
+        Leading::Here => inner.here(request, next).await,
         leading => inner.answer(&leading, request, next).await,
     }
 }
@@ -265,6 +278,19 @@ impl Inner {
         let left = self.pace.election.saturating_sub(since.elapsed());
         // Who leads is asked again in any case.
         let _ = tokio::time::timeout(left, filled).await;
+    }
+
+    /// Answers here. A leader that was cut off, or stood still, may not know yet that another one leads.
+    async fn here(&self, request: Request, next: Next) -> Response {
+        if Asked::of(&request).needs_word(self.own.face) {
+            let since = Instant::now();
+            if let Err(error) = self.leadership.confirm().await {
+                self.counts.leaderless.inc();
+                let why = format!("no majority says that this node leads: {error}");
+                return Trouble::Nobody { since, why }.response(self.own.face);
+            }
+        }
+        next.run(request).await
     }
 
     async fn answer(&self, leading: &Leading, request: Request, next: Next) -> Response {

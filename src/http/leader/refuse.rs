@@ -116,7 +116,10 @@ fn failed(face: LedFace, error: Error, safe: bool) -> Said {
         }
         // Schedulers take any other status than this one for the end.
         (_, LedFace::Master) => (StatusCode::SERVICE_UNAVAILABLE, "The leader does not answer"),
-        (Code::Timeout, _) => (StatusCode::GATEWAY_TIMEOUT, "The leader has not answered."),
+        (Code::Timeout, LedFace::Marathon) => {
+            (StatusCode::GATEWAY_TIMEOUT, "The leader has not answered.")
+        }
+        (Code::Timeout, _) => (StatusCode::GATEWAY_TIMEOUT, "The leader has not answered"),
         (Code::Unavailable, LedFace::Marathon) if error.retry != Retry::Unknown => {
             (StatusCode::BAD_GATEWAY, "Connection to leader refused.")
         }

@@ -3,8 +3,10 @@
 use super::Cluster;
 use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::Members;
+use crate::cluster::link::Fate;
+use crate::cluster::roster::Place;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An election is over sooner; what lasts longer is told.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,27 +19,38 @@ impl Cluster {
     /// Tells that nobody leads, why, and when that is over. Never ends.
     pub async fn tell_waits(&self, say: impl Fn(&str)) -> std::convert::Infallible {
         let mut leader = self.leader.clone();
+        let (mut unled, mut told) = (Instant::now(), String::new());
         loop {
-            let led = leader.wait_for(Option::is_some);
-            if tokio::time::timeout(PATIENCE, led).await.is_err() {
-                let mut told = String::new();
-                while leader.borrow_and_update().is_none() {
-                    let now = self.waits();
-                    if now != told {
-                        say(&now);
-                        told = now;
-                    }
-                    // Both may change what there is to tell; its end is the node's.
-                    let _ = tokio::time::timeout(LOOK_EVERY, leader.changed()).await;
-                }
-                if let Some(place) = &*leader.borrow() {
+            let place = leader.borrow_and_update().clone();
+            let leads_itself = place.as_ref().is_some_and(|place| place.node == self.link.node());
+            if let Some(place) = place.filter(|place| self.is_heard(place)) {
+                if !told.is_empty() {
                     say(&format!("node {} ({}) leads", place.node, place.address));
+                    told.clear();
+                }
+                unled = Instant::now();
+            } else if unled.elapsed() > PATIENCE {
+                let now = self.waits();
+                if now != told {
+                    say(&now);
+                    told = now;
                 }
             }
-            if leader.wait_for(Option::is_none).await.is_err() {
-                return std::future::pending().await;
+            tokio::select! {
+                changed = leader.changed() => if changed.is_err() {
+                    return std::future::pending().await;
+                },
+                // What is heard of others is told by nothing; of itself a node knows.
+                () = tokio::time::sleep(LOOK_EVERY), if !leads_itself => {}
             }
         }
+    }
+
+    /// Whether the leader is there, as far as its connections tell.
+    fn is_heard(&self, leader: &Place) -> bool {
+        let lost =
+            matches!(*self.link.fate(leader.node).borrow(), Fate::Silent { .. } | Fate::Refused);
+        leader.node == self.link.node() || !lost
     }
 
     fn waits(&self) -> String {

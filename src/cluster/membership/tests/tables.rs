@@ -374,6 +374,11 @@ fn votes_become_fewer_only_when_nodes_leave_for_good() {
             ("1L 2V 3V:leaves", "vote 1", &[]),
             ("1L 2V:silent=99000 3V:leaves", "vote 1", &[]),
             ("1L 2V 3V:leaves 4l", "vote 1,2,4", &[]),
+            // A new leader has not heard it for long: a moment, whatever its log has.
+            ("1L 2V 3V:leaves 4l:alive=100", "none", &[]),
+            ("1L 2V 3V:leaves 4l:alive=1999:behind=900", "none", &[]),
+            ("1L 2V 3V:leaves 4l:alive=2000:behind=900", "vote 1", &[]),
+            ("1L 2V 3V 4V:leaves 5V 6l:alive=100", "none", &[]),
             ("1L 2V 3V:leaves 4-", "vote 1", &[(4, "waits to become a learner, then to vote")]),
             ("1L 2l:leaves", "remove 2", &[(2, "learner: not promoted: it leaves for good")]),
             ("1L 2-:leaves", "none", &[(2, "not promoted: it leaves for good")]),

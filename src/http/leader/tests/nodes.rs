@@ -2,7 +2,8 @@
 
 use crate::base::error::{Code, Error, Result};
 use crate::http::leader::{
-    Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace, Vacancy,
+    Confirmed, Forwarded, Forwarding, LeaderPlace, Leadership, Leading, LedFace, OwnFace, Pace,
+    Vacancy,
 };
 use crate::http::{Face, Inside, Server};
 use crate::telemetry::Metrics;
@@ -10,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -34,6 +36,8 @@ pub(super) struct Belief {
     pub leading: Mutex<Leading>,
     /// Told when somebody leads, if there is an election to wait for.
     pub election: Mutex<Option<Arc<tokio::sync::Notify>>>,
+    /// Whether a majority says that it leads.
+    pub confirmed: AtomicBool,
 }
 
 impl Leadership for Belief {
@@ -45,6 +49,12 @@ impl Leadership for Belief {
         let election = self.election.lock().unwrap().clone()?;
         let filled = Box::pin(async move { election.notified().await });
         Some(Vacancy { since: std::time::Instant::now(), filled })
+    }
+
+    fn confirm(&self) -> Confirmed<'_> {
+        let confirmed = self.confirmed.load(Ordering::Relaxed);
+        let none = || Error::new(Code::Unavailable, "1 of 3 answered");
+        Box::pin(async move { confirmed.then_some(()).ok_or_else(none) })
     }
 
     fn forward<'a>(
@@ -107,6 +117,7 @@ impl Net {
             net: self.clone(),
             leading: Mutex::new(leading),
             election: Mutex::default(),
+            confirmed: AtomicBool::new(true),
         });
         let own = OwnFace { face, node: name.into(), host: "127.0.0.1".into(), port: 8080 };
         let metrics = Metrics::new();

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -284,6 +285,22 @@ async fn without_a_leader_all_is_refused_at_once() {
             }
         }
         assert_eq!(node.count("none"), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_no_majority_confirms_shows_nothing() {
+    for of in [LedFace::Master, LedFace::Marathon, LedFace::Chronos] {
+        let (_, leader, _) = two(of);
+        let ask = async |line: &str| leader.send(line, &[], "").await.status;
+        assert_eq!(ask("GET /v2/apps").await, 200);
+        leader.belief.confirmed.store(false, Ordering::Relaxed);
+        let reply = leader.send("GET /v2/apps", &[], "").await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "{of:?}");
+        // Who takes an old answer gets one; a change is refused where it is written.
+        assert_eq!(ask("GET /v2/apps?stale=true").await, 200);
+        assert_eq!(ask("POST /v2/apps").await, 200);
+        assert_eq!(leader.count("none"), 1);
     }
 }
 
