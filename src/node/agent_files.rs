@@ -4,16 +4,14 @@ use super::agent;
 use super::cluster::Cluster;
 use crate::agent::service::Agent;
 use crate::base::error::{Code, Error, Result};
-use crate::base::ids::AgentId;
 use crate::cluster::gossip::Gossip;
 use crate::cluster::identity::NodeId;
 use crate::cluster::link::{FaceName, Link};
 use crate::cluster::roster::Seat;
 use crate::http::files::FileTable;
 use crate::http::leader::{Body, Request};
-use crate::master::api::files::{AgentFiles, Asking};
+use crate::master::api::files::{AgentFiles, Asking, Own};
 use crate::master::core::io;
-use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -57,7 +55,7 @@ impl NodeFiles {
 }
 
 impl AgentFiles for NodeFiles {
-    fn own(&self) -> Pin<Box<dyn Future<Output = Option<(AgentId, FileTable)>> + Send + '_>> {
+    fn own(&self) -> Own<'_> {
         Box::pin(async move {
             let (agent, table) = self.local.as_ref()?;
             let id = agent.handle().look(|core| core.agent_id()).await.ok()??;

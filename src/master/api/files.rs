@@ -31,10 +31,13 @@ use std::sync::Arc;
 pub type Asking<'a> =
     Pin<Box<dyn Future<Output = crate::base::error::Result<Response>> + Send + 'a>>;
 
+/// What [`AgentFiles::own`] will answer.
+pub type Own<'a> = Pin<Box<dyn Future<Output = Option<(AgentId, FileTable)>> + Send + 'a>>;
+
 /// The way to the files of agents. The node has it.
 pub trait AgentFiles: Send + Sync + 'static {
     /// This node's own agent, if it runs one that has an id, and its files.
-    fn own(&self) -> Pin<Box<dyn Future<Output = Option<(AgentId, FileTable)>> + Send + '_>>;
+    fn own(&self) -> Own<'_>;
 
     /// Passes a request on to the agent's face of another node.
     ///

@@ -42,10 +42,10 @@ impl Leadership for Place {
 }
 
 /// The agent `own`; no way to others.
-struct Own(FileTable);
+struct Here(FileTable);
 
-impl AgentFiles for Own {
-    fn own(&self) -> Pin<Box<dyn Future<Output = Option<(AgentId, FileTable)>> + Send + '_>> {
+impl AgentFiles for Here {
+    fn own(&self) -> Own<'_> {
         Box::pin(async { Some((AgentId::from("own"), self.0.clone())) })
     }
 
@@ -78,7 +78,7 @@ async fn ask(leading: &Leading, line: &str, headers: &[(&str, &str)]) -> (u16, S
     let led = Forwarding::new(Arc::new(Place(leading.clone())), own, &Metrics::new());
     let (_none, nobody) = watch::channel(None);
     let api = Api::new(nobody, Arc::new(identity), Clock::default()).led(led);
-    let face = face(api, logs, Arc::new(Own(sandboxes)), &Realm::open("read"));
+    let face = face(api, logs, Arc::new(Here(sandboxes)), &Realm::open("read"));
     let inside = Server::new("master", face).inside();
     let (method, target) = line.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(target);
