@@ -13,6 +13,9 @@ impl World {
         let pause = self.rng.up_to(mean * 2);
         self.after(pause, What::Fault);
         self.report.faults += 1;
+        if self.cluster.is_some() && self.rng.chance(1, 2) {
+            return self.trouble();
+        }
         let node = self.rng.below(self.nodes.len() as u64) as usize;
         let scheduler = self.rng.below(self.schedulers.len() as u64) as usize;
         match self.rng.below(16) {
