@@ -49,10 +49,10 @@ fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim:
     })
 }
 
-fn run_all(run: Run, seeds: std::ops::Range<u64>) {
+fn run_all(run: Run, seeds: std::ops::Range<u64>) -> (u64, u64) {
     let mut failed = Vec::new();
     let (mut faults, mut masters, mut starts, mut acknowledged) = (0, 0, 0, 0);
-    let mut commands = 0;
+    let (mut commands, mut steps, mut left) = (0, 0, 0);
     for seed in seeds {
         match run(seed) {
             Ok(report) => {
@@ -61,15 +61,18 @@ fn run_all(run: Run, seeds: std::ops::Range<u64>) {
                 starts += report.starts;
                 acknowledged += report.acknowledged;
                 commands += report.commands;
+                steps += report.steps;
+                left += report.left;
             }
             Err(why) => failed.push(why),
         }
     }
     println!(
         "{faults} faults, {masters} masters, {starts} starts, {acknowledged} acknowledged, \
-         {commands} commands of clients"
+         {commands} commands of clients, {steps} steps of membership, {left} nodes left"
     );
     assert!(failed.is_empty(), "{} seeds failed:\n{}", failed.len(), failed.join("\n"));
+    (steps, left)
 }
 
 #[test]
@@ -166,7 +169,8 @@ fn calm_clusters_hold() {
 
 #[test]
 fn seeds_with_clusters_hold() {
-    run_all(run_cluster, 0..40);
+    let (steps, left) = run_all(run_cluster, 0..40);
+    assert!(steps > 400 && left > 20, "the clusters are too quiet: {steps} steps, {left} left");
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub struct Report {
     pub commands: u64,
     /// Steps of the membership core that were carried out.
     pub steps: u64,
+    /// Nodes that left their cluster for good.
+    pub left: u64,
     /// Seconds of virtual time.
     pub seconds: u64,
 }

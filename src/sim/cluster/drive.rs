@@ -174,6 +174,7 @@ impl World {
     pub(in crate::sim) fn host_gone(&mut self, n: usize) {
         if self.is_without_id(n) {
             self.note(&format!("node {n} has left"));
+            self.report.left += 1;
             self.with_cluster(|cluster, _, _| cluster.depart(n));
             self.end_masters_of(n);
             self.agent_crash(n);

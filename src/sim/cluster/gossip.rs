@@ -5,6 +5,7 @@ use super::{Cluster, Number};
 use crate::base::rng::Rng;
 use crate::base::time::Mono;
 use crate::cluster::membership::Life;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a pulse may be missing before a node counts as dead.
@@ -21,7 +22,7 @@ pub(super) struct Facts {
 /// What one node knows of another.
 #[derive(Clone, Debug)]
 pub(super) struct Rumor {
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     pulse: u64,
     /// When a pulse was last new.
     heard: Mono,
@@ -62,7 +63,7 @@ impl Cluster {
     fn pulse(&mut self, n: Number, now: Mono) {
         let Some(host) = self.hosts.get_mut(n) else { return };
         host.pulse += 1;
-        let facts = host.facts(n);
+        let facts = Arc::new(host.facts(n));
         let pulse = host.pulse;
         host.hear(n, &Rumor { facts, pulse, heard: now, since: now }, now);
     }
@@ -82,7 +83,7 @@ impl super::Host {
             pulse: 0,
             heard: now,
             since: now,
-            facts: news.facts.clone(),
+            facts: Arc::clone(&news.facts),
         });
         if news.pulse <= rumor.pulse {
             return;
@@ -90,6 +91,6 @@ impl super::Host {
         if matches!(rumor.life(now), Life::Dead { .. }) {
             rumor.since = now;
         }
-        (rumor.pulse, rumor.heard, rumor.facts) = (news.pulse, now, news.facts.clone());
+        (rumor.pulse, rumor.heard, rumor.facts) = (news.pulse, now, Arc::clone(&news.facts));
     }
 }
