@@ -39,6 +39,11 @@ fn run_operator(seed: u64) -> Result<mesolith::sim::Report, String> {
     run_profile(seed, Profile::with_operator(seed), "one_operator_seed")
 }
 
+/// The same seed on the nodes of a cluster.
+fn run_cluster(seed: u64) -> Result<mesolith::sim::Report, String> {
+    run_profile(seed, Profile::with_cluster(seed), "one_cluster_seed")
+}
+
 fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim::Report, String> {
     let profile = Profile { trace: trace(), ..profile };
     World::run(seed, profile).map_err(|violation| {
@@ -49,10 +54,10 @@ fn run_profile(seed: u64, profile: Profile, test: &str) -> Result<mesolith::sim:
     })
 }
 
-fn run_all(run: Run, seeds: std::ops::Range<u64>) {
+fn run_all(run: Run, seeds: std::ops::Range<u64>) -> (u64, u64) {
     let mut failed = Vec::new();
     let (mut faults, mut masters, mut starts, mut acknowledged) = (0, 0, 0, 0);
-    let mut commands = 0;
+    let (mut commands, mut steps, mut left) = (0, 0, 0);
     for seed in seeds {
         match run(seed) {
             Ok(report) => {
@@ -61,15 +66,18 @@ fn run_all(run: Run, seeds: std::ops::Range<u64>) {
                 starts += report.starts;
                 acknowledged += report.acknowledged;
                 commands += report.commands;
+                steps += report.steps;
+                left += report.left;
             }
             Err(why) => failed.push(why),
         }
     }
     println!(
         "{faults} faults, {masters} masters, {starts} starts, {acknowledged} acknowledged, \
-         {commands} commands of clients"
+         {commands} commands of clients, {steps} steps of membership, {left} nodes left"
     );
     assert!(failed.is_empty(), "{} seeds failed:\n{}", failed.len(), failed.join("\n"));
+    (steps, left)
 }
 
 #[test]
@@ -172,6 +180,40 @@ fn one_operator_seed() {
 }
 
 #[test]
+fn calm_clusters_hold() {
+    for seed in 0..3 {
+        let (marathon, chronos) = (seed == 1, seed == 2);
+        let calm = Profile { agents: 5, marathon, chronos, trace: trace(), ..Profile::calm() };
+        let profile = Profile { cluster: true, ..calm };
+        let report = World::run(seed, profile).unwrap_or_else(|v| panic!("seed {seed}: {v}"));
+        // Each of four nodes becomes a learner, and the voters grow.
+        assert!(report.steps >= 5 || report.masters > 1, "something happens: {report:?}");
+        assert!(report.starts > 3 && report.acknowledged > 6, "something happens: {report:?}");
+    }
+}
+
+#[test]
+fn seeds_with_clusters_hold() {
+    let (steps, left) = run_all(run_cluster, 0..40);
+    assert!(steps > 400 && left > 20, "the clusters are too quiet: {steps} steps, {left} left");
+}
+
+#[test]
+fn more_seeds_with_clusters_hold() {
+    let base = number("MESOLITH_SIM_BASE").unwrap_or(10_000);
+    run_all(run_cluster, base..base + number("MESOLITH_SIM_SEEDS").unwrap_or(0));
+}
+
+#[test]
+fn one_cluster_seed() {
+    let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
+    match run_cluster(seed) {
+        Ok(report) => println!("seed {seed}: {report:?}"),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+#[test]
 fn one_seed() {
     let seed = number("MESOLITH_SIM_SEED").unwrap_or(1);
     match run(seed) {
@@ -191,6 +233,12 @@ fn the_same_seed_gives_the_same_trace() {
             run(seed + 100).unwrap_or_else(|why| panic!("{why}")).trace_hash
         );
     }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_cluster() {
+    let once = run_cluster(3).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(once, run_cluster(3).unwrap_or_else(|why| panic!("{why}")));
 }
 
 // Seeds that found a defect. What each found also has a test beside the core that had it.
@@ -338,4 +386,34 @@ fn two_attempts_of_one_run_are_caught() {
 #[test]
 fn a_job_that_overlaps_itself_is_caught() {
     caught_in(Profile::with_chronos, Mutation::TellFinished, "no overlap");
+}
+
+#[test]
+fn two_leaders_that_both_commit_are_caught() {
+    caught_in(Profile::with_cluster, Mutation::OldTerm, "one history");
+}
+
+#[test]
+fn an_answered_write_that_a_leader_lacks_is_caught() {
+    caught_in(Profile::with_cluster, Mutation::VoteBlindly, "answered");
+}
+
+#[test]
+fn a_change_of_voters_that_takes_the_majority_away_is_caught() {
+    caught_in(Profile::with_cluster, Mutation::HearAlways, "majority");
+}
+
+#[test]
+fn too_many_voters_are_caught() {
+    caught_in(Profile::with_cluster, Mutation::KeepVoters, "voters");
+}
+
+#[test]
+fn a_cluster_that_does_not_come_to_its_voters_is_caught() {
+    caught_in(Profile::with_cluster, Mutation::NoSteps, "convergence");
+}
+
+#[test]
+fn a_task_that_ends_because_the_leader_changes_is_caught() {
+    caught_in(Profile::with_cluster, Mutation::EndTasks, "undisturbed");
 }

@@ -66,7 +66,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "console",
         ],
     ),
-    ("sim", &["base", "machine", "mesos", "master", "agent", "marathon", "chronos"]),
+    // Of the cluster only what decides: see `the_simulation_knows_no_shell_of_the_cluster`.
+    ("sim", &["base", "machine", "mesos", "cluster", "master", "agent", "marathon", "chronos"]),
 ];
 
 /// Third-party crate → the places that may name it (prefixes of paths under `src/`).
@@ -320,6 +321,26 @@ fn cores_touch_no_clock_no_io_no_hash_order() {
         }
     }
     report("a core is not pure", &faults);
+}
+
+#[test]
+fn the_simulation_knows_no_shell_of_the_cluster() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|s| s.path.starts_with("sim/")) {
+        let direct = |w: &[String]| w[0] == "crate" && w[3] == "cluster";
+        let paths: Vec<&[String]> = source.tokens.windows(7).filter(|w| direct(w)).collect();
+        faults.extend(
+            paths
+                .iter()
+                .filter(|w| w[6] != "membership")
+                .map(|w| format!("{} imports {} of the cluster", source.path, w[6])),
+        );
+        // In a braced list nobody looks further.
+        if paths.is_empty() && imported(&source.tokens, "crate").contains("cluster") {
+            faults.push(format!("{} imports the cluster in a list", source.path));
+        }
+    }
+    report("the simulation imports more of the cluster than its core", &faults);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::agent::core::io::{Act, Exit, Found, FoundState, Input, Launch, Oom};
 use crate::agent::core::limits::{COMMAND_EXECUTOR_CPUS, COMMAND_EXECUTOR_MEM};
 use crate::base::ids::ContainerId;
 use crate::base::time::{Mono, Wall};
+use crate::mesos::v1;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -206,11 +207,42 @@ impl World {
     fn signal(&mut self, n: usize, container: &ContainerId, signal: i32) {
         let found = self.nodes.get(n).and_then(|node| node.containers.get(container));
         let Some(found) = found.filter(|c| c.state == State::Running) else { return };
+        let ended = Arc::clone(&found.launch);
         let obeys = signal == SIGKILL || (signal == SIGTERM && found.obedient);
+        self.show_ended(n, &ended);
         if obeys {
             let most = if signal == SIGKILL { 20 } else { 5000 };
             let life = self.between(0, most);
             self.exit_after(n, container, life, Some(signal), None);
+        }
+    }
+
+    /// A command that runs is ended from outside, on a node that is part of a cluster and does not leave it.
+    fn show_ended(&mut self, n: usize, launch: &Launch) {
+        let framework = &launch.framework;
+        let lasts = framework.checkpoint() && framework.failover_timeout() > 1000.0;
+        let aware = |c: &v1::framework_info::Capability| {
+            c.r#type() == v1::framework_info::capability::Type::PartitionAware
+        };
+        let stays = self.cluster.as_ref().is_some_and(|cluster| !cluster.leaves(n));
+        if stays && lasts && framework.capabilities.iter().any(aware) {
+            let id = framework.id.as_ref().map_or("", |id| &id.value);
+            let task = &launch.executor.executor_id.value;
+            self.see(&Seen::Ended { node: n, framework: id, task });
+        }
+    }
+
+    /// For a world that is broken like that: an agent ends a task that nobody asked to end.
+    pub(super) fn end_a_task(&mut self) {
+        if self.profile.mutation != Some(Mutation::EndTasks) {
+            return;
+        }
+        let running = |node: &Node| {
+            node.containers.iter().find(|(_, c)| c.is_running()).map(|(id, _)| id.clone())
+        };
+        let first = self.nodes.iter().enumerate().find_map(|(n, node)| Some((n, running(node)?)));
+        if let Some((n, container)) = first {
+            self.signal(n, &container, SIGKILL);
         }
     }
 
@@ -236,6 +268,10 @@ impl World {
         let tells = self.rng.chance(1, 2);
         let runs_on = self.profile.mutation == Some(Mutation::RunOn);
         let time = Wall(1_700_000_000_000_000_000 + self.now.0);
+        let found = self.nodes.get(n).and_then(|node| node.containers.get(&container));
+        if let Some(ended) = found.filter(|c| c.is_running()).map(|c| Arc::clone(&c.launch)) {
+            self.show_ended(n, &ended);
+        }
         if let Some(node) = self.nodes.get_mut(n)
             && let Some(proc) = node.proc()
         {

@@ -16,6 +16,9 @@ impl World {
         if self.profile.operator && self.rng.chance(1, 4) {
             return self.operate();
         }
+        if self.cluster.is_some() && self.rng.chance(1, 2) {
+            return self.trouble();
+        }
         let node = self.rng.below(self.nodes.len() as u64) as usize;
         let scheduler = self.rng.below(self.schedulers.len() as u64) as usize;
         match self.rng.below(16) {

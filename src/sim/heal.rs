@@ -17,6 +17,7 @@ impl World {
     /// All faults end; old masters learn that they lead no more.
     pub(super) fn heal(&mut self) {
         self.calm = true;
+        self.heal_cluster();
         let newest = self.log.epoch;
         let old: Vec<u64> =
             self.masters.iter().filter(|(_, m)| m.epoch < newest).map(|(p, _)| *p).collect();
@@ -36,10 +37,12 @@ impl World {
         }
         let marathon = self.marathon_at_rest();
         let chronos = self.chronos_at_rest();
-        let state = marathon.and(chronos).and_then(|()| self.at_rest());
+        let cluster = self.cluster.as_ref().map_or(Ok(()), |c| c.at_rest(self.now));
+        let state = cluster.and(marathon).and(chronos).and_then(|()| self.at_rest());
         let newcomer = self.schedulers.last().filter(|s| s.last);
         match (state, newcomer) {
             (Ok(()), None) => {
+                self.show_log();
                 if let Err((invariant, what)) = self.owed() {
                     return self.violated(invariant, what);
                 }
@@ -112,7 +115,8 @@ impl World {
                 return Err(format!("the master holds {} as live", task.task_id.value));
             }
         }
-        for (n, node) in self.nodes.iter().enumerate() {
+        let departed = |n: usize| self.cluster.as_ref().is_some_and(|c| c.departed(n));
+        for (n, node) in self.nodes.iter().enumerate().filter(|(n, _)| !departed(*n)) {
             if node.link.and_then(|id| self.links.get(&id)).is_none_or(|link| link.cut) {
                 return Err(format!("agent {n} has no link, or one that is cut"));
             }

@@ -2,6 +2,7 @@
 //! acting until it learns that it leads no more.
 
 use super::Mutation;
+use super::cluster::Home;
 use super::driven::{Clocks, Driven, Turn};
 use super::invariants::Seen;
 use super::queue::What;
@@ -17,24 +18,40 @@ use crate::master::core::{Identity, MasterCore, Options};
 pub(super) struct Master {
     pub driven: Driven<MasterCore>,
     pub epoch: u64,
+    /// The node it runs on, in a cluster.
+    pub host: Option<usize>,
     /// Nothing of it is taken by the log any more: one of its batches was lost or refused.
-    closed: bool,
+    pub closed: bool,
     last_proposal: Mono,
     last_answer: Mono,
 }
 
 impl World {
     /// Whom somebody who looks for the leader is told of.
-    pub(super) fn find_master(&mut self) -> Option<u64> {
-        let newest = self.masters.iter().max_by_key(|(_, m)| m.epoch).map(|(proc, _)| *proc)?;
+    pub(super) fn find_master(&mut self, from: Option<usize>) -> Option<u64> {
+        let there = self.masters.iter().filter(|(_, m)| self.is_reachable(from, m));
+        let there: Vec<(u64, u64)> = there.map(|(proc, m)| (m.epoch, *proc)).collect();
+        let newest = there.iter().max_by_key(|(epoch, _)| epoch).map(|(_, proc)| *proc)?;
         if self.calm || self.rng.chance(4, 5) {
             return Some(newest);
         }
-        let at = self.rng.below(self.masters.len() as u64) as usize;
-        self.masters.keys().nth(at).copied()
+        let at = self.rng.below(there.len() as u64) as usize;
+        there.get(at).map(|(_, proc)| *proc)
+    }
+
+    /// Whether a master can be connected to from a node, or from elsewhere.
+    fn is_reachable(&self, from: Option<usize>, master: &Master) -> bool {
+        match (&self.cluster, from, master.host) {
+            (Some(cluster), Some(from), Some(host)) => cluster.joined(from, host),
+            _ => true,
+        }
     }
 
     pub(super) fn elect(&mut self) {
+        if self.cluster.is_some() {
+            self.with_cluster(|cluster, now, rng| cluster.challenge(now, rng));
+            return;
+        }
         let epoch = self.log.begin();
         // Whoever is subscribed at another master counts as away from now on.
         self.see(&Seen::Elected);
@@ -51,6 +68,11 @@ impl World {
         if epoch != self.log.epoch {
             return;
         }
+        let host = self.cluster.as_ref().and_then(|cluster| cluster.leader_of(epoch));
+        if self.cluster.is_some() && host.is_none() {
+            return;
+        }
+        self.make_way(host, epoch);
         let proc = self.fresh();
         let mut rng = Rng::new(self.rng.next_u64());
         let skew = self.rng.below(1_000_000_000);
@@ -81,10 +103,12 @@ impl World {
                 let mut driven = Driven::new(core, proc, clocks, rng);
                 let first = driven.carry_out(out);
                 let (last_proposal, last_answer) = (self.now, self.now);
-                let master = Master { driven, epoch, closed: false, last_proposal, last_answer };
+                let closed = false;
+                let master = Master { driven, epoch, host, closed, last_proposal, last_answer };
                 self.masters.insert(proc, master);
                 self.report.masters += 1;
                 self.master_did(proc, first);
+                self.end_a_task();
             }
             Err(e) => self.violated("recovery", format!("the master cannot be built: {e}")),
         }
@@ -207,6 +231,17 @@ impl World {
         self.after(if current { wait } else { delay }, What::Depose(proc));
     }
 
+    /// Its oldest batch is committed; it hears of that soon.
+    pub(super) fn master_answered(&mut self, proc: u64) {
+        let delay = self.rng.up_to(self.profile.sync);
+        let now = self.now;
+        if let Some(master) = self.masters.get_mut(&proc) {
+            let at = (now + delay).max(master.last_answer);
+            master.last_answer = at;
+            self.queue.push(at, What::Committed(proc));
+        }
+    }
+
     pub(super) fn committed(&mut self, proc: u64) {
         let Some(master) = self.masters.get_mut(&proc) else { return };
         let acts = master.driven.synced();
@@ -225,9 +260,42 @@ impl World {
         for session in of.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.cut_session(&session);
         }
-        if master.epoch == self.log.epoch {
+        if self.cluster.is_some() {
+            self.end_frameworks_of(master.epoch);
+            self.resign(master.epoch);
+        } else if master.epoch == self.log.epoch {
             let pause = self.between(50, 4000);
             self.after(pause, What::Elect);
         }
+    }
+
+    /// On the node of a new master, and where Marathon and Chronos run, nothing of an older epoch goes on.
+    fn make_way(&mut self, host: Option<usize>, epoch: u64) {
+        let Some(host) = host else { return };
+        let older = self.masters.iter().filter(|(_, m)| m.host == Some(host) && m.epoch < epoch);
+        for proc in older.map(|(proc, _)| *proc).collect::<Vec<_>>() {
+            self.end_master(proc);
+        }
+        self.end_frameworks_of(epoch - 1);
+    }
+
+    /// Marathon and Chronos end with the master of their epoch, or before.
+    fn end_frameworks_of(&mut self, epoch: u64) {
+        let ends = |home: Option<Home>| home.is_some_and(|home| home.epoch <= epoch);
+        if ends(self.marathon.as_ref().and_then(|m| m.home)) {
+            self.marathon_crash();
+        }
+        if ends(self.chronos.as_ref().and_then(|c| c.home)) {
+            self.chronos_crash();
+        }
+    }
+
+    /// A node whose master has ended leads no more.
+    fn resign(&mut self, epoch: u64) {
+        self.with_cluster(|cluster, now, rng| {
+            if let Some(node) = cluster.leader_of(epoch) {
+                cluster.resign(node, now, rng);
+            }
+        });
     }
 }

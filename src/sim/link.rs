@@ -30,7 +30,7 @@ impl World {
             return;
         }
         let barred = self.profile.mutation == Some(Mutation::NeverHeal) && self.calm && node == 0;
-        let master = if barred { None } else { self.find_master() };
+        let master = if barred { None } else { self.find_master(Some(node)) };
         let Some(master) = master else {
             let pause = self.between(200, 3000);
             return self.after(pause, What::Connect { node, proc });

@@ -6,6 +6,7 @@
 //! hold is a value, [`Violation`]; nothing here ends the process.
 
 mod chronos;
+mod cluster;
 mod containers;
 mod driven;
 mod fault;

@@ -77,6 +77,9 @@ impl Node {
 impl World {
     /// The agent's process starts, from what is on the disk and in the supervisor.
     pub(super) fn agent_up(&mut self, n: usize) {
+        if self.cluster.as_ref().is_some_and(|cluster| !cluster.belongs(n)) {
+            return;
+        }
         let proc = self.fresh();
         let mut rng = Rng::new(self.rng.next_u64());
         let now = self.now;
@@ -265,7 +268,9 @@ impl World {
         while self.nodes.get(n).is_some_and(|node| !node.unsynced.is_empty()) {
             self.sync_one(n);
         }
-        self.agent_crash(n);
+        if !self.agent_goes(n) {
+            self.agent_crash(n);
+        }
     }
 
     fn answer_agent(&mut self, n: usize, proc: u64, input: Input) {

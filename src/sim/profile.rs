@@ -40,6 +40,18 @@ pub enum Mutation {
     TellFailed,
     /// Chronos is told that tasks have finished that run.
     TellFinished,
+    /// Followers obey leaders of older terms, and leaders lead on without a majority.
+    OldTerm,
+    /// Voters vote for a log older than their own.
+    VoteBlindly,
+    /// The membership core is told that all nodes answer and have the whole log.
+    HearAlways,
+    /// Whoever votes goes on voting when the voters change.
+    KeepVoters,
+    /// No step of the membership core is carried out when everything should end well.
+    NoSteps,
+    /// A new leader's agents end a task that nobody asked to end.
+    EndTasks,
 }
 
 /// How a world is.
@@ -53,6 +65,8 @@ pub struct Profile {
     pub marathon: bool,
     /// Chronos, with its clients.
     pub chronos: bool,
+    /// The machines are nodes of one cluster, with a log of their own.
+    pub cluster: bool,
     /// How long there are faults and new tasks.
     pub chaos: Duration,
     /// Mean time between two faults; zero is none at all.
@@ -87,6 +101,7 @@ impl Profile {
             frameworks: 2,
             marathon: false,
             chronos: false,
+            cluster: false,
             chaos: Duration::from_secs(60),
             fault_every: Duration::ZERO,
             delay: Duration::from_millis(5),
@@ -112,6 +127,7 @@ impl Profile {
             frameworks: pick(&[1, 2, 3]) as usize,
             marathon: false,
             chronos: false,
+            cluster: false,
             chaos: Duration::from_secs(pick(&[30, 60, 120, 300])),
             fault_every: Duration::from_millis(pick(&[700, 2000, 5000, 15_000])),
             delay: Duration::from_millis(pick(&[2, 20, 200, 2000])),
@@ -150,5 +166,25 @@ impl Profile {
         let profile = Self::of(seed);
         let agents = profile.agents.max(2);
         Self { agents, frameworks: profile.frameworks - 1, chronos: true, ..profile }
+    }
+
+    /// What the seed says, on one to seven nodes of a cluster: with Marathon, with Chronos, or with neither.
+    pub fn with_cluster(seed: u64) -> Self {
+        let profile = match seed % 3 {
+            0 => Self::with_marathon(seed),
+            1 => Self::with_chronos(seed),
+            _ => Self::of(seed),
+        };
+        let mut rng = Rng::new(seed ^ 0x63_6c_75_73_74_65_72);
+        let agents = 1 + rng.below(7) as usize;
+        // More would hold followers up for longer than elections wait.
+        let (delay, sync) = (profile.delay, profile.sync.min(Duration::from_millis(200)));
+        Self {
+            agents,
+            delay: delay.min(Duration::from_millis(200)),
+            sync,
+            cluster: true,
+            ..profile
+        }
     }
 }

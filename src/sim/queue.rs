@@ -79,6 +79,14 @@ pub(super) enum What {
     ChronosUp,
     /// Chronos's shell and its clients look at where they stand.
     ChronosTick,
+    /// All nodes of the cluster look at their clocks.
+    Beat,
+    /// A leader has something new for its followers.
+    Replicate(usize),
+    /// A node's process starts again.
+    HostUp(usize),
+    /// A node that has left goes off.
+    HostGone(usize),
     /// Something breaks.
     Fault,
     /// All faults end.

@@ -1,5 +1,8 @@
 //! Sessions of frameworks with masters: calls one way, events the other, in order, lost when the connection breaks.
 
+use super::chronos::CHRONOS;
+use super::invariants::Seen;
+use super::marathon::MARATHON;
 use super::queue::What;
 use super::world::World;
 use crate::base::time::Mono;
@@ -28,9 +31,21 @@ pub(super) struct Asked {
 }
 
 impl World {
+    /// Marathon and Chronos are with a master of their node; others look for one.
+    fn find_master_for(&mut self, scheduler: usize) -> Option<u64> {
+        let home = match scheduler {
+            MARATHON => self.marathon.as_ref().and_then(|m| m.home),
+            CHRONOS => self.chronos.as_ref().and_then(|c| c.home),
+            _ => None,
+        };
+        let Some(home) = home else { return self.find_master(None) };
+        let own = self.masters.iter().find(|(_, m)| m.epoch == home.epoch);
+        own.map(|(proc, _)| *proc)
+    }
+
     /// A new session with some master, if there is one.
     pub(super) fn open_session(&mut self, scheduler: usize, call: Call) -> Option<SessionId> {
-        let master = self.find_master()?;
+        let master = self.find_master_for(scheduler)?;
         let session = SessionId(format!("session-{}", self.fresh()).into());
         let now = self.now;
         let link = Session {
@@ -64,6 +79,13 @@ impl World {
             Input::Call { request, session: Some(session.clone()), call, principal }
         };
         self.queue.push(at, What::Call { session: session.clone(), input: Box::new(input) });
+    }
+
+    /// A framework asks for a task to be killed.
+    pub(super) fn show_kill(&mut self, call: &Call) {
+        if let (Some(kill), Some(id)) = (&call.kill, &call.framework_id) {
+            self.see(&Seen::KillAsked { framework: &id.value, task: &kill.task_id.value });
+        }
     }
 
     pub(super) fn call_reaches_master(&mut self, session: &SessionId, input: Input) {

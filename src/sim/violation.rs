@@ -45,6 +45,10 @@ pub struct Report {
     pub acknowledged: u64,
     /// Commands that clients sent to Marathon or Chronos.
     pub commands: u64,
+    /// Steps of the membership core that were carried out.
+    pub steps: u64,
+    /// Nodes that left their cluster for good.
+    pub left: u64,
     /// Seconds of virtual time.
     pub seconds: u64,
 }

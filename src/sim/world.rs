@@ -1,6 +1,7 @@
 //! The world: its parts, its clock, and the loop over what happens.
 
 use super::chronos::Chronos;
+use super::cluster::Cluster;
 use super::invariants::{Invariants, Seen};
 use super::leader::Master;
 use super::lines::line;
@@ -37,6 +38,10 @@ pub struct World {
     pub(super) schedulers: Vec<Scheduler>,
     pub(super) marathon: Option<Marathon>,
     pub(super) chronos: Option<Chronos>,
+    /// What makes the machines one cluster; without it masters are elected by themselves, and run nowhere.
+    pub(super) cluster: Option<Cluster>,
+    /// Agents of nodes that leave, that know it.
+    pub(super) told_to_go: BTreeSet<u64>,
     /// Agents that were told to stop, leaving their tasks.
     pub(super) stopping: BTreeSet<usize>,
     /// No faults any more; everything is to end well.
@@ -75,6 +80,7 @@ impl World {
         report.trace_hash = world.trace.hash();
         report.events = world.trace.events;
         report.seconds = world.now.0 / 1_000_000_000;
+        report.steps = world.cluster.map_or(0, |c| c.steps);
         Ok(report)
     }
 
@@ -84,6 +90,10 @@ impl World {
         let schedulers = (0..profile.frameworks).map(|n| Scheduler::new(n, &mut rng)).collect();
         let marathon = profile.marathon.then(|| Marathon::new(rng.below(1_000_000_000)));
         let chronos = profile.chronos.then(|| Chronos::new(rng.below(1_000_000_000)));
+        let cluster = profile.cluster.then(|| {
+            let join_within = profile.chaos / 2;
+            Cluster::new(profile.agents, join_within, profile.mutation, &mut rng)
+        });
         Self {
             trace: Trace::new(profile.trace),
             profile,
@@ -99,6 +109,8 @@ impl World {
             schedulers,
             marathon,
             chronos,
+            cluster,
+            told_to_go: BTreeSet::new(),
             stopping: BTreeSet::new(),
             calm: false,
             finished: false,
@@ -110,7 +122,8 @@ impl World {
     }
 
     fn begin(&mut self) {
-        self.queue.push(self.now, What::Elect);
+        let first = if self.cluster.is_some() { What::Beat } else { What::Elect };
+        self.queue.push(self.now, first);
         for n in 0..self.nodes.len() {
             let pause = self.between(0, 1000);
             self.after(pause, What::AgentUp(n));
@@ -152,8 +165,13 @@ impl World {
         if self.is_stale(&what) {
             return;
         }
-        let line = line(&what);
-        self.trace.note(self.now, &line);
+        if let Some(until) = self.held_up(&what) {
+            return self.hold_up(until, what);
+        }
+        if !matches!(what, What::Beat | What::Replicate(_)) {
+            let line = line(&what);
+            self.trace.note(self.now, &line);
+        }
         match what {
             What::MasterTurn(proc) => self.master_turn(proc),
             What::AgentTurn { node, proc } => self.agent_turn(node, proc),
@@ -167,6 +185,9 @@ impl World {
             What::Told { session, event } => self.told(&session, &event),
             What::SessionEndAtScheduler(session) => self.session_ends_at_scheduler(session),
             What::SessionEndAtMaster(session) => self.session_ends_at_master(session),
+            What::Propose { proc, epoch, batch } if self.cluster.is_some() => {
+                self.master_writes(proc, epoch, batch);
+            }
             What::Propose { proc, epoch, batch } => self.proposed(proc, epoch, &batch),
             What::Committed(proc) => self.committed(proc),
             What::Depose(proc) => self.end_master(proc),
@@ -194,6 +215,10 @@ impl World {
             What::ChronosSynced(proc) => self.chronos_synced(proc),
             What::ChronosUp => self.chronos_up(),
             What::ChronosTick => self.chronos_tick(),
+            What::Beat => self.beat(),
+            What::Replicate(node) => self.replicate(node),
+            What::HostUp(node) => self.host_up(node),
+            What::HostGone(node) => self.host_gone(node),
             What::Fault => self.fault(),
             What::Heal => self.heal(),
             What::Look => self.look(),

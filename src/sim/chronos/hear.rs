@@ -155,6 +155,7 @@ impl World {
             self.see(&Seen::Launched { task: &task.task_id.value, checked: false });
         }
         call.framework_id = Some(id);
+        self.show_kill(&call);
         self.send_call(CHRONOS, &session, call);
     }
 

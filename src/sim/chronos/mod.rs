@@ -8,6 +8,7 @@ mod hear;
 mod rest;
 
 use super::Mutation;
+use super::cluster::{Home, Owner};
 use super::driven::{Clocks, Driven, Turn};
 use super::invariants::Seen;
 use super::log::apply;
@@ -43,6 +44,8 @@ pub(super) struct Chronos {
     skew: u64,
     session: Option<SessionId>,
     subscribed: bool,
+    /// Where it runs, in a cluster.
+    pub home: Option<Home>,
     heard: Mono,
     /// What it was told and has not acknowledged, by task and uuid.
     told: BTreeMap<(String, Vec<u8>), v1::TaskStatus>,
@@ -60,6 +63,7 @@ impl Chronos {
             skew,
             session: None,
             subscribed: false,
+            home: None,
             heard: Mono(0),
             told: BTreeMap::new(),
             schedules: BTreeMap::new(),
@@ -77,6 +81,19 @@ impl Chronos {
 
     fn is(&self, proc: u64) -> bool {
         self.driven.as_ref().is_some_and(|driven| driven.proc == proc)
+    }
+
+    /// What is to be written next, under which epoch, and when it was decided.
+    pub fn next_commit(&mut self) -> Option<(u64, Vec<Op>, i64)> {
+        let epoch = self.home?.epoch;
+        self.unsynced.pop_front().map(|(ops, decided)| (epoch, ops, decided))
+    }
+
+    /// Its turn comes later.
+    pub fn put_off(&mut self, until: Mono) {
+        if let Some(driven) = &mut self.driven {
+            driven.turn_at = Some(until);
+        }
     }
 
     /// When its turn was set for.
@@ -100,6 +117,9 @@ fn options() -> Options {
 impl World {
     /// The process starts, from what is in the store.
     pub(super) fn chronos_up(&mut self) {
+        if self.cluster.is_some() && !self.chronos_comes_home() {
+            return;
+        }
         let proc = self.fresh();
         let now = self.now;
         let mut rng = Rng::new(self.rng.next_u64());
@@ -127,7 +147,8 @@ impl World {
         if chronos.driven.take().is_none() {
             return;
         }
-        let waiting = chronos.unsynced.len() as u64;
+        let in_cluster = chronos.home.take().is_some();
+        let waiting = if in_cluster { 0 } else { chronos.unsynced.len() as u64 };
         let session = chronos.session.take();
         chronos.subscribed = false;
         for _ in 0..self.rng.below(waiting + 1) {
@@ -205,14 +226,45 @@ impl World {
         if self.chronos.as_ref().is_none_or(|c| !c.is(proc)) {
             return;
         }
+        if self.cluster.is_some() {
+            return self.chronos_writes(proc);
+        }
         if self.chance(self.profile.unknown_outcomes / 2) {
             // The process has to give up all it has decided since. The batch may be there.
             return self.chronos_crash();
         }
         self.sync_chronos();
+        self.chronos_answered();
+    }
+
+    /// The oldest batch is in the store, and Chronos is told.
+    pub(super) fn chronos_answered(&mut self) {
         let driven = self.chronos.as_mut().and_then(|c| c.driven.as_mut());
         let acts = driven.map(Driven::synced).unwrap_or_default();
         self.chronos_acts(acts);
+    }
+
+    /// Rows of Chronos's have changed in the log. Says whether who wrote them is still there.
+    pub(super) fn chronos_stored(&mut self, proc: u64, ops: &[Op], decided: i64) -> bool {
+        let Some(chronos) = self.chronos.as_mut() else { return false };
+        apply(&mut chronos.rows, ops);
+        let is_there = chronos.is(proc);
+        self.see(&Seen::JobsStored { batch: ops, decided });
+        is_there
+    }
+
+    /// Chronos starts where the leader is. Until there is one it waits.
+    fn chronos_comes_home(&mut self) -> bool {
+        let home = self.home(|owner| matches!(owner, Owner::Chronos { .. }));
+        let Some(chronos) = self.chronos.as_mut().filter(|c| c.driven.is_none()) else {
+            return false;
+        };
+        chronos.home = home;
+        if home.is_none() {
+            let pause = self.between(100, 300);
+            self.after(pause, What::ChronosUp);
+        }
+        home.is_some()
     }
 
     fn sync_chronos(&mut self) {

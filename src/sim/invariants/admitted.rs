@@ -49,10 +49,15 @@ impl Invariant for Admitted {
 
 impl Admitted {
     fn stored(&mut self, node: usize, op: &Op) -> Result<(), String> {
-        let Op::Put { key, value } = op else { return Ok(()) };
-        if key != "agent" {
-            return Ok(());
-        }
+        let (key, value) = match op {
+            Op::Put { key, value } if key == "agent" => (key, value),
+            // It gives its id up, to leave.
+            Op::Delete { key } if key == "agent" => {
+                self.ids.remove(&node);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         let record: AgentRecord = stored::decode(key, value).map_err(|e| e.to_string())?;
         let Some(id) = record.agent_info.id.map(|id| id.value) else { return Ok(()) };
         match self.ids.insert(node, id.clone()) {

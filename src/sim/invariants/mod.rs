@@ -1,6 +1,7 @@
 //! What must hold in every world, one rule a file. They look at what crosses the borders of the cores, never inside.
 
 mod admitted;
+mod answered;
 mod asked_once;
 mod fencing;
 mod forward;
@@ -8,22 +9,26 @@ mod isolation;
 mod jobs;
 mod launched_once;
 mod least_in_service;
+mod majority;
 mod most_there;
 mod never_lost;
 mod no_overlap;
 mod one_attempt;
+mod one_history;
 mod outcomes;
 mod removed;
 mod resources;
 mod services;
+mod undisturbed;
 mod uuids;
+mod voters;
 
 use crate::base::ids::FrameworkId;
 use crate::base::kv::Op;
 use crate::base::time::Mono;
 use crate::mesos::internal::StatusUpdate;
 use crate::mesos::v1::TaskStatus;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use services::Bounds;
 
@@ -82,6 +87,25 @@ pub(super) enum Seen<'a> {
     JobsRunning { tasks: &'a [String] },
     /// A client asks that all tasks of the app are killed.
     Spared { app: &'a str },
+    /// A framework asks for a task to be killed.
+    KillAsked { framework: &'a str, task: &'a str },
+    /// The running command of a task is ended from outside. Only where nothing but its framework may want that.
+    Ended { node: usize, framework: &'a str, task: &'a str },
+    /// A node is elected, or leads at the end; the entries of its log.
+    Leads { node: usize, log: &'a [usize] },
+    /// A leader holds an entry of the log for committed.
+    Chosen { node: usize, index: u64, entry: usize },
+    /// Whoever wrote an entry was told that it is committed.
+    Answered { entry: usize },
+    /// So many voters there are, and the most that the policy allows.
+    Voters { voters: usize, most: usize },
+    /// A leader begins to change the voters: whose majorities count before, who shall vote, who has just answered.
+    Stepped {
+        node: usize,
+        before: &'a [BTreeSet<usize>],
+        after: &'a BTreeSet<usize>,
+        sure: &'a BTreeSet<usize>,
+    },
 }
 
 /// One rule.
@@ -118,6 +142,11 @@ impl Default for Invariants {
             Box::<outcomes::Outcomes>::default(),
             Box::<one_attempt::OneAttempt>::default(),
             Box::<no_overlap::NoOverlap>::default(),
+            Box::<one_history::OneHistory>::default(),
+            Box::<answered::Answered>::default(),
+            Box::<majority::Majority>::default(),
+            Box::<voters::Voters>::default(),
+            Box::<undisturbed::Undisturbed>::default(),
         ])
     }
 }

@@ -149,6 +149,20 @@ impl World {
         }
     }
 
+    /// One more app, when all others have gone.
+    pub(super) fn deploy_last(&mut self) {
+        let Some(core) = self.marathon.as_ref().and_then(|m| m.core()) else { return };
+        let root = core.root();
+        let [id, ..] = APPS;
+        let Ok(path) = PathId::parse(id) else { return };
+        let app = App { instances: 2, ..define(&mut self.rng, &path) };
+        self.see(&Seen::Wanted { app: id, bounds: Bounds::of(&app), alone: false });
+        let edit = |target: &mut Group| target.put_app(Arc::new(app), Timestamp::default());
+        if let Some(command) = change(&root, true, edit) {
+            self.command(command);
+        }
+    }
+
     /// All apps go.
     pub(super) fn remove_all(&mut self) {
         let Some(core) = self.marathon.as_ref().and_then(|m| m.core()) else { return };

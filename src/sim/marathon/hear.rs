@@ -149,6 +149,7 @@ impl World {
             let checked = task.health_check.is_some();
             self.see(&Seen::Launched { task: &task.task_id.value, checked });
         }
+        self.show_kill(&call);
         self.send_call(MARATHON, &session, call);
     }
 

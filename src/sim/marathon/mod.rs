@@ -8,6 +8,7 @@ mod hear;
 mod rest;
 
 use super::Mutation;
+use super::cluster::{Home, Owner};
 use super::driven::{Clocks, Driven, Turn};
 use super::invariants::Seen;
 use super::lines::decides;
@@ -28,6 +29,19 @@ use std::time::Duration;
 /// The number that stands for Marathon among the schedulers of sessions.
 pub(super) const MARATHON: usize = usize::MAX;
 
+/// How far the end of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Every app is to have its instances.
+    Serves,
+    /// All apps are being removed.
+    Emptied,
+    /// In a cluster one more is deployed.
+    Last,
+    /// That is being removed, too.
+    Over,
+}
+
 /// Marathon's process, its store, and its session.
 pub(super) struct Marathon {
     driven: Option<Driven<MarathonCore>>,
@@ -37,11 +51,13 @@ pub(super) struct Marathon {
     skew: u64,
     session: Option<SessionId>,
     pub subscribed: bool,
+    /// Where it runs, in a cluster.
+    pub home: Option<Home>,
     heard: Mono,
     /// What it was told and has not acknowledged, by task and uuid.
     told: BTreeMap<(String, Vec<u8>), v1::TaskStatus>,
-    /// At the end all apps are removed.
-    emptied: bool,
+    /// How far the end of the run is.
+    ending: Ending,
 }
 
 impl Marathon {
@@ -54,9 +70,10 @@ impl Marathon {
             skew,
             session: None,
             subscribed: false,
+            home: None,
             heard: Mono(0),
             told: BTreeMap::new(),
-            emptied: false,
+            ending: Ending::Serves,
         }
     }
 
@@ -73,6 +90,19 @@ impl Marathon {
         self.driven.as_ref().is_some_and(|driven| driven.proc == proc)
     }
 
+    /// What is to be written next, and under which epoch.
+    pub fn next_commits(&mut self) -> Option<(u64, Vec<Vec<Op>>)> {
+        let epoch = self.home?.epoch;
+        Some((epoch, core::commits(self.unsynced.pop_front()?)))
+    }
+
+    /// Its turn comes later.
+    pub fn put_off(&mut self, until: Mono) {
+        if let Some(driven) = &mut self.driven {
+            driven.turn_at = Some(until);
+        }
+    }
+
     /// When its turn was set for.
     pub fn turn_at(&self, proc: u64) -> Option<Option<Mono>> {
         self.driven.as_ref().filter(|d| d.proc == proc).map(|d| d.turn_at)
@@ -82,6 +112,9 @@ impl Marathon {
 impl World {
     /// The process starts, from what is in the store.
     pub(super) fn marathon_up(&mut self) {
+        if self.cluster.is_some() && !self.marathon_comes_home() {
+            return;
+        }
         let proc = self.fresh();
         let now = self.now;
         let mut rng = Rng::new(self.rng.next_u64());
@@ -112,7 +145,8 @@ impl World {
         if marathon.driven.take().is_none() {
             return;
         }
-        let waiting = marathon.unsynced.len() as u64;
+        let in_cluster = marathon.home.take().is_some();
+        let waiting = if in_cluster { 0 } else { marathon.unsynced.len() as u64 };
         let session = marathon.session.take();
         marathon.subscribed = false;
         for _ in 0..self.rng.below(waiting + 1) {
@@ -189,14 +223,43 @@ impl World {
         if self.marathon.as_ref().is_none_or(|m| !m.is(proc)) {
             return;
         }
+        if self.cluster.is_some() {
+            return self.marathon_writes(proc);
+        }
         if self.chance(self.profile.unknown_outcomes / 2) {
             // The process has to give up all it has decided since. The batch may be there.
             return self.marathon_crash();
         }
         self.sync_marathon();
+        self.marathon_answered();
+    }
+
+    /// The oldest batch is in the store, and Marathon is told.
+    pub(super) fn marathon_answered(&mut self) {
         let driven = self.marathon.as_mut().and_then(|m| m.driven.as_mut());
         let acts = driven.map(Driven::synced).unwrap_or_default();
         self.marathon_acts(acts);
+    }
+
+    /// Rows of Marathon's have changed in the log. Says whether who wrote them is still there.
+    pub(super) fn marathon_stored(&mut self, proc: u64, ops: &[Op]) -> bool {
+        let Some(marathon) = self.marathon.as_mut() else { return false };
+        apply(&mut marathon.rows, ops);
+        marathon.is(proc)
+    }
+
+    /// Marathon starts where the leader is. Until there is one it waits.
+    fn marathon_comes_home(&mut self) -> bool {
+        let home = self.home(|owner| matches!(owner, Owner::Marathon { .. }));
+        let Some(marathon) = self.marathon.as_mut().filter(|m| m.driven.is_none()) else {
+            return false;
+        };
+        marathon.home = home;
+        if home.is_none() {
+            let pause = self.between(100, 300);
+            self.after(pause, What::MarathonUp);
+        }
+        home.is_some()
     }
 
     fn sync_marathon(&mut self) {

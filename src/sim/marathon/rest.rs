@@ -1,5 +1,7 @@
-//! The end of a run for Marathon: every app has the instances it wants and nothing else runs; then all apps are removed.
+//! The end of a run for Marathon: every app has the instances it wants and nothing else runs; then all apps are removed. In a
+//! cluster one more is deployed after that, and removed.
 
+use super::Ending;
 use crate::marathon::core::view::Condition;
 use crate::sim::world::World;
 use std::collections::BTreeSet;
@@ -11,7 +13,7 @@ impl World {
     /// What is not so, in a sentence.
     pub(in crate::sim) fn marathon_at_rest(&mut self) -> Result<(), String> {
         let Some(marathon) = self.marathon.as_ref() else { return Ok(()) };
-        let emptied = marathon.emptied;
+        let ending = marathon.ending;
         let core = marathon.core().ok_or("Marathon does not run")?;
         if !marathon.subscribed {
             return Err("Marathon is not subscribed".into());
@@ -37,14 +39,24 @@ impl World {
             held.extend(app.instances.iter().map(|i| i.task_id.to_string()));
         }
         self.nothing_else_runs(&held)?;
-        if emptied {
-            return if view.apps.is_empty() { Ok(()) } else { Err("apps are left".into()) };
-        }
+        let none = view.apps.is_empty();
+        let next = match ending {
+            Ending::Serves => Ending::Emptied,
+            Ending::Emptied if none && self.cluster.is_some() => Ending::Last,
+            Ending::Last if none => return Err("the last app is missing".into()),
+            Ending::Last => Ending::Over,
+            Ending::Emptied | Ending::Over if none => return Ok(()),
+            Ending::Emptied | Ending::Over => return Err("apps are left".into()),
+        };
         if let Some(marathon) = self.marathon.as_mut() {
-            marathon.emptied = true;
+            marathon.ending = next;
         }
-        self.remove_all();
-        Err("all apps are being removed".into())
+        if next == Ending::Last {
+            self.deploy_last()
+        } else {
+            self.remove_all()
+        }
+        Err(format!("Marathon's end is at {next:?}"))
     }
 
     /// What the leader holds of Marathon's tasks is what Marathon holds.

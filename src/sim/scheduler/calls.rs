@@ -15,6 +15,7 @@ impl World {
         let Some(session) = scheduler.session.clone() else { return };
         let call =
             Call { framework_id: scheduler.info.id.clone(), r#type: Some(kind as i32), ..call };
+        self.show_kill(&call);
         self.send_call(n, &session, call);
     }
 
