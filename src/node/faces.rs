@@ -9,6 +9,7 @@ use crate::agent::api as agent_api;
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::api as cluster_api;
 use crate::cluster::gossip::Role;
+use crate::cluster::identity::NodeId;
 use crate::cluster::link::{FaceName, FaceService, face};
 use crate::console::{self, Links, Place, Section};
 use crate::http::auth::Realm;
@@ -267,6 +268,7 @@ fn master_server(
     };
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
     let led = led.before(LedFace::Master, &identity.hostname, at.port(), &metrics);
+    let ruling = leading.clone();
     let api = master_api::Api::new(leading, identity, clock).led(led.clone());
     let elsewhere = NodeFiles::of(cluster, agent);
     let nodes = cluster_api::Api {
@@ -276,6 +278,7 @@ fn master_server(
         steering: cluster.company.steering.subscribe(),
         gossip: cluster.gossip.clone(),
         policy: cluster.company.policy.clone(),
+        agents: agent_ids(ruling),
     };
     let face = master_api::face(api.clone(), &realms)
         .with(cluster_api::face(nodes, &realms.readonly, &realms.readwrite).led_by(Some(&led)))
@@ -283,6 +286,20 @@ fn master_server(
         .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
+}
+
+/// Which agents are on which nodes, as the master knows while it leads.
+fn agent_ids(leading: watch::Receiver<Option<Master>>) -> cluster_api::AgentIds {
+    Arc::new(move || {
+        let master = leading.borrow().clone();
+        Box::pin(async move {
+            let Some(master) = master else { return BTreeMap::new() };
+            // One that has just ended knows of none.
+            let of_nodes = master.handle().look(|core| core.agents_by_node()).await;
+            let of_nodes = of_nodes.unwrap_or_default().into_iter();
+            of_nodes.map(|(node, agent)| (NodeId(node.0), agent.to_string())).collect()
+        })
+    })
 }
 
 fn agent_server(

@@ -232,10 +232,11 @@ pub async fn start(mut options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<
     }
 }
 
-async fn start_in(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node> {
+async fn start_in(mut options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Node> {
     let clock = Clock::default();
     let mut doors = faces::open(&options).await?;
     let dir = Arc::new(DataDir::open(&options.data_dir)?);
+    options.hostname = cluster::hostname(&options)?;
     let log_dir = options.log_dir.as_deref();
     let logging = start_logging(options.logging_level, log_dir, options.quiet)?;
     let (control, _thread) = Control::start()?;

@@ -36,7 +36,7 @@ const IP: Setting =
 const HOSTNAME: Setting = Setting::new(
     "hostname",
     Kind::Text,
-    "Name or address told to others; it must resolve for them (default: the address)",
+    "Name or address told to others; it must resolve for them (default: --ip; of a node that joins, its address)",
 );
 const MASTER_PORT: Setting =
     Setting::new("master_port", Kind::Number, "Port of the Mesos master").or("5050");
@@ -335,6 +335,8 @@ pub struct Options {
     pub ip: IpAddr,
     /// Told to others.
     pub hostname: String,
+    /// That was said, not assumed.
+    pub hostname_named: bool,
     /// Port of the master; 0 is any free one.
     pub master_port: u16,
     /// Port of the agent; 0 is any free one.
@@ -467,7 +469,9 @@ pub fn read(
     });
     let faces = Faces::of(roles, own.unwrap_or_default());
     let insecure = values.bool(&INSECURE);
-    let hostname = values.text(&HOSTNAME).unwrap_or_else(|| ip.to_string());
+    let named_host = values.text(&HOSTNAME).filter(|name| !name.is_empty());
+    let hostname_named = named_host.is_some();
+    let hostname = named_host.unwrap_or_else(|| ip.to_string());
     let named = values.parse(&ZK, masters).unwrap_or_default();
     let ensemble = ensemble(&named, &own_names(ip, &hostname), roles.master, CLUSTER_PORT_USUAL);
     let quorum = values.text(&QUORUM).and_then(|quorum| quorum_note(&quorum, ensemble.hosts));
@@ -485,6 +489,7 @@ pub fn read(
         on_exit: on_exit.unwrap_or(if ephemeral { OnExit::Kill } else { OnExit::Keep }),
         ip,
         hostname,
+        hostname_named,
         master_port: ports[0],
         agent_port: ports[1],
         marathon_port: ports[2],

@@ -321,7 +321,8 @@ async fn seeds_that_are_no_use_are_told_apart() {
     let patience = Patience { handshake: Duration::from_millis(300), own: vec![own], ..hasty() };
     let seeds =
         ["no-such-host.invalid:5052", &closed, &silent_at, &web_at, &foreign.address(), &own_text];
-    let troubles = try_join(&seeds, &token, &key, &facts(Roles::FULL), &patience).await;
+    let troubles =
+        try_join(&seeds, &Pass::Token(token.clone()), &key, &facts(Roles::FULL), &patience).await;
     let troubles = troubles.expect_err("none is of use");
     let kinds: Vec<&Trouble> = troubles.iter().map(|(_, trouble)| trouble).collect();
     assert!(
@@ -349,7 +350,8 @@ async fn seeds_that_are_no_use_are_told_apart() {
     let seeds = [closed.clone(), foreign.address(), good.address()];
     let mut told = Vec::new();
     let tell = |progress: Progress<'_>| told.push(format!("{progress:?}"));
-    let joined = join(&seeds, &token, &key, &facts(Roles::FULL), &hasty(), tell).await;
+    let joined =
+        join(&seeds, &Pass::Token(token.clone()), &key, &facts(Roles::FULL), &hasty(), tell).await;
     joined.expect("joins by the third");
     assert_eq!(told.len(), 5, "{told:#?}");
     assert!(told[1].contains("PortClosed"), "{told:#?}");
@@ -374,11 +376,12 @@ async fn rounds_are_made_until_patience_ends_and_a_final_refusal_ends_them_at_on
             }
         }
     };
-    let joined = in_time("join", join(&seeds, &token, &key, &full, &patience, tell));
+    let joined =
+        in_time("join", join(&seeds, &Pass::Token(token.clone()), &key, &full, &patience, tell));
     joined.await.expect("joins when there is a leader");
     assert_eq!(rounds, 3);
     let expired = desk.issue(Roles::FULL, Some(Duration::from_nanos(1)));
-    let failure = join(&seeds, &expired, &key, &full, &patience, |p| {
+    let failure = join(&seeds, &Pass::Token(expired.clone()), &key, &full, &patience, |p| {
         assert!(!matches!(p, Progress::Waits(_)), "there is nothing to wait for");
     });
     let failure = failure.await.expect_err("expired");

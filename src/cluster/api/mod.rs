@@ -20,6 +20,8 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
+use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -38,7 +40,13 @@ pub struct Api {
     pub gossip: Gossip,
     /// How votes are given.
     pub policy: Policy,
+    /// Which agents are on which nodes, while this node leads.
+    pub agents: AgentIds,
 }
+
+/// Tells the ids of the agents of nodes.
+pub type AgentIds =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = BTreeMap<NodeId, String>> + Send>> + Send + Sync>;
 
 impl Api {
     fn seat(&self) -> Result<Seat> {
@@ -77,7 +85,9 @@ async fn read(
     if method != Method::GET && method != Method::HEAD {
         return Err(crate::http::reply::method_not_allowed(&["GET"], &method).into());
     }
-    crate::http::reply::json(&show::cluster(&api, via.map_or(api.me, |via| via.0.node))?, &query)
+    let asked = via.map_or(api.me, |via| via.0.node);
+    let agents = (api.agents)().await;
+    crate::http::reply::json(&show::cluster(&api, asked, &agents)?, &query)
 }
 
 /// The body as JSON; an empty one is an empty object.

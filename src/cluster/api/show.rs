@@ -56,6 +56,8 @@ struct Node {
     explanation: String,
     order: &'static str,
     leaving: bool,
+    /// The agent that runs there.
+    agent_id: Option<String>,
     faces: BTreeMap<&'static str, String>,
 }
 
@@ -70,7 +72,11 @@ fn word(order: Order) -> &'static str {
 
 /// All nodes that were let in, as the leader sees them.
 /// `asked` is the node that the request came to first.
-pub(super) fn cluster(api: &Api, asked: NodeId) -> Result<Cluster> {
+pub(super) fn cluster(
+    api: &Api,
+    asked: NodeId,
+    agents: &BTreeMap<NodeId, String>,
+) -> Result<Cluster> {
     let seat = api.seat()?;
     let book = seat.book();
     let book = book.borrow().clone();
@@ -83,7 +89,9 @@ pub(super) fn cluster(api: &Api, asked: NodeId) -> Result<Cluster> {
             Some(e) => (e.standing, e.text.clone()),
             None => (Standing::Outside, "gossip does not know it".to_string()),
         };
-        node(record, members.nodes.get(&record.node.0), standing, text)
+        let seen = members.nodes.get(&record.node.0);
+        let agent_id = agents.get(&record.node).cloned();
+        Node { agent_id, ..node(record, seen, standing, text) }
     });
     let registry = seat.registry();
     Ok(Cluster {
@@ -131,6 +139,7 @@ fn node(record: &NodeRecord, seen: Option<&Member>, standing: Standing, text: St
         explanation: text,
         order: word(record.order),
         leaving: record.leaving,
+        agent_id: None,
         faces: facts.faces.iter().map(|(role, at)| (role.name(), at.clone())).collect(),
     }
 }

@@ -36,6 +36,13 @@ impl MasterCore {
         on.map(|(id, _)| id.clone()).collect()
     }
 
+    /// The registered agent of each node.
+    pub fn agents_by_node(&self) -> Vec<(NodeId, AgentId)> {
+        let registered = &self.agents.registered;
+        let of_nodes = self.agents.nodes.iter().filter(|(id, _)| registered.contains_key(*id));
+        of_nodes.map(|(id, node)| (*node, id.clone())).collect()
+    }
+
     /// Whether nothing runs on a node, as far as its agents have told: of one that is awaited nobody knows.
     pub fn is_clear(&self, node: NodeId) -> bool {
         self.agents_on(node).iter().all(|id| {

@@ -1,5 +1,7 @@
-//! The address that a node tells others: looked up, nothing is sent.
+//! The address that a node tells others, and the name of its host: looked up, nothing is sent.
 
+use crate::base::error::{Code, Error, Result};
+use crate::node::settings::Options;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
 /// The address that others reach this machine at: what was told, the user ports', the one that leads towards a seed, or the
@@ -31,4 +33,32 @@ fn first_ip() -> Option<IpAddr> {
         (!ip.is_loopback()).then_some(IpAddr::V4(ip))
     });
     addresses.into_iter().next()
+}
+
+/// File of the data folder with the name that a node was given when it joined.
+const NAME_FILE: &str = "hostname";
+
+/// The name of the host: what was said; else where the user ports are. Where those are on loopback every machine would be
+/// called the same: a node that joins goes by the address that leads to the others, and keeps it.
+///
+/// # Errors
+/// [`Code::System`] when it cannot be kept.
+pub fn hostname(options: &Options) -> Result<String> {
+    if options.hostname_named || !options.ip.is_loopback() {
+        return Ok(options.hostname.clone());
+    }
+    let file = options.data_dir.join(NAME_FILE);
+    if let Ok(kept) = std::fs::read_to_string(&file) {
+        let kept = kept.trim();
+        if !kept.is_empty() {
+            return Ok(kept.to_string());
+        }
+    }
+    let Some(seed) = options.join.iter().chain(&options.ensemble.seeds).next() else {
+        return Ok(options.hostname.clone());
+    };
+    let name = own_ip(options.cluster_ip, options.ip, Some(seed)).to_string();
+    std::fs::write(&file, format!("{name}\n"))
+        .map_err(|e| Error::new(Code::System, format!("cannot write {}: {e}", file.display())))?;
+    Ok(name)
 }

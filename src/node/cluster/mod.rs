@@ -26,6 +26,7 @@ use crate::cluster::roster::steer::Steering;
 use crate::cluster::roster::{Founding, NodeRecord, Place, Porter, Seat};
 use crate::store::DataDir;
 use crate::telemetry::Metrics;
+pub use address::hostname;
 use bytes::Bytes;
 pub use follow::Gone;
 use follow::Watching;
