@@ -37,7 +37,8 @@ pub(super) struct Node {
     unsynced: VecDeque<Vec<Op>>,
     last_sync: Mono,
     boots: u64,
-    skew: u64,
+    /// How far its clock goes before, in nanoseconds.
+    pub skew: u64,
     options: Options,
 }
 

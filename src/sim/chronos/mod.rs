@@ -260,6 +260,9 @@ impl World {
             return false;
         };
         chronos.home = home;
+        // Every node has a clock of its own.
+        let node = home.and_then(|home| self.nodes.get(home.node));
+        chronos.skew = node.map_or(chronos.skew, |node| node.skew);
         if home.is_none() {
             let pause = self.between(100, 300);
             self.after(pause, What::ChronosUp);

@@ -255,6 +255,9 @@ impl World {
             return false;
         };
         marathon.home = home;
+        // Every node has a clock of its own.
+        let node = home.and_then(|home| self.nodes.get(home.node));
+        marathon.skew = node.map_or(marathon.skew, |node| node.skew);
         if home.is_none() {
             let pause = self.between(100, 300);
             self.after(pause, What::MarathonUp);
