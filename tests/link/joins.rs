@@ -321,8 +321,7 @@ async fn seeds_that_are_no_use_are_told_apart() {
     let patience = Patience { handshake: Duration::from_millis(300), own: vec![own], ..hasty() };
     let seeds =
         ["no-such-host.invalid:5052", &closed, &silent_at, &web_at, &foreign.address(), &own_text];
-    let troubles =
-        try_join(&seeds, &Pass::Token(token.clone()), &key, &facts(Roles::FULL), &patience).await;
+    let troubles = try_join(&seeds, &token, &key, &facts(Roles::FULL), &patience).await;
     let troubles = troubles.expect_err("none is of use");
     let kinds: Vec<&Trouble> = troubles.iter().map(|(_, trouble)| trouble).collect();
     assert!(
@@ -376,12 +375,13 @@ async fn rounds_are_made_until_patience_ends_and_a_final_refusal_ends_them_at_on
             }
         }
     };
-    let joined =
-        in_time("join", join(&seeds, &Pass::Token(token.clone()), &key, &full, &patience, tell));
+    let pass = Pass::Token(token.clone());
+    let joined = in_time("join", join(&seeds, &pass, &key, &full, &patience, tell));
     joined.await.expect("joins when there is a leader");
     assert_eq!(rounds, 3);
     let expired = desk.issue(Roles::FULL, Some(Duration::from_nanos(1)));
-    let failure = join(&seeds, &Pass::Token(expired.clone()), &key, &full, &patience, |p| {
+    let pass = Pass::Token(expired.clone());
+    let failure = join(&seeds, &pass, &key, &full, &patience, |p| {
         assert!(!matches!(p, Progress::Waits(_)), "there is nothing to wait for");
     });
     let failure = failure.await.expect_err("expired");
