@@ -52,7 +52,7 @@ const UNREACHABLE_RATE: Setting = Setting::new(
 const REMOVAL_RATE: Setting = Setting::new(
     "agent_removal_rate_limit",
     Kind::Text,
-    "How many unreachable agents' tasks may be given up in which time, as 1/10mins, for frameworks that know no partitions (default: no limit)",
+    "How many agents' tasks frameworks without PARTITION_AWARE may lose in which time, as 1/10mins (default: no limit)",
 )
 .also(&["slave_removal_rate_limit"]);
 const OFFER_TIMEOUT: Setting =

@@ -150,7 +150,7 @@ impl Profile {
             1 => Self::with_marathon(seed),
             _ => Self::with_chronos(seed),
         };
-        let agent_loss_timeout = (seed % 2 == 0).then_some(Duration::from_secs(5));
+        let agent_loss_timeout = seed.is_multiple_of(2).then_some(Duration::from_secs(5));
         Self { agents: profile.agents.max(2), operator: true, agent_loss_timeout, ..profile }
     }
 

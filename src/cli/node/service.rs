@@ -44,10 +44,15 @@ fn named(machines: &Machines, wanted: &str) -> Result<Agent> {
     match roster::find(&machines.cluster, wanted) {
         Ok(node) => {
             let host = roster::host(node);
-            let id = node["agent_id"].as_str().map(String::from).ok_or_else(|| {
-                Error::new(Code::NotFound, format!("node {host} has no agent"))
-                    .hint("only agents run tasks; see what it is with `mesolith node show`")
+            if let Some(id) = node["agent_id"].as_str() {
+                return Ok(Agent { id: id.to_string(), host });
+            }
+            // Nodes tell each other of their agents a little later than agents register.
+            let agent = alone(machines, &host).unwrap_or_else(|| {
+                Err(Error::new(Code::NotFound, format!("node {host} has no agent"))
+                    .hint("only agents run tasks; see what it is with `mesolith node show`"))
             })?;
+            let id = text(agent, "id");
             Ok(Agent { id, host })
         }
         Err(e) if e.code == Code::NotFound && !wanted.is_empty() => {
@@ -60,11 +65,14 @@ fn named(machines: &Machines, wanted: &str) -> Result<Agent> {
     }
 }
 
-/// The one agent that is called so by its id, the beginning of one, or its host name.
+/// The one agent of no known member that is called so by its id, the beginning of one, or its host name.
 fn alone<'a>(machines: &'a Machines, wanted: &str) -> Option<Result<&'a Value>> {
     let there = ["slaves", "recovered_slaves"].into_iter();
     let there = there.flat_map(|key| list(&machines.agents, key));
-    let all: Vec<&Value> = there.chain(list(&machines.away, "unreachable")).collect();
+    let nodes = list(&machines.cluster, "nodes");
+    let of_member = |a: &Value| nodes.iter().any(|n| n["agent_id"] == a["id"]);
+    let all = there.chain(list(&machines.away, "unreachable")).filter(|a| !of_member(a));
+    let all: Vec<&Value> = all.collect();
     if let Some(exact) = all.iter().find(|a| a["id"] == wanted) {
         return Some(Ok(exact));
     }
@@ -218,12 +226,14 @@ mod tests {
     fn machines() -> Machines {
         Machines {
             agents: json!({
-                "slaves": [{"id": "77aa-S0", "hostname": "n1"}, {"id": "78bb-S1", "hostname": "lone"}],
+                "slaves": [{"id": "77aa-S0", "hostname": "n1"}, {"id": "78bb-S1", "hostname": "lone"},
+                    {"id": "78ee-S4", "hostname": "new"}],
                 "recovered_slaves": [{"id": "78cc-S2", "hostname": "back"}],
             }),
             cluster: json!({"nodes": [
                 {"node": "a1", "hostname": "n1", "agent_id": "77aa-S0"},
                 {"node": "b1", "hostname": "boss", "agent_id": null},
+                {"node": "c1", "hostname": "new", "agent_id": null},
             ]}),
             away: json!({"unreachable": [{"id": "78dd-S3", "hostname": "lost"}], "gone": []}),
         }
@@ -240,6 +250,8 @@ mod tests {
             ("back", "78cc-S2"),
             ("lost", "78dd-S3"),
             ("78dd", "78dd-S3"),
+            ("c1", "78ee-S4"),
+            ("new", "78ee-S4"),
         ] {
             assert_eq!(named(&machines, wanted).unwrap().id, id, "{wanted}");
         }

@@ -235,7 +235,7 @@ fn those_who_know_no_partitions_lose_their_tasks_one_agent_after_the_other() {
     let told = w.statuses(&old);
     assert_eq!(told.iter().map(state).collect::<Vec<_>>(), [S::TaskLost], "one agent's");
     assert_eq!(of(&w, &old), (0, 2));
-    w.pass(9 * MINUTE);
+    w.pass(10 * MINUTE);
     let told = w.statuses(&old);
     assert_eq!(told.iter().map(state).collect::<Vec<_>>(), [S::TaskLost], "the other's");
     assert_eq!(told[0].reason(), Reason::AgentRemoved);
