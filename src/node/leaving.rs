@@ -39,7 +39,7 @@ pub async fn see_off(seat: Seat, master: Master, cleared: watch::Sender<BTreeSet
                 if agents != asked {
                     asked.clone_from(&agents);
                     // A core that has ended takes this with it.
-                    let _ = master.handle().send(Input::AskBack { agents });
+                    let _ = master.handle().send(Input::AskBack { agents }).await;
                 }
                 for (node, on) in found.iter().filter(|(_, on)| !on.is_clear) {
                     let late = since.get(node).is_some_and(|at| at.elapsed() > CLEAR_WITHIN);

@@ -7,6 +7,7 @@ use super::world::World;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +44,12 @@ fn fill(dir: &Path) -> PathBuf {
 #[test]
 fn a_full_disk_ends_nothing() {
     let Some(mut world) = World::prepare(3, &[]) else { return };
+    // Gone last: while they are used they cannot be taken away.
+    let place = tempfile::tempdir().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.path(), open).unwrap();
     let small: Vec<Small> =
-        (1..=3).map(|n| Small::at(world.dir.path().join(format!("small{n}")))).collect();
+        (1..=3).map(|n| Small::at(place.path().join(format!("small{n}")))).collect();
     for (node, small) in world.nodes.iter_mut().zip(&small) {
         node.keep_in(small.0.join("data"));
     }
