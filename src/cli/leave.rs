@@ -157,7 +157,8 @@ fn judge(cluster: &Value, id: &str, seen: &mut bool) -> Look {
 /// What is to be said when the silence of the node can only mean that it is gone; none while it may mean something else.
 fn gone_by_silence(last: &Value, id: &str, seen: bool, silent: Duration) -> Option<String> {
     let node = by_id(last, id)?;
-    let gone = seen && text(node, "standing") == "outside" && silent >= SILENT_GONE;
+    let votes = !matches!(text(node, "standing").as_str(), "outside" | "learner");
+    let gone = seen && !votes && silent >= SILENT_GONE;
     gone.then(|| {
         format!("{} does not answer any more; it was leaving, and had no vote", host(node))
     })
@@ -201,6 +202,8 @@ mod tests {
             gone_by_silence(&cluster(standing, true, true), "a", seen, silent).is_some()
         };
         assert!(gone("outside", true, SILENT_GONE));
+        // It may end before it is seen outside, where no other node can be asked.
+        assert!(gone("learner", true, SILENT_GONE));
         assert!(!gone("outside", false, SILENT_GONE));
         assert!(!gone("voter", true, SILENT_GONE * 10));
         assert!(!gone("outside", true, SILENT_GONE / 2));
