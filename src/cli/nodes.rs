@@ -60,10 +60,10 @@ pub fn run(args: UpArgs, n: u8, principal: Option<&str>) -> Result<ExitCode> {
     for node in &nodes {
         let _ = down::run(&node.dir, temporary.is_some());
     }
-    if let Some(dir) = temporary {
-        if let Err(e) = std::fs::remove_dir_all(&dir) {
-            eprintln!("note: cannot remove {}: {e}", dir.display());
-        }
+    if let Some(dir) = temporary
+        && let Err(e) = std::fs::remove_dir_all(&dir)
+    {
+        eprintln!("note: cannot remove {}: {e}", dir.display());
     }
     ended?;
     Ok(ExitCode::SUCCESS)

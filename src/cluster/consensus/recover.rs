@@ -93,10 +93,10 @@ fn read(store: &RaftStore, prefix: &str) -> Result<(Held, Membership)> {
             let entry = record::decode::<EntryRecord>(&what, bytes)?.into_entry()?;
             last = last.max(Some(entry.log_id));
             // Members count from when they are written on, not from when they are agreed on.
-            if let EntryPayload::Membership(newer) = entry.payload {
-                if stored.log_id().is_none_or(|id| id < entry.log_id) {
-                    members = newer;
-                }
+            if let EntryPayload::Membership(newer) = entry.payload
+                && stored.log_id().is_none_or(|id| id < entry.log_id)
+            {
+                members = newer;
             }
         }
     }

@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn the_leader_is_who_says_so_of_itself_with_the_newest_epoch() {
-        let known = |nodes: &[(u64, bool, Option<(u64, u64)>)]| {
+        type Seen = (u64, bool, Option<(u64, u64)>);
+        let known = |nodes: &[Seen]| {
             let nodes = nodes.iter().map(|(node, alive, led)| (*node, member(*alive, *led)));
             let known = Members { nodes: nodes.collect(), refused: None };
             let of = |place: Option<Place>| place.map(|place| place.node.0);

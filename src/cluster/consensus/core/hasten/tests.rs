@@ -29,7 +29,8 @@ fn who_acts_on_which_word() {
     let voters = |voters: &[u64]| voters.iter().copied().collect::<BTreeSet<u64>>();
     let all = [1, 2, 3];
     // (me, leader, voters, word) → whether it gives the leader up
-    let table: [(u64, Option<u64>, &[u64], Word, bool); 10] = [
+    type Row<'a> = (u64, Option<u64>, &'a [u64], Word, bool);
+    let table: [Row<'_>; 10] = [
         (2, Some(1), &all, Word::Gone(1), true),
         (3, Some(1), &all, Word::Gone(1), true),
         // Nothing is known, or the contrary.
