@@ -15,6 +15,7 @@ mod kills;
 mod load;
 mod net;
 mod node;
+mod packages;
 mod record;
 mod restarts;
 mod tasks;
