@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Ports that are offered when none are named.
-const PORTS: (u64, u64) = (31_000, 32_000);
+pub const PORTS: (u64, u64) = (31_000, 32_000);
 /// Memory left to the system, in MB, on machines with at least twice that.
 const MEM_KEPT_MB: u64 = 1024;
 /// Disk left to the system, in MB, on disks with at least twice that.

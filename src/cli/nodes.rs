@@ -9,7 +9,7 @@ use super::up::UpArgs;
 use crate::base::error::{Code, Error, Result};
 use crate::config;
 use crate::node::settings::{self, OnExit, Options};
-use crate::node::{down, temporary_dir};
+use crate::node::{Machine, down, temporary_dir};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -58,7 +58,10 @@ pub fn run(args: UpArgs, n: u8, principal: Option<&str>) -> Result<ExitCode> {
     let ended = runtime.block_on(tend(&nodes, &client, &options));
     // What somebody has started again by hand belongs to it as well.
     for node in &nodes {
-        let _ = down::run(&node.dir, temporary.is_some());
+        match down::run(&node.dir, temporary.is_some()) {
+            Err(e) if e.code != Code::NotFound => eprintln!("note: {}: {e}", node.name),
+            _ => {}
+        }
     }
     if let Some(dir) = temporary
         && let Err(e) = std::fs::remove_dir_all(&dir)
@@ -144,14 +147,15 @@ impl Node {
 
 fn plan(args: &UpArgs, options: &Options, dir: &Path, n: u8) -> Result<Vec<Node>> {
     std::fs::create_dir_all(dir).map_err(|e| system("make a folder for", e))?;
-    let (mem, disk) = crate::node::memory_and_disk(dir)?;
-    let (mem, disk) = ((mem / f64::from(n)).floor(), (disk / f64::from(n)).floor());
+    let machine = Machine::look(dir)?;
+    let share = |whole: f64| (whole / f64::from(n)).floor();
+    let (mem, disk) = (share(machine.mem), share(machine.disk));
     let root = options.agent.cgroups_root.clone().unwrap_or_else(|| "mesolith".into());
     let node = |i: u8| {
         let ip = Ipv4Addr::new(127, 0, 0, i);
         let name = format!("node-{i}");
         let dir = folder(dir, i);
-        let ports = range(i, n);
+        let ports = range(machine.ports, i, n);
         let mut own = args.settings.0.clone();
         own.remove("ephemeral");
         own.extend(
@@ -178,11 +182,11 @@ fn plan(args: &UpArgs, options: &Options, dir: &Path, n: u8) -> Result<Vec<Node>
     Ok((1..=n).map(node).collect())
 }
 
-/// The task ports of a node: its part of 31000 to 32000.
-fn range(i: u8, n: u8) -> (u16, u16) {
-    let (i, n) = (u16::from(i), u16::from(n));
-    let begin = |i: u16| 31_000 + 1_001 / n * i;
-    (begin(i - 1), if i == n { 32_000 } else { begin(i) - 1 })
+/// The task ports of a node: its part of all.
+fn range((first, last): (u64, u64), i: u8, n: u8) -> (u64, u64) {
+    let (i, n) = (u64::from(i), u64::from(n));
+    let begin = |i: u64| first + (last - first + 1) / n * i;
+    (begin(i - 1), if i == n { last } else { begin(i) - 1 })
 }
 
 fn start(node: &Node, token: Option<&str>, seed: &str) -> Result<Child> {
@@ -415,7 +419,7 @@ mod tests {
         for n in 1..=NODES_MAX {
             let mut next = 31_000;
             for i in 1..=n {
-                let (begin, end) = range(i, n);
+                let (begin, end) = range((31_000, 32_000), i, n);
                 assert_eq!(begin, next);
                 assert!(end >= begin);
                 next = end + 1;

@@ -19,12 +19,10 @@ const ROOM: usize = 4 << 20;
 /// Completes when the log's database has failed; with the cause.
 pub(super) async fn failed(registry: Option<Registry>) -> String {
     let Some(registry) = registry else { return std::future::pending().await };
-    loop {
-        if let Some(cause) = registry.status().failure {
-            return cause;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    let mut leadership = registry.leadership();
+    // Told of until the log has ended.
+    while leadership.changed().await.is_ok() {}
+    registry.status().failure.unwrap_or_else(|| "the log has ended".into())
 }
 
 /// Whether something can be written there.

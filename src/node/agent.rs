@@ -118,13 +118,27 @@ pub fn supervisor(data_dir: &Path) -> client::Options {
     client::Options::left(Paths::below(data_dir).run)
 }
 
-/// The memory and the disk that an agent with that folder would offer, in MB.
-///
-/// # Errors
-/// [`Code::System`] when the machine does not tell.
-pub fn memory_and_disk(dir: &Path) -> Result<(f64, f64)> {
-    let found = probe::resources(None, "*", dir)?;
-    Ok((found.scalar("mem").as_f64(), found.scalar("disk").as_f64()))
+/// What an agent of this machine would offer that several of them have to share.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Memory, in MB.
+    pub mem: f64,
+    /// Disk, in MB.
+    pub disk: f64,
+    /// The first and the last of the ports for tasks.
+    pub ports: (u64, u64),
+}
+
+impl Machine {
+    /// Looks, for an agent with that folder.
+    ///
+    /// # Errors
+    /// [`Code::System`] when the machine does not tell.
+    pub fn look(dir: &Path) -> Result<Self> {
+        let found = probe::resources(None, "*", dir)?;
+        let whole = |name: &str| found.scalar(name).as_f64();
+        Ok(Self { mem: whole("mem"), disk: whole("disk"), ports: probe::PORTS })
+    }
 }
 
 /// Starts the role.

@@ -19,7 +19,7 @@ pub mod recover;
 pub mod settings;
 pub mod standalone;
 
-pub use agent::memory_and_disk;
+pub use agent::Machine;
 
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::identity::{NewToken, Roles, wall_now};

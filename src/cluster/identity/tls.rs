@@ -19,6 +19,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName,
     OtherError, ServerConfig, SignatureScheme,
 };
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// The protocol's name within TLS.
@@ -65,14 +66,22 @@ pub fn server(credentials: &Credentials, revoked: &Revoked) -> Result<ServerConf
 /// # Errors
 /// As [`server`].
 pub fn client(credentials: &Credentials, revoked: &Revoked) -> Result<ClientConfig> {
-    let verifier = Arc::new(Verifier::new(credentials, revoked));
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(failed)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_cert_resolver(own(credentials)?);
-    Ok(unresumed(config))
+    let trust = Trust { authorities: credentials.authorities.clone(), revoked: revoked.clone() };
+    let judge = move |(leaf, _, name): Shown<'_>, now: Wall| {
+        let member = trust.check(leaf, Usage::Server, now).map_err(kept)?;
+        let named = match name {
+            ServerName::DnsName(name) => asked(name.as_ref()),
+            _ => None,
+        };
+        match named {
+            Some(Some(meant)) if meant != member.node => {
+                Err(kept(Distrust::OtherNode { meant, is: member.node }))
+            }
+            Some(_) => Ok(()),
+            None => Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)),
+        }
+    };
+    Servers::config(Box::new(judge), Some(own(credentials)?))
 }
 
 /// For a node that is no member yet and knows nothing but the hash of the cluster's authority.
@@ -80,14 +89,10 @@ pub fn client(credentials: &Credentials, revoked: &Revoked) -> Result<ClientConf
 /// # Errors
 /// [`Code::Internal`].
 pub fn joining(pin: AuthorityHash) -> Result<ClientConfig> {
-    let verifier = Arc::new(Pinned { pin, provider: provider() });
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(failed)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(unresumed(config))
+    let judge = move |(leaf, others, _): Shown<'_>, now: Wall| {
+        pinned(leaf, others, pin, now).map(drop).map_err(kept)
+    };
+    Servers::config(Box::new(judge), None)
 }
 
 /// For a node that does not even know that: whoever proves to be of *some* cluster is believed, and `learned` says of which.
@@ -96,20 +101,16 @@ pub fn joining(pin: AuthorityHash) -> Result<ClientConfig> {
 /// # Errors
 /// [`Code::Internal`].
 pub fn learning(learned: Arc<OnceLock<AuthorityHash>>) -> Result<ClientConfig> {
-    let verifier = Arc::new(Learning { learned, provider: provider() });
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(failed)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(unresumed(config))
-}
-
-fn unresumed(mut config: ClientConfig) -> ClientConfig {
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config.resumption = Resumption::disabled();
-    config
+    let judge = move |(leaf, others, _): Shown<'_>, now: Wall| {
+        let signs = |hash: &AuthorityHash| pinned(leaf, others, *hash, now).is_ok();
+        let found = others.iter().map(|der| AuthorityHash::of(der)).find(signs);
+        let hash = found.ok_or_else(|| kept(Distrust::Foreign))?;
+        match *learned.get_or_init(|| hash) == hash {
+            true => Ok(()),
+            false => Err(kept(Distrust::Foreign)),
+        }
+    };
+    Servers::config(Box::new(judge), None)
 }
 
 /// The name to connect with: of a node, or of any.
@@ -205,7 +206,7 @@ fn wall(now: UnixTime) -> Wall {
     Wall::from_secs(0.0) + std::time::Duration::from_secs(now.as_secs())
 }
 
-/// Verifies members, of both ends.
+/// Verifies members that connect.
 #[derive(Debug)]
 struct Verifier {
     trust: Trust,
@@ -231,50 +232,6 @@ fn signature(
 /// Older versions are not spoken.
 fn too_old() -> rustls::Error {
     rustls::Error::General("only TLS 1.3 is spoken".into())
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let member = self.trust.check(end_entity, Usage::Server, wall(now)).map_err(kept)?;
-        let ServerName::DnsName(name) = server_name else {
-            return Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName));
-        };
-        match asked(name.as_ref()) {
-            Some(None) => Ok(ServerCertVerified::assertion()),
-            Some(Some(meant)) if meant == member.node => Ok(ServerCertVerified::assertion()),
-            Some(Some(meant)) => Err(kept(Distrust::OtherNode { meant, is: member.node })),
-            None => Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(too_old())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
 }
 
 impl ClientCertVerifier for Verifier {
@@ -319,77 +276,52 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
-/// Verifies that a server is of the cluster whose authority has that hash.
-#[derive(Debug)]
-struct Pinned {
-    pin: AuthorityHash,
+/// What a handshake shows of a server: its certificate, the others that came with it, and the name that was asked for.
+type Shown<'a> = (&'a CertificateDer<'a>, &'a [CertificateDer<'a>], &'a ServerName<'a>);
+
+/// Whether a server is believed at that time.
+type Judge = dyn Fn(Shown<'_>, Wall) -> std::result::Result<(), rustls::Error> + Send + Sync;
+
+/// Verifies servers; whom to believe is its judge's.
+struct Servers {
+    judge: Box<Judge>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        pinned(end_entity, intermediates, self.pin, wall(now)).map_err(kept)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(too_old())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-}
-
-/// Verifies that a server is of a cluster, and learns of which.
-#[derive(Debug)]
-struct Learning {
-    learned: Arc<OnceLock<AuthorityHash>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Learning {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let of = |authority: &CertificateDer<'_>| {
-            let hash = AuthorityHash::of(authority);
-            pinned(end_entity, intermediates, hash, wall(now)).map(|_| hash)
+impl Servers {
+    /// Whom a node connects to that presents nothing, or what `own` resolves to.
+    fn config(judge: Box<Judge>, own: Option<Arc<SingleCertAndKey>>) -> Result<ClientConfig> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(failed)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Self { judge, provider: provider() }));
+        let mut config = match own {
+            Some(own) => config.with_client_cert_resolver(own),
+            None => config.with_no_client_auth(),
         };
-        let mut found = Err(Distrust::Foreign);
-        for authority in intermediates {
-            found = found.or_else(|_| of(authority));
-        }
-        let hash = found.map_err(kept)?;
-        if self.learned.get_or_init(|| hash) != &hash {
-            return Err(kept(Distrust::Foreign));
-        }
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::disabled();
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Servers")
+    }
+}
+
+impl ServerCertVerifier for Servers {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        (self.judge)((end_entity, intermediates, server_name), wall(now))?;
         Ok(ServerCertVerified::assertion())
     }
 

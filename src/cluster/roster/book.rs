@@ -84,6 +84,17 @@ impl Book {
         self.nodes.get(&node)
     }
 
+    /// A node that was to leave and has left: it has no part in the log any more, and gives no sign of life.
+    pub fn departed(
+        &self,
+        in_log: impl Fn(NodeId) -> bool,
+        alive: impl Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
+        let left =
+            |record: &&NodeRecord| record.leaving && !in_log(record.node) && !alive(record.node);
+        self.nodes.values().find(left).map(|record| record.node)
+    }
+
     /// All tokens.
     pub fn tokens(&self) -> impl Iterator<Item = &TokenRecord> {
         self.tokens.list()

@@ -62,7 +62,10 @@ pub async fn steer(
     loop {
         let known = members.borrow_and_update().clone();
         book.borrow_and_update();
-        if let Some(node) = departed(&seat, &known) {
+        let in_log = seat.registry().members();
+        let alive = |node: NodeId| known.nodes.get(&node.0).is_some_and(|seen| seen.alive);
+        let departed = book.borrow().departed(|node| in_log.contains_key(&node.0), alive);
+        if let Some(node) = departed {
             tracing::info!("cluster: node {node} has left");
             match seat.remove(node, wall_now()).await {
                 Ok(()) => {
@@ -118,18 +121,6 @@ fn publish(told: &watch::Sender<Arc<Steering>>, steering: &Steering) {
         }
         other
     });
-}
-
-/// A node that was to leave, has no part in the log any more, and is gone.
-fn departed(seat: &Seat, known: &Members) -> Option<NodeId> {
-    let book = seat.book();
-    let book = book.borrow();
-    let in_log = seat.registry().members();
-    let is_gone = |node: NodeId| known.nodes.get(&node.0).is_none_or(|seen| !seen.alive);
-    let left = book.nodes().find(|record| {
-        record.leaving && !in_log.contains_key(&record.node.0) && is_gone(record.node)
-    });
-    left.map(|record| record.node)
 }
 
 /// All that a decision rests on, as of now.

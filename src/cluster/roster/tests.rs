@@ -123,6 +123,21 @@ fn bad_tokens_let_nobody_in() {
 }
 
 #[test]
+fn a_node_has_left_when_it_was_to_leave_and_nothing_is_heard_of_it() {
+    let mut world = World::new();
+    let token = world.token(Roles::FULL, None);
+    let key = NodeKey::generate().expect("a key");
+    world.join(&key, &token, Roles::FULL, NOW).expect("let in");
+    let (yes, no) = (|_| true, |_| false);
+    assert_eq!(world.book.departed(no, no), None, "it may come back");
+    let (ops, ()) = world.book.leave(key.node(), true).expect("leaves");
+    world.store(ops);
+    assert_eq!(world.book.departed(yes, no), None, "it may vote still");
+    assert_eq!(world.book.departed(no, yes), None, "it is there still");
+    assert_eq!(world.book.departed(no, no), Some(key.node()));
+}
+
+#[test]
 fn a_removed_node_stays_out() {
     let mut world = World::new();
     let token = world.token(Roles::FULL, None);

@@ -1,15 +1,17 @@
 //! Agents that are asked back because their node leaves: they get no new tasks, and each framework with tasks there gets
-//! an inverse offer that is due at once, so that it can start others elsewhere before these are ended. Who is asked back is
-//! told anew to each master; only that such an agent is deactivated is stored.
-//!
-//! It ends no task: that is a drain.
+//! an inverse offer that is due at once, so that it can start others elsewhere before these are ended. What is left after a
+//! while is drained. Who is asked back is told anew to each master; only that such an agent is deactivated is stored.
 
 use super::agents::Deactivated;
-use super::{MasterCore, Out, events};
+use super::{MasterCore, Out, Timer, events};
 use crate::base::ids::{AgentId, FrameworkId, OfferId};
 use crate::machine::Cx;
 use crate::mesos::v1;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long frameworks may take to put what they have there elsewhere.
+const CLEAR_WITHIN: Duration = Duration::from_secs(60);
 
 /// The agents that are asked back, with the inverse offers that are out.
 #[derive(Debug, Default)]
@@ -28,17 +30,33 @@ impl Asked {
 
 impl MasterCore {
     /// These are asked back, and no others.
-    pub(super) fn ask_back(&mut self, agents: BTreeSet<AgentId>, out: &mut Out) {
+    pub(super) fn ask_back(&mut self, cx: &Cx<'_>, agents: BTreeSet<AgentId>, out: &mut Out) {
         let no_more: Vec<AgentId> =
             self.asked.agents.keys().filter(|id| !agents.contains(*id)).cloned().collect();
         for id in no_more {
+            self.timers.cancel(&Timer::Clear(id.clone()));
             let told = self.asked.agents.remove(&id).unwrap_or_default();
             for (framework, offer) in told {
                 self.send(&framework, events::rescind_inverse(offer), out);
             }
         }
         for id in agents {
-            self.asked.agents.entry(id).or_default();
+            if !self.asked.agents.contains_key(&id) {
+                self.timers.set(Timer::Clear(id.clone()), cx.now + CLEAR_WITHIN);
+                self.asked.agents.insert(id, BTreeMap::new());
+            }
+        }
+    }
+
+    /// The agent's frameworks have had their time: what is left there is ended. One that is not there has it when it is
+    /// back; of one that is being drained nothing more is asked.
+    pub(super) fn clear_due(&mut self, cx: &mut Cx<'_>, id: &AgentId, out: &mut Out) {
+        let draining = self.drain_config(id).is_some();
+        let Some(agent) = self.agents.get(id.as_str()).filter(|agent| agent.link.is_some()) else {
+            return self.timers.set(Timer::Clear(id.clone()), cx.now + CLEAR_WITHIN);
+        };
+        if !agent.tasks.is_empty() && !draining {
+            self.begin_drain(cx, id, v1::DrainConfig::default(), out);
         }
     }
 

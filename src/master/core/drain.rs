@@ -35,6 +35,18 @@ impl MasterCore {
             let text = format!("Agent '{id}' does not have the capability {DRAINING}");
             return refuse(request, 400, text, out);
         }
+        self.begin_drain(cx, id, config, out);
+        answer(request, Answer::Done, out);
+    }
+
+    /// An agent that is known is drained from now on.
+    pub(super) fn begin_drain(
+        &mut self,
+        cx: &Cx<'_>,
+        id: &AgentId,
+        config: v1::DrainConfig,
+        out: &mut Out,
+    ) {
         self.metrics.add("messages_drain_agent");
         let before = self.agents.deactivated.get(id);
         let since = before.map_or(cx.wall, |d| d.since);
@@ -44,7 +56,6 @@ impl MasterCore {
         let drain = Some(Drain { info, since: began });
         self.deactivate(cx, id, Deactivated { since, drain }, out);
         self.tell_drain(id, out);
-        answer(request, Answer::Done, out);
     }
 
     /// DEACTIVATE_AGENT. One that is deactivated already, or drained, stays as it is.

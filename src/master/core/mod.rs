@@ -94,6 +94,8 @@ enum Timer {
     Remove(AgentId),
     /// It is an unreachable agent's turn to have its tasks told lost to those who know no partitions.
     Lost(AgentId),
+    /// Tasks are to be gone from an agent that is asked back.
+    Clear(AgentId),
     /// All agents that the registry told of must be back.
     Recovered,
     /// A framework without a session must be back.
@@ -139,7 +141,7 @@ impl Machine for MasterCore {
             Input::ReactivateAgent { request, agent_id } => {
                 self.reactivate_agent(request, &agent_id, out);
             }
-            Input::AskBack { agents } => self.ask_back(agents, out),
+            Input::AskBack { agents } => self.ask_back(cx, agents, out),
             Input::MarkAgentGone { request, agent_id } => {
                 self.mark_agent_gone(cx, request, &agent_id, out);
             }
@@ -154,6 +156,7 @@ impl Machine for MasterCore {
                 Timer::Reregister(agent) => self.reregister_timed_out(cx, &agent, out),
                 Timer::Remove(agent) => self.removal_due(cx, &agent, out),
                 Timer::Lost(agent) => self.lost_due(cx, &agent, out),
+                Timer::Clear(agent) => self.clear_due(cx, &agent, out),
                 Timer::Recovered => self.recovered_timed_out(cx, out),
                 Timer::Failover(framework) => self.failover_timed_out(cx, &framework, out),
                 Timer::Offer(offer) => self.offer_timed_out(cx, &offer, out),

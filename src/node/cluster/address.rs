@@ -48,11 +48,15 @@ pub fn hostname(options: &Options) -> Result<String> {
         return Ok(options.hostname.clone());
     }
     let file = options.data_dir.join(NAME_FILE);
-    if let Ok(kept) = std::fs::read_to_string(&file) {
-        let kept = kept.trim();
-        if !kept.is_empty() {
-            return Ok(kept.to_string());
+    match std::fs::read_to_string(&file) {
+        Ok(kept) if !kept.trim().is_empty() => return Ok(kept.trim().to_string()),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            let cause = format!("cannot read {}: {e}", file.display());
+            return Err(
+                Error::new(Code::System, cause).hint("repair it, or name the host with --hostname")
+            );
         }
+        _ => {}
     }
     let Some(seed) = options.join.iter().chain(&options.ensemble.seeds).next() else {
         return Ok(options.hostname.clone());

@@ -17,6 +17,8 @@ const ADDRESS_EVERY: Duration = Duration::from_millis(100);
 const STANDING_EVERY: Duration = Duration::from_secs(2);
 /// How often one that leaves asks whether it may go.
 const LEAVING_EVERY: Duration = Duration::from_millis(250);
+/// How long one that may go still answers: whoever watches it by its own ports sees that nothing rests on it any more.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What all of them look at.
 #[derive(Clone)]
@@ -187,6 +189,7 @@ pub(super) async fn standing(
             Ok(now) => {
                 revoked.set(now.removed.into_iter().collect());
                 if now.may_go {
+                    tokio::time::sleep(LINGER).await;
                     gone.send_replace(Some(Gone::Left));
                     return;
                 }

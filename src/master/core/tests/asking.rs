@@ -64,3 +64,29 @@ fn who_subscribes_again_is_asked_again_and_what_is_not_asked_any_more_is_taken_b
     assert_eq!(taken.expect("taken back").inverse_offer_id.value, second[0].1);
     w.audit().unwrap();
 }
+
+#[test]
+fn what_is_left_after_a_while_is_drained() {
+    let mut w = World::new();
+    let agent = w.agent("node1", RESOURCES);
+    let scheduler = w.scheduler(aware());
+    w.run_task(&agent, &scheduler, "t1");
+    ask_back(&mut w, &[&agent.id]);
+    w.inbox(&agent);
+    w.pass(59 * SECOND);
+    assert!(w.inbox(&agent).iter().all(|m| m.drain.is_none()), "its framework still may");
+    w.pass(2 * SECOND);
+    let told = w.inbox(&agent).into_iter().filter_map(|m| m.drain).count();
+    assert_eq!(told, 1);
+    // Not asked for any more before the time is over: nothing is ended.
+    let mut w = World::new();
+    let agent = w.agent("node1", RESOURCES);
+    let scheduler = w.scheduler(aware());
+    w.run_task(&agent, &scheduler, "t1");
+    ask_back(&mut w, &[&agent.id]);
+    w.pass(30 * SECOND);
+    ask_back(&mut w, &[]);
+    w.inbox(&agent);
+    w.pass(2 * MINUTE);
+    assert!(w.inbox(&agent).iter().all(|m| m.drain.is_none()));
+}
