@@ -81,6 +81,11 @@ fn a_leader_is_alone_and_refuses() {
         let answer = ask(host, MARATHON, "POST /v2/apps", &body, REFUSED_WITHIN);
         let answer = answer.unwrap_or_else(|e| panic!("{e} after {:?}", asked.elapsed()));
         assert_eq!((answer.status, answer.says_when()), (503, true), "{answer:?}");
+        // What it has is shown to whoever says that it may be old.
+        let old = world.look(leader, MARATHON, "/v2/apps//web?stale=true");
+        assert_eq!(old["app"]["tasksRunning"], 6, "{old}");
+        let read = ask(host, MARATHON, "GET /v2/apps//web", "", REFUSED_WITHIN).unwrap();
+        assert_eq!((read.status, read.says_when()), (503, true), "{read:?}");
         until("its agent is missed", || world.agents(others[0]).len() == 2);
         world.net.heal();
         let healed = Instant::now();

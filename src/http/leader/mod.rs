@@ -47,6 +47,9 @@ pub(super) struct FromAnotherNode;
 /// credentials on the way to another host.
 pub const FORWARD: HeaderName = HeaderName::from_static("x-mesolith-forward");
 
+/// On answers from this node's own copy.
+pub const STALE: HeaderName = HeaderName::from_static("x-mesolith-stale");
+
 /// How the waiting for a leader, and for its answer when it leads no more, goes on.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
@@ -183,7 +186,13 @@ pub struct OwnFace {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether it has a copy of its own to give old answers from.
+    pub copy: bool,
 }
+
+/// Goes with a request that is answered from this node's own copy, which may be behind the leader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldAnswer;
 
 impl OwnFace {
     /// What this node calls itself in `Via`: `host:port`, or its id where all nodes may have the same host.
@@ -309,6 +318,13 @@ impl Inner {
         let verdict = decide(&self.own, leading, &Asked::of(&request));
         match (verdict, leading) {
             (Verdict::Pass, _) => next.run(request).await,
+            (Verdict::Copy, _) => {
+                let mut request = request;
+                request.extensions_mut().insert(OldAnswer);
+                let mut response = next.run(request).await;
+                response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+                response
+            }
             (Verdict::Redirect { status, location }, leading) => {
                 self.counts.redirected.inc();
                 let mut response = Response::default();

@@ -129,7 +129,8 @@ impl Net {
             confirmed: AtomicBool::new(true),
             mute: AtomicBool::new(false),
         });
-        let own = OwnFace { face, node: name.into(), host: "127.0.0.1".into(), port: 8080 };
+        let host = "127.0.0.1".into();
+        let own = OwnFace { face, node: name.into(), host, port: 8080, copy: false };
         let metrics = Metrics::new();
         let forwarding = Forwarding::paced(belief.clone(), own, &metrics, QUICK);
         let server = Server::new("test", endpoints.led_by(Some(&forwarding))).metrics(&metrics);
