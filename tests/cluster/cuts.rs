@@ -68,6 +68,7 @@ fn a_leader_is_alone_and_refuses() {
         let load = Load::begin(&world, &ALL, &format!("i{round}"));
         more(&load, 10, "writes are under way");
         let leader = world.leader_among(&ALL);
+        let cutting = Instant::now();
         world.net.isolate(leader);
         let cut = Instant::now();
         let others = world.others(&[leader]);
@@ -92,6 +93,12 @@ fn a_leader_is_alone_and_refuses() {
         whole(&mut world);
         more(&load, 10, "writes go on when it is back");
         let seen = load.end();
+        let taken = seen
+            .attempts
+            .iter()
+            .filter(|a| a.node != leader && a.begun > cut && a.outcome == Outcome::Acknowledged);
+        let next = taken.map(|a| a.ended - cutting).min().unwrap_or_default();
+        eprintln!("cut off → next write: {} ms", next.as_millis());
         for attempt in seen.attempts.iter().filter(|a| a.node == leader) {
             let alone = attempt.begun > cut && attempt.ended < healed;
             let took = attempt.ended - attempt.begun;

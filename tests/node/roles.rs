@@ -107,7 +107,7 @@ fn a_copy_of_a_node_that_runs_is_refused_and_harms_nobody() {
     // Once the first has gone it may come back there.
     let mut nodes = nodes;
     nodes.remove(2).kill9();
-    let moved = copy.up_with(&[]);
+    let moved = Node::start(&mut copy.command_as("master", &[]));
     until("three vote again", || standing(&nodes[0], "voter") + standing(&nodes[0], "leader") == 3);
     drop(moved);
 }
