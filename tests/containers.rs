@@ -8,6 +8,8 @@ mod ends;
 mod isolation;
 #[path = "containers/limits.rs"]
 mod limits;
+#[path = "containers/sessions.rs"]
+mod sessions;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]

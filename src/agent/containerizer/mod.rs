@@ -10,18 +10,21 @@ pub mod isolators;
 mod launch;
 pub mod logs;
 pub mod record;
+pub mod session;
 pub mod spec;
 pub mod supervisor;
 pub mod wire;
 
-use crate::base::error::Result;
+use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 pub use record::{
     Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
     Usage,
 };
+pub use session::{Session, SessionRequest};
 pub use spec::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
+    Window,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -68,6 +71,13 @@ pub trait Containerizer: Send + Sync {
     fn usage(&self, id: &ContainerId) -> Answer<'_, Usage>;
     /// Runs a command in it, to its end or its timeout.
     fn exec(&self, id: &ContainerId, request: ExecRequest) -> Answer<'_, ExecOutcome>;
+    /// Runs a command in it with its streams in the caller's hands; it ends when the [`Session`] is dropped.
+    fn session(&self, _id: &ContainerId, _request: SessionRequest) -> Answer<'_, Session> {
+        Box::pin(async {
+            let cause = "this containerizer runs no commands with streams of their own";
+            Err(Error::new(Code::Unavailable, cause))
+        })
+    }
     /// Drops the exit record, once the terminal update is stored.
     fn forget(&self, id: &ContainerId) -> Answer<'_, ()>;
     /// What happens; can be taken once.

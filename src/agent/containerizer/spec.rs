@@ -120,6 +120,22 @@ pub struct Rlimit {
     pub hard: Option<u64>,
 }
 
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Lines.
+    pub rows: u16,
+    /// Characters a line.
+    pub columns: u16,
+}
+
+impl Default for Window {
+    /// What every terminal was once.
+    fn default() -> Self {
+        Window { rows: 24, columns: 80 }
+    }
+}
+
 /// The network a container sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {

@@ -4,7 +4,7 @@
 //! another version is refused. Within a version changes are additive.
 
 use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
-use super::spec::{ContainerSpec, Limits};
+use super::spec::{ContainerSpec, Limits, Window};
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use serde::de::DeserializeOwned;
@@ -75,11 +75,40 @@ pub enum Call {
     },
     /// Drop the exit record.
     Forget(ContainerId),
+    /// Must be the first on a connection of its own, which then is this session's: run a command in a container and hand
+    /// its streams over with the answer. It ends with the connection, however that ends.
+    Session {
+        /// The asker's [`VERSION`].
+        version: u32,
+        /// What is run.
+        session: Box<SessionCall>,
+    },
+    /// On a session's connection: signal the command.
+    SignalSession(i32),
     /// End the supervisor.
     Down {
         /// Whether its containers are destroyed first; else it is refused while there are any.
         kill: bool,
     },
+}
+
+/// A command whose streams are handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCall {
+    /// In which container.
+    pub id: ContainerId,
+    /// What tells it from others of that container; part of a path.
+    pub name: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Added to the container's own environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory; none: the sandbox.
+    pub cwd: Option<String>,
+    /// Whom it runs as; none: the container's user.
+    pub user: Option<String>,
+    /// On a terminal of that size; none: with three pipes.
+    pub terminal: Option<Window>,
 }
 
 /// What comes from the supervisor.
@@ -98,6 +127,11 @@ pub enum Message {
         id: ContainerId,
         /// How.
         record: ExitRecord,
+    },
+    /// The command of this connection ended.
+    SessionEnded {
+        /// Its raw wait status.
+        status: Option<i32>,
     },
 }
 
@@ -121,6 +155,8 @@ pub enum Answer {
     Usage(Usage),
     /// To `Exec`.
     Exec(ExecOutcome),
+    /// To `Session`: the command's process. With it come its terminal, or the ends of its input, output and errors.
+    Session(i32),
     /// To all others.
     Done,
 }

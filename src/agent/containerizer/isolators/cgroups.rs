@@ -30,7 +30,7 @@ pub struct Cgroups {
 }
 
 /// A failure with the path it happened at.
-fn at(path: &Path, e: &io::Error) -> Error {
+pub(super) fn at(path: &Path, e: &io::Error) -> Error {
     Error::new(Code::System, format!("cgroup {}: {e}", path.display()))
 }
 
@@ -39,7 +39,7 @@ fn write(path: &Path, value: impl ToString) -> Result<()> {
 }
 
 /// Makes a directory and says whether it was missing.
-fn mkdir(path: &Path) -> Result<bool> {
+pub(super) fn mkdir(path: &Path) -> Result<bool> {
     match fs::create_dir(path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -159,7 +159,7 @@ pub enum Cgroup {
 }
 
 impl Cgroup {
-    fn dirs(&self) -> BTreeSet<&Path> {
+    pub(super) fn dirs(&self) -> BTreeSet<&Path> {
         match self {
             Cgroup::V1(map) => map.values().map(PathBuf::as_path).collect(),
             Cgroup::V2(dir) => BTreeSet::from([dir.as_path()]),

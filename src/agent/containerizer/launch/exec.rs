@@ -5,9 +5,9 @@
 
 use super::prepare::{default_signals, in_child, leave};
 use super::report::Report;
-use super::{GATE_FD, REPORT_FD, Split, account, mesos, own, pipe, posix, program, split};
+use super::{GATE_FD, REPORT_FD, Split, account, mesos, own, pipe, posix, program, split, streams};
 use crate::agent::containerizer::isolators::Cgroup;
-use crate::agent::containerizer::spec::{Backend, ContainerSpec};
+use crate::agent::containerizer::spec::{Backend, ContainerSpec, Window};
 use crate::base::error::{Code, Error, Result};
 use libcontainer::capabilities::{drop_privileges, reset_effective};
 use libcontainer::oci_spec::runtime::LinuxCapabilities;
@@ -18,13 +18,24 @@ use nix::unistd::Pid;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+/// What becomes of a command's streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// It reads nothing; what it writes comes by one pipe.
+    Gathered,
+    /// Three pipes, handed over by a socket.
+    Piped,
+    /// A terminal, handed over by a socket.
+    Terminal(Window),
+}
+
 /// What is run.
 pub struct Exec<'a> {
     /// The container.
     pub spec: &'a ContainerSpec,
     /// Its first process.
     pub keeper: i32,
-    /// Its cgroup.
+    /// The cgroup it runs in.
     pub cgroup: Option<&'a Cgroup>,
     /// Program and arguments.
     pub argv: &'a [String],
@@ -32,15 +43,22 @@ pub struct Exec<'a> {
     pub env: &'a [(String, String)],
     /// Working directory.
     pub cwd: &'a str,
+    /// Whom it runs as; none: the container's user.
+    pub user: Option<&'a str>,
+    /// Its streams.
+    pub streams: Streams,
 }
 
-/// Forks the helper: its report pipe, and the command's output.
+/// Forks the helper: its report pipe, and the command's output or the socket that its streams come by.
 ///
 /// # Errors
 /// The kernel's reason, when there is no helper at all.
 pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
     let (report, report_tx) = pipe()?;
-    let (output, output_tx) = pipe()?;
+    let (output, output_tx) = match e.streams {
+        Streams::Gathered => pipe()?,
+        _ => streams::pair().map_err(|why| Error::new(Code::System, why))?,
+    };
     let handle = e.cgroup.and_then(Cgroup::handle);
     match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(_) => Ok((report, output)),
@@ -114,19 +132,20 @@ fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
 fn run(e: &Exec<'_>) -> String {
     let ready = || -> std::result::Result<(), String> {
         let _ = nix::unistd::setsid();
-        let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
-        for (fd, place) in [(null.as_raw_fd(), 0), (GATE_FD, 1), (GATE_FD, 2)] {
-            nix::unistd::dup2(fd, place).map_err(|e| format!("dup2: {e}"))?;
-        }
-        drop(own(GATE_FD));
+        let account = account::resolve(e.user.or(e.spec.user.as_deref()))?;
+        connect(e.streams, account.uid)?;
         nix::unistd::chdir(e.cwd).map_err(|err| format!("{}: {err}", e.cwd))?;
-        let account = account::resolve(e.spec.user.as_deref())?;
         if e.spec.no_new_privs {
             posix::no_new_privs()?;
         }
         match e.spec.backend {
             Backend::Posix => account::become_user(&account)?,
             Backend::Mesos => confine(e.spec, &account)?,
+        }
+        if e.streams != Streams::Gathered {
+            // It ends with the supervisor, since nobody could end it afterwards. Set last: a change of user undoes it.
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+                .map_err(|e| format!("the signal of our death: {e}"))?;
         }
         // SAFETY: marks descriptors only.
         unsafe {
@@ -140,6 +159,26 @@ fn run(e: &Exec<'_>) -> String {
         Ok(path) => program::execute(&path, e.argv, e.env),
         Err(why) => why,
     }
+}
+
+/// Puts the command's streams in their places.
+fn connect(streams: Streams, user: u32) -> std::result::Result<(), String> {
+    match streams {
+        Streams::Gathered => {
+            let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
+            for (fd, place) in [(null.as_raw_fd(), 0), (GATE_FD, 1), (GATE_FD, 2)] {
+                nix::unistd::dup2(fd, place).map_err(|e| format!("dup2: {e}"))?;
+            }
+        }
+        Streams::Piped => streams::pipes(GATE_FD)?,
+        Streams::Terminal(window) => {
+            let (master, slave) = streams::open(window, user)?;
+            streams::send(GATE_FD, &[master.as_raw_fd()])?;
+            streams::take(&slave)?;
+        }
+    }
+    drop(own(GATE_FD));
+    Ok(())
 }
 
 /// User and capabilities, in the order that lets each step be done.

@@ -19,6 +19,7 @@ mod prepare;
 pub mod program;
 pub mod report;
 pub mod rlimits;
+pub mod streams;
 
 use super::isolators::Cgroup;
 use super::spec::{Backend, ContainerSpec};

@@ -68,6 +68,10 @@ impl Supervisor {
         if lost {
             self.ended(id, None);
         } else if live {
+            if let Some(cgroup) = self.table.get(id).and_then(|c| c.cgroup.as_ref()) {
+                // Sessions ended with the supervisor before us; what they left behind had nobody to end it.
+                cgroup.clear_below(super::sessions::CGROUP_PREFIX);
+            }
             if let Some(due) = due {
                 self.poll.at(due, Timer::Logs(id.clone()));
             }

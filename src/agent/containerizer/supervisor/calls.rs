@@ -18,6 +18,10 @@ impl Supervisor {
     pub(super) fn call(&mut self, asker: Asker, call: Call) {
         let result = match call {
             Call::Hello { version } => return self.hello(asker, version),
+            Call::Session { version, session } => {
+                self.open_session(asker, version, *session).map(|()| None)
+            }
+            Call::SignalSession(signal) => self.signal_session(asker.peer, signal).map(Some),
             _ if !self.peers.greeted(asker.peer) => {
                 Err(Error::new(Code::Invalid, "the first request must be a hello"))
             }

@@ -211,6 +211,8 @@ fn make(options: &Options) -> Result<Ready> {
         building: 0,
         execs: BTreeMap::new(),
         execs_made: 0,
+        sessions: BTreeMap::new(),
+        sessions_made: 0,
         children: BTreeMap::new(),
         strays: BTreeMap::new(),
         unsynced: Vec::new(),

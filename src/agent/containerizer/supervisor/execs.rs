@@ -74,6 +74,8 @@ impl Supervisor {
             argv,
             env: &all,
             cwd: &cwd,
+            user: None,
+            streams: exec::Streams::Gathered,
         })?;
         self.execs_made += 1;
         let n = self.execs_made;

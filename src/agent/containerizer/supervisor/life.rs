@@ -4,6 +4,7 @@ use super::container::{Asker, Container, Phase, send};
 use super::disk::{Dir, Keeper};
 use super::poll::{Source, Timer};
 use super::reap::Role;
+use super::sessions::CGROUP_PREFIX;
 use super::{BUILDERS_MAX, CONTAINERS_MAX, Supervisor, wall};
 use crate::agent::containerizer::launch::{self, mesos, posix, report::Reader, report::Told};
 use crate::agent::containerizer::record::ExitRecord;
@@ -283,6 +284,8 @@ impl Supervisor {
             return;
         }
         let since = *c.cleaning.get_or_insert_with(Instant::now);
+        self.end_sessions(id);
+        let Some(c) = self.table.get_mut(id) else { return };
         if c.live() {
             c.kill();
             let wait = c.clean_wait();
@@ -290,6 +293,7 @@ impl Supervisor {
         }
         let removed = match &c.cgroup {
             Some(cgroup) => {
+                cgroup.clear_below(CGROUP_PREFIX);
                 cgroup.kill();
                 cgroup.remove()
             }

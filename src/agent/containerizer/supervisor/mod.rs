@@ -14,6 +14,7 @@ mod life;
 mod peers;
 mod poll;
 mod reap;
+mod sessions;
 
 use super::isolators::Cgroups;
 use super::record::Capabilities;
@@ -37,6 +38,9 @@ pub const CONTAINERS_MAX: usize = 4096;
 pub const BUILDERS_MAX: usize = 4;
 /// Commands run in containers at one time.
 pub const EXECS_MAX: usize = 256;
+
+/// Commands run with their streams handed over at one time.
+pub const SESSIONS_MAX: usize = 256;
 
 /// How a supervisor is run.
 #[derive(Clone, Debug)]
@@ -64,6 +68,8 @@ pub struct Supervisor {
     building: usize,
     execs: BTreeMap<u64, execs::Execution>,
     execs_made: u64,
+    sessions: BTreeMap<u64, sessions::Session>,
+    sessions_made: u64,
     children: BTreeMap<i32, Role>,
     strays: BTreeMap<i32, i32>,
     unsynced: Vec<disk::Dir>,
@@ -95,6 +101,9 @@ impl Supervisor {
             for timer in due {
                 self.due(timer);
             }
+            for peer in self.peers.take_gone() {
+                self.peer_gone(peer);
+            }
             self.build_next();
             self.sync_next();
             self.rest();
@@ -117,6 +126,7 @@ impl Supervisor {
             Source::Oom(id) => self.short_of_memory(&id, 0),
             Source::ExecReport(n) => self.exec_reported(n),
             Source::ExecOutput(n) => self.exec_said(n),
+            Source::SessionReport(n) => self.session_reported(n),
         }
         Ok(())
     }
@@ -127,6 +137,7 @@ impl Supervisor {
             Timer::Clean(id) => self.clean(&id),
             Timer::Oom(id, tries) => self.short_of_memory(&id, tries),
             Timer::ExecTimeout(n) => self.exec_timed_out(n),
+            Timer::CleanSession(n) => self.clean_session(n),
             Timer::Idle => {}
         }
     }

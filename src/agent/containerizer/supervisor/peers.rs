@@ -1,6 +1,8 @@
 //! The supervisor's connections: who may talk, whole frames in, bounded buffers out.
 
+use super::SESSIONS_MAX;
 use super::poll::{Poll, Source};
+use crate::agent::containerizer::launch::streams;
 use crate::agent::containerizer::wire::{
     ANSWER_BYTES_MAX, Message, REQUEST_BYTES_MAX, Request, frame, next,
 };
@@ -8,10 +10,11 @@ use crate::base::error::Result;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 /// Connections at one time; further ones are closed at once.
-pub const PEERS_MAX: usize = 16;
+pub const PEERS_MAX: usize = 16 + SESSIONS_MAX;
 /// What may wait to be read by one peer, in bytes; a slower one is cut off, and asks anew when it is back.
 pub const OUT_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
 /// Requests taken from one peer at a time, so that none starves the rest.
@@ -31,6 +34,7 @@ struct Peer {
 pub struct Peers {
     all: BTreeMap<u64, Peer>,
     next: u64,
+    gone: Vec<u64>,
 }
 
 impl Peers {
@@ -58,6 +62,16 @@ impl Peers {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// Whether it is still there.
+    pub fn has(&self, peer: u64) -> bool {
+        self.all.contains_key(&peer)
+    }
+
+    /// Those that went away since this was asked last.
+    pub fn take_gone(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.gone)
     }
 
     /// From now on it is told of exits.
@@ -98,6 +112,7 @@ impl Peers {
 
     fn drop_peer(&mut self, peer: u64, poll: &mut Poll) {
         if let Some(p) = self.all.remove(&peer) {
+            self.gone.push(peer);
             poll.remove(&p.stream, p.token);
         }
     }
@@ -117,6 +132,28 @@ impl Peers {
             }
         }
         self.flush(peer, poll);
+    }
+
+    /// Says something to one and hands descriptors over with its first byte. One that still has something else to read is
+    /// dropped: it was to have a connection of its own.
+    pub fn send_with(&mut self, peer: u64, message: &Message, fds: &[OwnedFd], poll: &mut Poll) {
+        let Some(p) = self.all.get_mut(&peer) else { return };
+        let fds: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let framed = frame(message, ANSWER_BYTES_MAX).ok().filter(|_| p.output.is_empty());
+        let sent = framed.and_then(|bytes| {
+            let sent = streams::send_with(p.stream.as_raw_fd(), &bytes, &fds).ok()?;
+            Some((bytes, sent))
+        });
+        match sent {
+            Some((bytes, sent)) => {
+                p.output.extend_from_slice(bytes.get(sent..).unwrap_or_default());
+                self.flush(peer, poll);
+            }
+            None => {
+                eprintln!("dropped a connection: streams cannot be handed over to it");
+                self.drop_peer(peer, poll);
+            }
+        }
     }
 
     /// Says something to all that said hello.

@@ -29,6 +29,8 @@ pub enum Source {
     ExecReport(u64),
     /// A command's output.
     ExecOutput(u64),
+    /// A session's helper reports.
+    SessionReport(u64),
 }
 
 /// What is to be done at a point in time. Whoever is told looks whether it still applies.
@@ -42,6 +44,8 @@ pub enum Timer {
     Oom(ContainerId, u32),
     /// A command's time is over.
     ExecTimeout(u64),
+    /// Try again to kill and remove what is left of a session.
+    CleanSession(u64),
     /// Nobody may have needed us for a while.
     Idle,
 }

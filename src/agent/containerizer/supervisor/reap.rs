@@ -16,6 +16,8 @@ pub enum Role {
     Keeper(ContainerId),
     /// It is a command run in a container.
     Exec(u64),
+    /// It is the command of a session.
+    Session(u64),
     /// It makes exit records durable.
     Syncer,
 }
@@ -35,6 +37,7 @@ impl Supervisor {
                 Some(Role::Builder(id)) => self.builder_ended(&id, raw),
                 Some(Role::Keeper(id)) => self.ended(&id, Some(raw)),
                 Some(Role::Exec(n)) => self.exec_ended(n, Some(raw)),
+                Some(Role::Session(n)) => self.session_ended(n, Some(raw)),
                 Some(Role::Syncer) => self.syncing = false,
                 None if self.strays.len() < STRAYS_MAX => {
                     self.strays.insert(pid, raw);
@@ -43,7 +46,9 @@ impl Supervisor {
             }
         }
         // Only while pids are still to be reported can a stranger turn out to be one of ours.
-        if self.building == 0 && self.execs.values().all(|e| e.known()) {
+        let known =
+            self.execs.values().all(|e| e.known()) && self.sessions.values().all(|s| s.known());
+        if self.building == 0 && known {
             self.strays.clear();
         }
     }

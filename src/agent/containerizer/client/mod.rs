@@ -1,5 +1,7 @@
 //! The agent's side of the supervisor: starts one when there is none, asks, and passes on what it tells.
 
+mod streams;
+
 use super::record::{Capabilities, Event, ExecOutcome, Found, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
 use super::supervisor::entry::{CGROUP_ROOT, IDLE, SOCKET, home};
@@ -7,7 +9,7 @@ use super::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, VERSION, frame,
     next,
 };
-use super::{Answer, Containerizer, ExecRequest};
+use super::{Answer, Containerizer, ExecRequest, Session, SessionRequest};
 use crate::base::error::{Code, Error, Result, Retry};
 use crate::base::ids::ContainerId;
 use std::collections::BTreeMap;
@@ -239,7 +241,7 @@ impl Supervised {
                 Told::Hello { capabilities, .. } => capabilities,
                 _ => return Err(Error::new(Code::Corrupt, "the supervisor did not say hello")),
             },
-            Message::Exited { .. } => {
+            Message::Exited { .. } | Message::SessionEnded { .. } => {
                 return Err(Error::new(Code::Corrupt, "the supervisor did not say hello"));
             }
         };
@@ -287,6 +289,8 @@ async fn listen(
                     break;
                 }
             }
+            // Told on a session's own connection only.
+            Ok(Message::SessionEnded { .. }) => {}
             Err(_) => break,
         }
     }
@@ -368,6 +372,16 @@ impl Containerizer for Supervised {
                 Told::Exec(outcome) => Ok(outcome),
                 _ => wrong(),
             }
+        })
+    }
+
+    fn session(&self, id: &ContainerId, request: SessionRequest) -> Answer<'_, Session> {
+        let call = streams::call(id, request);
+        Box::pin(async {
+            // A container that runs has a supervisor; where it was lost, this brings the next one.
+            self.probe().await?;
+            let stream = open(&home(&self.options.run_dir)).await.map_err(|_| lost())?;
+            streams::open(stream, call).await
         })
     }
 

@@ -1,0 +1,66 @@
+//! Cgroups below a container's own: of commands run in it, and of containers nested in it. They are there so that all of
+//! one can be found and killed; what they use counts, and is limited, with the container.
+
+use super::Cgroup;
+use super::cgroups::{at, mkdir};
+use crate::base::error::Result;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Of a kernel before Linux 5.11: whether what is below counts with what is above.
+const HIERARCHY: &str = "memory.use_hierarchy";
+
+impl Cgroup {
+    /// Makes it without limits of its own. One that is there is taken as it is.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn make_bare(&self) -> Result<()> {
+        if let (Cgroup::V1(_), Some(above)) = (self, self.dir("memory").parent()) {
+            count_together(above)?;
+        }
+        self.dirs().into_iter().try_for_each(|dir| mkdir(dir).map(drop))
+    }
+
+    /// The one of that name right below it, whether or not it exists.
+    pub fn child(&self, name: &str) -> Cgroup {
+        match self {
+            Cgroup::V1(map) => {
+                Cgroup::V1(map.iter().map(|(c, dir)| (c.clone(), dir.join(name))).collect())
+            }
+            Cgroup::V2(dir) => Cgroup::V2(dir.join(name)),
+        }
+    }
+
+    /// Kills, once, what is in those right below it whose names begin so, and removes those that are empty.
+    pub fn clear_below(&self, prefix: &str) {
+        for name in self.below().iter().filter(|name| name.starts_with(prefix)) {
+            let child = self.child(name);
+            child.kill();
+            // One that is not empty yet is met again.
+            let _ = child.remove();
+        }
+    }
+
+    /// The names of those right below it.
+    pub fn below(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for dir in self.dirs() {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+            names.extend(dirs.filter_map(|e| e.file_name().into_string().ok()));
+        }
+        names
+    }
+}
+
+fn count_together(above: &Path) -> Result<()> {
+    let file = above.join(HIERARCHY);
+    match fs::read_to_string(&file) {
+        Ok(text) if text.trim() == "0" => fs::write(&file, "1").map_err(|e| at(&file, &e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(at(&file, &e)),
+        _ => Ok(()),
+    }
+}
