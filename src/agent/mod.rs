@@ -13,6 +13,7 @@ pub mod options;
 pub mod probe;
 pub mod sandbox;
 pub mod service;
+pub mod sessions;
 
 /// What this agent can do, by the original's names.
 pub const CAPABILITIES: &[&str] =

@@ -192,6 +192,30 @@ impl Client {
         }
     }
 
+    /// POSTs a body that may go on for long, for an answer that does.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn stream(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: reqwest::Body,
+    ) -> Result<reqwest::Response> {
+        let mut request = self.http.post(self.url(path, &[])).timeout(STREAM_TIMEOUT).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self.signed(request).send().await.map_err(|e| self.unreachable(&e))?;
+        match answer.status().as_u16() {
+            200..=299 => Ok(answer),
+            status => {
+                let text = answer.text().await.map_err(|e| self.unreachable(&e))?;
+                Err(refused::refusal(self.service, status, &text))
+            }
+        }
+    }
+
     fn url(&self, path: &str, query: &[(&str, &str)]) -> String {
         let mut url = format!("{}{path}", self.base);
         for (n, (name, value)) in query.iter().enumerate() {

@@ -9,6 +9,7 @@ mod completion;
 mod confirm;
 mod down;
 mod events;
+mod exec;
 pub mod execute;
 mod exit;
 mod files;
@@ -140,6 +141,13 @@ enum Verb {
     Framework(framework::FrameworkArgs),
     /// What a task has written; of an app or a job, its newest task
     Logs(logs::LogsArgs),
+    /// Run a command beside a task, in its container; exit with its code
+    #[command(before_help = "  mesolith exec -it hello -- sh           a shell beside a task\n  \
+                             mesolith exec hello -- ps aux\n  \
+                             tar c . | mesolith exec -i hello -- tar x")]
+    Exec(exec::ExecArgs),
+    /// Show a task's terminal and type at it
+    Attach(exec::AttachArgs),
     /// Why something waits, or how it came to its state
     Why(why::WhyArgs),
     /// End tasks
@@ -236,6 +244,8 @@ async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt)
         Verb::Framework(args) => framework::run(master, format, args).await.map(End::from),
         Verb::Logs(args) => logs::run(master, args).await.map(End::from),
         Verb::Why(args) => why::run(reach, format, args).await.map(End::from),
+        Verb::Exec(args) => exec::exec(master, args).await,
+        Verb::Attach(args) => exec::attach(master, args).await,
         Verb::Kill(args) => kill::run(master, args).await.map(End::from),
         Verb::Up(_)
         | Verb::Join(_)

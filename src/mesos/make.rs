@@ -50,9 +50,43 @@ pub fn nested_container_id(value: &str, parent: v1::ContainerId) -> v1::Containe
 }
 
 impl From<&ids::ContainerId> for v1::ContainerId {
+    /// A container in another has its parent's name before its own, with a period between.
     fn from(id: &ids::ContainerId) -> Self {
-        container_id(id.as_str())
+        match id.as_str().rsplit_once('.') {
+            Some((parent, own)) => {
+                nested_container_id(own, (&ids::ContainerId::from(parent)).into())
+            }
+            None => container_id(id.as_str()),
+        }
     }
+}
+
+/// How deep containers may be in one another.
+pub const CONTAINER_DEPTH_MAX: usize = 32;
+
+/// The name of a container with those of all that it is in, `<outermost>.<…>.<own>`.
+///
+/// # Errors
+/// What is wrong with one of the names, in the original's words.
+pub fn flat_container_id(id: &v1::ContainerId) -> Result<ids::ContainerId, String> {
+    let mut names = Vec::new();
+    let mut next = Some(id);
+    while let Some(one) = next {
+        if names.len() >= CONTAINER_DEPTH_MAX {
+            return Err(format!("it is more than {CONTAINER_DEPTH_MAX} deep"));
+        }
+        let name = one.value.as_str();
+        ids::check(name)?;
+        if name.contains(['.', ' ']) {
+            return Err(format!("'ContainerID.value' '{name}' contains invalid characters"));
+        }
+        names.push(name);
+        next = one.parent.as_deref();
+    }
+    names.reverse();
+    let flat = names.join(".");
+    ids::check(&flat).map_err(|_| "its name is too long with those it is in".to_string())?;
+    Ok(ids::ContainerId::from(flat))
 }
 
 /// An unreserved scalar, rounded to three decimals.

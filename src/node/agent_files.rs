@@ -8,12 +8,14 @@ use crate::cluster::gossip::Gossip;
 use crate::cluster::identity::NodeId;
 use crate::cluster::link::{FaceName, Link};
 use crate::cluster::roster::Seat;
+use crate::http::Inside;
 use crate::http::files::FileTable;
 use crate::http::leader::{Body, Request};
 use crate::master::api::files::{AgentFiles, Asking, Own};
 use crate::master::core::io;
 use std::time::Duration;
 use tokio::sync::watch;
+use tower::ServiceExt as _;
 
 /// How long another node may take to begin its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +24,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct NodeFiles {
     /// Of this node's agent, where it has one.
     local: Option<(Agent, FileTable)>,
+    /// What answers as that agent's port does.
+    face: Option<Inside>,
     link: Link,
     gossip: Gossip,
     /// What is known of all nodes while this one leads.
@@ -30,9 +34,10 @@ pub struct NodeFiles {
 
 impl NodeFiles {
     /// Of a node in its cluster.
-    pub fn of(cluster: &Cluster, role: Option<&agent::Role>) -> Self {
+    pub fn of(cluster: &Cluster, role: Option<&agent::Role>, face: Option<Inside>) -> Self {
         Self {
             local: role.map(|role| (role.agent.clone(), role.files.clone())),
+            face,
             link: cluster.link.clone(),
             gossip: cluster.gossip.clone(),
             seat: cluster.company.seat.subscribe(),
@@ -77,6 +82,22 @@ impl AgentFiles for NodeFiles {
                 Error::new(Code::Timeout, cause)
             };
             Ok(tokio::time::timeout(ANSWER_TIMEOUT, asked).await.map_err(late)??.map(Body::new))
+        })
+    }
+
+    fn call<'a>(&'a self, node: Option<io::NodeId>, request: Request) -> Asking<'a> {
+        Box::pin(async move {
+            let node = node.map(|node| NodeId(node.0)).filter(|node| *node != self.link.node());
+            if let Some(node) = node {
+                let peer = self.link.peer(&self.address(node)?, Some(node));
+                return Ok(peer.forward(FaceName::Agent, request).await?.map(Body::new));
+            }
+            let none = || Error::new(Code::Unavailable, "its node runs no agent now");
+            let face = self.face.clone().ok_or_else(none)?;
+            match face.oneshot(request).await {
+                Ok(answer) => Ok(answer),
+                Err(never) => match never {},
+            }
         })
     }
 }

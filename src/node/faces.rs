@@ -221,15 +221,17 @@ pub fn serve(
     }
     let (asked, ticks) = (logging.clone(), clock.clone());
     let about = (identity.clone(), cluster, led, ticks);
-    let master = match doors.addresses.master {
-        Some(at) => Some(master_server(&doors, at, about, leading, agent, asked, own)?),
-        None => None,
-    };
-    let agent = match (agent, doors.addresses.agent) {
+    let role = agent;
+    let agent = match (role, doors.addresses.agent) {
         (Some(agent), Some(at)) => {
             Some(agent_server(&doors, at, options, &identity, agent, logging)?)
         }
         _ => None,
+    };
+    let elsewhere = NodeFiles::of(cluster, role, agent.as_ref().map(Server::inside));
+    let master = match doors.addresses.master {
+        Some(at) => Some(master_server(&doors, at, about, leading, elsewhere, asked, own)?),
+        None => None,
     };
     let hosts = || HostPolicy::new().name(&options.hostname);
     let (mut running, mut inside) = (Vec::new(), BTreeMap::new());
@@ -254,7 +256,7 @@ fn master_server(
     at: SocketAddr,
     (identity, cluster, led, clock): (Arc<Identity>, &Cluster, Led, Clock),
     leading: watch::Receiver<Option<Master>>,
-    agent: Option<&agent::Role>,
+    elsewhere: NodeFiles,
     logging: Option<Logging>,
     own: FileTable,
 ) -> Result<Server> {
@@ -270,7 +272,6 @@ fn master_server(
     let led = led.before(LedFace::Master, &identity.hostname, at.port(), &metrics);
     let ruling = leading.clone();
     let api = master_api::Api::new(leading, identity, clock).led(led.clone());
-    let elsewhere = NodeFiles::of(cluster, agent);
     let nodes = cluster_api::Api {
         me: cluster.link.node(),
         seat: cluster.company.seat.subscribe(),
@@ -283,7 +284,7 @@ fn master_server(
     let face = master_api::face(api.clone(), &realms)
         .with(cluster_api::face(nodes, &realms.readonly, &realms.readwrite).led_by(Some(&led)))
         .with(console::face(Section::Mesos, &doors.addresses.links()))
-        .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms.readonly))
+        .with(master_api::files::face(api, own, Arc::new(elsewhere), &realms))
         .with(observe::routes(&metrics, logging, &realms.readonly, &realms.readwrite));
     Ok(Server::new("master", face).metrics(&metrics))
 }
@@ -329,7 +330,8 @@ fn agent_server(
         log_dir: identity.log_dir.clone(),
         flags: identity.flags.clone(),
     };
-    let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about));
+    let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about))
+        .showing(role.files.clone(), metrics.clone(), logging.clone());
     let face = agent_api::face(api, &realms)
         .with(console::face(Section::Agent, &doors.addresses.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))

@@ -5,15 +5,23 @@ mod executor;
 pub mod identity;
 pub mod metrics;
 mod monitor;
+mod operator;
 mod state;
 
 use crate::agent::containerizer::Containerizer;
 use crate::agent::core::view::View;
 use crate::agent::service::Agent;
+use crate::agent::sessions::Sessions;
 use crate::http::auth::Realm;
+use crate::http::files::FileTable;
 use crate::http::{Face, Refusal, about};
+use crate::telemetry::{Logging, Metrics};
 use identity::Identity;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a stream of a container's output shows that it is alive (`http_heartbeat_interval`).
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Who may do what, by realm.
 #[derive(Clone)]
@@ -32,6 +40,11 @@ pub struct Api {
     agent: Agent,
     containerizer: Arc<dyn Containerizer>,
     identity: Arc<Identity>,
+    sessions: Sessions,
+    files: FileTable,
+    metrics: Metrics,
+    logging: Option<Logging>,
+    heartbeat: Duration,
 }
 
 impl Api {
@@ -41,7 +54,21 @@ impl Api {
         containerizer: Arc<dyn Containerizer>,
         identity: Arc<Identity>,
     ) -> Self {
-        Self { agent, containerizer, identity }
+        Self {
+            agent,
+            containerizer,
+            identity,
+            sessions: Sessions::default(),
+            files: FileTable::new(),
+            metrics: Metrics::new(),
+            logging: None,
+            heartbeat: HEARTBEAT,
+        }
+    }
+
+    /// What the operator API shows beside: files, metrics, and the log's verbosity.
+    pub fn showing(self, files: FileTable, metrics: Metrics, logging: Option<Logging>) -> Self {
+        Self { files, metrics, logging, ..self }
     }
 
     async fn view(&self) -> Result<View, Refusal> {
@@ -59,6 +86,7 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(about::face(flags))
         .with(state::face(api.clone(), &realms.readonly))
         .with(monitor::face(api.clone(), &realms.readonly))
+        .with(operator::face(api.clone(), &realms.readwrite))
         .with(executor::face(api, &realms.executor))
 }
 

@@ -23,13 +23,13 @@ pub(super) fn face(api: Api, realm: &Realm) -> Face {
 }
 
 /// A running executor and what it uses; nothing where that cannot be told any more.
-struct Sample {
-    framework: Arc<FrameworkView>,
-    executor: Arc<ExecutorView>,
-    usage: Option<Usage>,
+pub(super) struct Sample {
+    pub framework: Arc<FrameworkView>,
+    pub executor: Arc<ExecutorView>,
+    pub usage: Option<Usage>,
 }
 
-async fn samples(
+pub(super) async fn samples(
     api: &Api,
     wanted: impl Fn(&FrameworkView, &ExecutorView) -> bool,
 ) -> Result<Vec<Sample>, Refusal> {
@@ -86,22 +86,26 @@ async fn containers(State(api): State<Api>, query: Query) -> Result<Response, Re
     reply::json(&list, &query)
 }
 
-fn container_json(s: &Sample) -> Value {
+/// As its task was told last.
+pub(super) fn container_status(s: &Sample) -> v1::ContainerStatus {
     let status = s.executor.tasks.iter().rev().find_map(|task| {
         task.statuses.iter().rev().find_map(|status| status.container_status.clone())
     });
-    let status = status.unwrap_or_else(|| v1::ContainerStatus {
+    status.unwrap_or_else(|| v1::ContainerStatus {
         container_id: Some(crate::mesos::make::container_id(s.executor.container.as_str())),
         executor_pid: s.executor.pid,
         ..Default::default()
-    });
+    })
+}
+
+fn container_json(s: &Sample) -> Value {
     let mut out = json!({
         "container_id": s.executor.container,
         "executor_id": s.executor.info.executor_id.value,
         "executor_name": s.executor.info.name(),
         "framework_id": s.framework.id,
         "source": s.executor.info.source(),
-        "status": status,
+        "status": container_status(s),
     });
     if let Some(usage) = &s.usage {
         out["statistics"] = json!(resource_statistics(usage, &s.executor));
@@ -109,7 +113,7 @@ fn container_json(s: &Sample) -> Value {
     out
 }
 
-fn resource_statistics(u: &Usage, executor: &ExecutorView) -> v1::ResourceStatistics {
+pub(super) fn resource_statistics(u: &Usage, executor: &ExecutorView) -> v1::ResourceStatistics {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     v1::ResourceStatistics {

@@ -21,7 +21,7 @@ pub use record::{
     Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
     Usage,
 };
-pub use session::{Session, SessionRequest};
+pub use session::{Attached, Session, SessionRequest};
 pub use spec::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
     Window,
@@ -77,6 +77,11 @@ pub trait Containerizer: Send + Sync {
             let cause = "this containerizer runs no commands with streams of their own";
             Err(Error::new(Code::Unavailable, cause))
         })
+    }
+    /// The terminal of a container that was made with one.
+    fn attach(&self, id: &ContainerId) -> Answer<'_, Attached> {
+        let cause = format!("container {id} has no terminal to attach to");
+        Box::pin(async { Err(Error::new(Code::System, cause)) })
     }
     /// Drops the exit record, once the terminal update is stored.
     fn forget(&self, id: &ContainerId) -> Answer<'_, ()>;

@@ -47,6 +47,16 @@ pub trait Hold: Send {
     fn signal(&mut self, signal: i32) -> Answer<'_, ()>;
 }
 
+/// A container's own terminal, which does not end with this.
+pub struct Attached {
+    /// What is typed.
+    pub input: Input,
+    /// What is written from now on. It ends with the container, or when it is not read fast enough.
+    pub output: Output,
+    /// Its size.
+    pub terminal: Box<dyn Terminal>,
+}
+
 /// A command that runs.
 pub struct Session {
     /// Its process.

@@ -108,10 +108,7 @@ impl AgentCore {
             ip_address: Some(self.options.ip.clone()),
         };
         v1::ContainerStatus {
-            container_id: Some(v1::ContainerId {
-                value: executor.container.as_str().into(),
-                parent: None,
-            }),
+            container_id: Some((&executor.container).into()),
             network_infos: vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }],
             cgroup_info: None,
             executor_pid: executor.pid,

@@ -187,6 +187,12 @@ impl AgentCore {
         running.map(|executor| executor.container.clone()).collect()
     }
 
+    /// Whether commands can be run in a container just now, and if so whether as another user than its own.
+    pub fn place_in(&self, container: &ContainerId) -> Option<bool> {
+        let executor = self.tables.executors.get(&self.tables.of_container(container)?)?;
+        (executor.phase == Phase::Running).then_some(self.options.switch_user)
+    }
+
     /// The agent as it is between two steps. Of executors without a change since the last one, the picture is the same.
     pub fn view(&self) -> View {
         // Borrowed here alone, and not across calls that come back here.

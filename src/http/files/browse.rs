@@ -55,17 +55,53 @@ impl Owners {
     }
 }
 
+/// One file of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its virtual path.
+    pub path: String,
+    /// How many names it has.
+    pub links: u64,
+    /// In bytes.
+    pub size: i64,
+    /// When it was changed, in seconds since 1970.
+    pub modified_secs: i64,
+    /// Kind and permissions, as `stat` has them.
+    pub mode: u32,
+    /// Name of its owner, or the number.
+    pub user: String,
+    /// Name of its group, or the number.
+    pub group: String,
+}
+
 pub(super) fn browse(table: &FileTable, path: &str, query: &Query) -> Result<Response, Refusal> {
-    let found = super::open(table, path)?;
-    if !found.opened.metadata.is_dir() {
-        return reply::json(&Vec::<Entry>::new(), query);
-    }
-    let entries = list(found, path.trim_end_matches('/'))
-        .map_err(|e| Refusal::bad_request(format!("Failed to list '{path}': {e}.\n")))?;
+    let entry = |file: Listed| Entry {
+        mode: mode(file.mode),
+        path: file.path,
+        nlink: file.links,
+        size: file.size,
+        mtime: file.modified_secs as f64,
+        uid: file.user,
+        gid: file.group,
+    };
+    let entries: Vec<Entry> = list_files(table, path)?.into_iter().map(entry).collect();
     reply::json(&entries, query)
 }
 
-fn list(found: Found, path: &str) -> io::Result<Vec<Entry>> {
+/// The files of a virtual directory; none of what is no directory. Looks at the file system: for a thread that may wait.
+///
+/// # Errors
+/// 404 when the path is not there, 400 when it cannot be listed.
+pub fn list_files(table: &FileTable, path: &str) -> Result<Vec<Listed>, Refusal> {
+    let found = super::open(table, path)?;
+    if !found.opened.metadata.is_dir() {
+        return Ok(Vec::new());
+    }
+    list(found, path.trim_end_matches('/'))
+        .map_err(|e| Refusal::bad_request(format!("Failed to list '{path}': {e}.\n")))
+}
+
+fn list(found: Found, path: &str) -> io::Result<Vec<Listed>> {
     let Found { opened, root, real } = found;
     let mut dir = Dir::from(opened.file)?;
     let mut names = Vec::new();
@@ -88,21 +124,21 @@ fn list(found: Found, path: &str) -> io::Result<Vec<Entry>> {
         let Ok(mut seen) = fstatat(fd, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
             continue;
         };
-        if kind(&seen) == SFlag::S_IFLNK {
+        if kind(seen.st_mode) == SFlag::S_IFLNK {
             match behind(&root, &real.join(OsStr::from_bytes(name.to_bytes()))) {
                 Behind::Inside(target) => seen = *target,
                 Behind::Outside => {}
                 Behind::Nothing => continue,
             }
         }
-        entries.push(Entry {
+        entries.push(Listed {
             path: format!("{path}/{}", name.to_string_lossy()),
-            nlink: seen.st_nlink,
+            links: seen.st_nlink,
             size: seen.st_size,
-            mtime: seen.st_mtime as f64,
-            mode: mode(&seen),
-            uid: owners.user(seen.st_uid),
-            gid: owners.group(seen.st_gid),
+            modified_secs: seen.st_mtime,
+            mode: seen.st_mode,
+            user: owners.user(seen.st_uid),
+            group: owners.group(seen.st_gid),
         });
     }
     Ok(entries)
@@ -125,14 +161,14 @@ fn behind(root: &Path, link: &Path) -> Behind {
     }
 }
 
-fn kind(seen: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(seen.st_mode & SFlag::S_IFMT.bits())
+fn kind(mode: u32) -> SFlag {
+    SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits())
 }
 
 /// `-rw-r--r--`.
-fn mode(seen: &FileStat) -> String {
+fn mode(mode: u32) -> String {
     let mut text = String::with_capacity(10);
-    text.push(match kind(seen) {
+    text.push(match kind(mode) {
         SFlag::S_IFDIR => 'd',
         SFlag::S_IFLNK => 'l',
         SFlag::S_IFCHR => 'c',
@@ -143,7 +179,7 @@ fn mode(seen: &FileStat) -> String {
     });
     for shift in [6, 3, 0] {
         for (bit, letter) in [(4, 'r'), (2, 'w'), (1, 'x')] {
-            text.push(if seen.st_mode >> shift & bit != 0 { letter } else { '-' });
+            text.push(if mode >> shift & bit != 0 { letter } else { '-' });
         }
     }
     text

@@ -15,6 +15,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use browse::{Listed, list_files};
+pub use read::read_file;
 pub use table::{ATTACHED_MAX, FileTable};
 
 use super::auth::Realm;

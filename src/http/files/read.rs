@@ -56,6 +56,32 @@ fn number(query: &Query, name: &str) -> Result<Option<u64>, Refusal> {
     }
 }
 
+/// The size of a virtual file, and as much of it from `offset` on as is asked for and one answer holds. Looks at the file
+/// system: for a thread that may wait.
+///
+/// # Errors
+/// 404 when the path is not there, 400 when it is no file, 500 when it cannot be read.
+pub fn read_file(
+    table: &FileTable,
+    path: &str,
+    offset: u64,
+    length: Option<u64>,
+) -> Result<(u64, Vec<u8>), Refusal> {
+    let found = super::open(table, path)?;
+    if !found.opened.metadata.is_file() {
+        return Err(Refusal::bad_request("Cannot read a directory or a special file.\n"));
+    }
+    let size = found.opened.metadata.len();
+    let left = size.saturating_sub(offset);
+    let bytes =
+        piece(&found.opened.file, offset, length.unwrap_or(left).min(READ_BYTES_MAX).min(left));
+    let failed = |e| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Refusal::new(status, format!("Failed to read file at '{path}': {e}.\n"))
+    };
+    Ok((size, bytes.map_err(failed)?))
+}
+
 fn piece(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     // At most 64 KiB: it fits.
     let mut bytes = vec![0; length as usize];

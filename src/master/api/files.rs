@@ -8,10 +8,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::Api;
+use super::{Api, Realms, agent_calls};
 use crate::base::error::{Code, Error};
 use crate::base::ids::AgentId;
-use crate::http::auth::Realm;
 use crate::http::files::{self, FileOperation, FileRequest, FileSource, FileTable, Served};
 use crate::http::{Face, PathRest, Query, Refusal};
 use crate::master::core::binding::Whereabouts;
@@ -21,7 +20,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -44,13 +43,19 @@ pub trait AgentFiles: Send + Sync + 'static {
     /// # Errors
     /// Why it could not be asked.
     fn ask<'a>(&'a self, node: NodeId, request: Request) -> Asking<'a>;
+
+    /// Passes a call on to the agent's face of another node, or of this one, and waits for its answer as long as it takes.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    fn call<'a>(&'a self, node: Option<NodeId>, request: Request) -> Asking<'a>;
 }
 
 /// Where the master finds files that are not its own.
 #[derive(Clone)]
-struct Elsewhere {
-    api: Api,
-    agents: Arc<dyn AgentFiles>,
+pub(super) struct Elsewhere {
+    pub(super) api: Api,
+    pub(super) agents: Arc<dyn AgentFiles>,
 }
 
 impl fmt::Debug for Elsewhere {
@@ -187,13 +192,26 @@ fn of_executor(view: &View, path: &str) -> Option<AgentId> {
     })
 }
 
-/// `/files` and the files of one agent; `own` holds the master's log.
-pub fn face(api: Api, own: FileTable, agents: Arc<dyn AgentFiles>, realm: &Realm) -> Face {
+/// `/files`, the files of one agent, and its operator API; `own` holds the master's log.
+pub fn face(api: Api, own: FileTable, agents: Arc<dyn AgentFiles>, realms: &Realms) -> Face {
     let elsewhere = Elsewhere { api, agents };
-    let of_agent = get(serve_agent).with_state(elsewhere.clone());
+    let of_agent = realms.readonly.protect(get(serve_agent).with_state(elsewhere.clone()));
+    let calls = realms.readwrite.protect(post(call_agent).with_state(elsewhere.clone()));
     Face::new()
-        .with(files::routes(own, Some(Arc::new(elsewhere)), realm))
-        .endpoint("/mesolith/v1/agents", realm.protect(of_agent))
+        .with(files::routes(own, Some(Arc::new(elsewhere)), &realms.readonly))
+        .endpoint("/mesolith/v1/agents", of_agent.merge(calls))
+}
+
+async fn call_agent(
+    State(elsewhere): State<Elsewhere>,
+    rest: Extension<PathRest>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let parts: Vec<&str> = rest.0.0.iter().map(String::as_str).collect();
+    let [agent, "api", "v1"] = parts.as_slice() else {
+        return Err(Refusal::of(StatusCode::NOT_FOUND));
+    };
+    Ok(agent_calls::ask(&elsewhere, &AgentId::from(*agent), request).await)
 }
 
 async fn serve_agent(

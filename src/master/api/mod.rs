@@ -1,6 +1,7 @@
 //! The master's HTTP face, :5050 — the v1 scheduler API, the older read endpoints, and what our own command line asks.
 //! Reads are written from an immutable [`View`] off the control thread. It decides nothing.
 
+mod agent_calls;
 mod away;
 mod events;
 mod explain;

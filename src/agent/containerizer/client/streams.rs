@@ -151,7 +151,10 @@ impl Side {
         use nix::fcntl::{FcntlArg, OFlag, fcntl};
         fcntl(master.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
             .map_err(|e| not_taken(&e.into()))?;
-        AsyncFd::register(master).map(|fd| Self(Arc::new(fd))).map_err(|e| not_taken(&e))
+        // SAFETY: what is registered owns its descriptor and never gives another one.
+        unsafe { AsyncFd::register(master) }
+            .map(|fd| Self(Arc::new(fd)))
+            .map_err(|e| not_taken(&e.into()))
     }
 }
 

@@ -52,6 +52,10 @@ impl AgentFiles for Here {
     fn ask<'a>(&'a self, _: NodeId, _: Request) -> Asking<'a> {
         panic!("only the leader knows where agents are")
     }
+
+    fn call<'a>(&'a self, _: Option<NodeId>, _: Request) -> Asking<'a> {
+        panic!("nobody calls an agent here")
+    }
 }
 
 async fn ask(leading: &Leading, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
@@ -79,7 +83,7 @@ async fn ask(leading: &Leading, line: &str, headers: &[(&str, &str)]) -> (u16, S
     let led = Forwarding::new(Arc::new(Place(leading.clone())), own, &Metrics::new());
     let (_none, nobody) = watch::channel(None);
     let api = Api::new(nobody, Arc::new(identity), Clock::default()).led(led);
-    let face = face(api, logs, Arc::new(Here(sandboxes)), &Realm::open("read"));
+    let face = face(api, logs, Arc::new(Here(sandboxes)), &Realms::open());
     let inside = Server::new("master", face).inside();
     let (method, target) = line.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(target);

@@ -1,0 +1,215 @@
+//! Containers by their own names: what runs in which, launched, waited for, signalled and removed.
+
+use super::{Api, Refusal, invalid, missing, of, told};
+use crate::agent::api::monitor;
+use crate::agent::sessions::{Known, Running};
+use crate::base::ids::ContainerId;
+use crate::mesos::codec::Codec;
+use crate::mesos::v1::agent::call::Type;
+use crate::mesos::v1::agent::response::{self, Type as Kind, get_containers::Container};
+use crate::mesos::v1::agent::{Call, Response};
+use crate::mesos::{make, v1};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response as HttpResponse};
+
+const SIGKILL: i32 = 9;
+
+/// A name as it is used here, or what is wrong with it.
+pub(super) fn id(id: &v1::ContainerId, field: &str) -> Result<ContainerId, Refusal> {
+    let named = make::flat_container_id(id);
+    named.map_err(|why| invalid(&format!("'{field}.container_id' is invalid: {why}")))
+}
+
+/// The name of a nested container, and its parent's.
+pub(super) fn nested_id(
+    given: &v1::ContainerId,
+    field: &str,
+) -> Result<(ContainerId, ContainerId), Refusal> {
+    let Some(parent) = &given.parent else {
+        return Err(missing(&format!("{field}.container_id.parent")));
+    };
+    Ok((id(given, field)?, id(parent, field)?))
+}
+
+/// Program and arguments of a command: a shell's, or its own.
+pub(super) fn argv(command: &v1::CommandInfo) -> Vec<String> {
+    let Some(value) = command.value.clone().filter(|value| !value.is_empty()) else {
+        return Vec::new();
+    };
+    if command.shell() {
+        return vec!["/bin/sh".into(), "-c".into(), value];
+    }
+    // The first argument is argv[0], a name; the program is the value.
+    let mut argv = vec![value];
+    argv.extend(command.arguments.iter().skip(1).cloned());
+    argv
+}
+
+/// The variables of a command.
+pub(super) fn environment(
+    command: &v1::CommandInfo,
+    field: &str,
+) -> Result<Vec<(String, String)>, Refusal> {
+    use v1::environment::variable::Type;
+    let all = command.environment.iter().flat_map(|e| &e.variables);
+    let read = |v: &v1::environment::Variable| {
+        let value = match v.r#type() {
+            Type::Value => v.value.clone(),
+            Type::Secret => v.secret.as_ref().and_then(|s| s.value.as_ref()).and_then(|s| {
+                String::from_utf8(s.data.clone()).ok().filter(|text| !text.contains('\0'))
+            }),
+            Type::Unknown => None,
+        };
+        let valid = !v.name.is_empty() && !v.name.contains(['=', '\0']);
+        let value = value.filter(|value| valid && !value.contains('\0'));
+        value.map(|value| (v.name.clone(), value)).ok_or_else(|| {
+            let name = &v.name;
+            let why = format!("Environment variable '{name}' must have a name and a value set");
+            invalid(&format!("'{field}.command' is invalid: {why}"))
+        })
+    };
+    all.map(read).collect()
+}
+
+/// What a session cannot have, since it is in a container that is there.
+pub(super) fn not_of_a_session(container: &v1::ContainerInfo) -> Option<&'static str> {
+    [
+        (container.docker.is_some(), "a DockerInfo"),
+        (container.mesos.as_ref().is_some_and(|m| m.image.is_some()), "an image of its own"),
+        (!container.volumes.is_empty(), "volumes of its own"),
+        (!container.network_infos.is_empty(), "a network of its own"),
+        (container.hostname.is_some(), "a host name of its own"),
+        (container.linux_info.is_some(), "capabilities or namespaces of its own"),
+        (container.rlimit_info.is_some(), "limits of its own"),
+    ]
+    .into_iter()
+    .find_map(|(has, what)| has.then_some(what))
+}
+
+/// What a command in a container that runs needs to know of it.
+pub(super) struct Place {
+    /// Whether it may run as another user.
+    pub switch_user: bool,
+}
+
+/// Looks for a container that runs.
+pub(super) async fn place(api: &Api, id: &ContainerId) -> Result<Place, Refusal> {
+    let asked = id.clone();
+    let found = api.agent.handle().look(move |core| core.place_in(&asked)).await?;
+    let none = || Refusal::bad_request(format!("Container '{id}' is not running"));
+    found.map(|switch_user| Place { switch_user }).ok_or_else(none)
+}
+
+/// The containers that run, and what they use.
+pub(super) async fn get(api: &Api, call: Call) -> Result<Response, Refusal> {
+    let asked = call.get_containers.unwrap_or_default();
+    let samples = monitor::samples(api, |_, _| true).await?;
+    let mut containers = Vec::new();
+    for sample in &samples {
+        containers.push(Container {
+            framework_id: Some((&sample.framework.id).into()),
+            executor_id: Some(sample.executor.info.executor_id.clone()),
+            executor_name: Some(sample.executor.info.name().into()),
+            container_id: (&sample.executor.container).into(),
+            container_status: Some(monitor::container_status(sample)),
+            resource_statistics: sample
+                .usage
+                .as_ref()
+                .map(|usage| monitor::resource_statistics(usage, &sample.executor)),
+        });
+    }
+    if asked.show_nested() {
+        let session =
+            |id: ContainerId| Container { container_id: (&id).into(), ..Container::default() };
+        containers.extend(api.sessions.running().into_iter().map(session));
+    }
+    let get_containers = Some(response::GetContainers { containers });
+    Ok(Response { get_containers, ..of(Kind::GetContainers) })
+}
+
+/// Calls that launch, wait for, signal and remove.
+pub(super) async fn change(
+    api: &Api,
+    codec: Codec,
+    kind: Type,
+    call: Call,
+) -> Result<HttpResponse, Refusal> {
+    match kind {
+        Type::WaitContainer => {
+            let asked = call.wait_container.ok_or_else(|| missing("wait_container"))?;
+            let id = id(&asked.container_id, "wait_container")?;
+            let exit_status = wait(api, &id).await?;
+            let wait_container =
+                Some(response::WaitContainer { exit_status, ..Default::default() });
+            Ok(told(codec, &Response { wait_container, ..of(Kind::WaitContainer) }))
+        }
+        #[allow(deprecated)]
+        Type::WaitNestedContainer => {
+            const FIELD: &str = "wait_nested_container";
+            let asked = call.wait_nested_container.ok_or_else(|| missing(FIELD))?;
+            let (id, _) = nested_id(&asked.container_id, FIELD)?;
+            let exit_status = wait(api, &id).await?;
+            let wait_nested_container =
+                Some(response::WaitNestedContainer { exit_status, ..Default::default() });
+            let answer = Response { wait_nested_container, ..of(Kind::WaitNestedContainer) };
+            Ok(told(codec, &answer))
+        }
+        Type::KillContainer => {
+            let asked = call.kill_container.ok_or_else(|| missing("kill_container"))?;
+            let id = id(&asked.container_id, "kill_container")?;
+            kill(api, &id, asked.signal.unwrap_or(SIGKILL)).await
+        }
+        #[allow(deprecated)]
+        Type::KillNestedContainer => {
+            const FIELD: &str = "kill_nested_container";
+            let asked = call.kill_nested_container.ok_or_else(|| missing(FIELD))?;
+            let (id, _) = nested_id(&asked.container_id, FIELD)?;
+            kill(api, &id, asked.signal.unwrap_or(SIGKILL)).await
+        }
+        Type::RemoveContainer => {
+            let asked = call.remove_container.ok_or_else(|| missing("remove_container"))?;
+            remove(api, &id(&asked.container_id, "remove_container")?)
+        }
+        #[allow(deprecated)]
+        Type::RemoveNestedContainer => {
+            const FIELD: &str = "remove_nested_container";
+            let asked = call.remove_nested_container.ok_or_else(|| missing(FIELD))?;
+            let (id, _) = nested_id(&asked.container_id, FIELD)?;
+            remove(api, &id)
+        }
+        kind => {
+            let text = format!("The call {} is not supported", kind.as_str_name());
+            Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, text))
+        }
+    }
+}
+
+fn not_found(id: &ContainerId) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("Container '{id}' cannot be found"))
+}
+
+async fn wait(api: &Api, id: &ContainerId) -> Result<Option<i32>, Refusal> {
+    match api.sessions.find(id).ok_or_else(|| not_found(id))? {
+        Known::Runs(running) => Ok(Running::ended(&running).await),
+        Known::Ended(status) => Ok(status),
+    }
+}
+
+async fn kill(api: &Api, id: &ContainerId, signal: i32) -> Result<HttpResponse, Refusal> {
+    match api.sessions.find(id) {
+        Some(Known::Runs(running)) => running.signal(signal).await?,
+        Some(Known::Ended(_)) | None => return Err(not_found(id)),
+    }
+    Ok(StatusCode::OK.into_response())
+}
+
+fn remove(api: &Api, id: &ContainerId) -> Result<HttpResponse, Refusal> {
+    match (api.sessions.forget(id), api.sessions.find(id)) {
+        (true, _) => Ok(StatusCode::OK.into_response()),
+        (false, Some(_)) => {
+            let text = format!("Container '{id}' has not terminated");
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text))
+        }
+        (false, None) => Err(not_found(id)),
+    }
+}
