@@ -1,6 +1,8 @@
 //! The Mesos APIs of the real node, over the wire: calls in, events out, and what the endpoints show.
 //! Every test starts a node of its own; as root its tasks run in real containers.
 
+#[path = "api/agent_calls.rs"]
+mod agent_calls;
 #[path = "api/agent_http.rs"]
 mod agent_http;
 #[path = "api/calls.rs"]
@@ -25,6 +27,8 @@ mod node;
 mod offers;
 #[path = "api/operator.rs"]
 mod operator;
+#[path = "api/pods.rs"]
+mod pods;
 #[path = "api/reconcile.rs"]
 mod reconcile;
 #[path = "api/roles.rs"]

@@ -8,6 +8,8 @@ mod ends;
 mod isolation;
 #[path = "containers/limits.rs"]
 mod limits;
+#[path = "containers/nested.rs"]
+mod nested;
 #[path = "containers/sessions.rs"]
 mod sessions;
 #[path = "containers/speed.rs"]

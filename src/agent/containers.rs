@@ -2,8 +2,8 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::{
-    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
-    Limits, Network, Rotation, Scope, State,
+    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord,
+    Found, Limits, Nested, Network, Rotation, Scope, State, Window,
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
@@ -13,6 +13,7 @@ use crate::base::error::Error;
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
+use crate::mesos::v1;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -262,6 +263,9 @@ impl Worker {
     }
 
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
+        if launch.nested.is_some() {
+            return self.prepare_nested(launch).await;
+        }
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
         let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
         sandbox::attach(
@@ -271,6 +275,23 @@ impl Worker {
             &self.id,
             &launch.sandbox,
         );
+        self.shared.fetcher.fetch(launch).await
+    }
+
+    /// Below its parent's sandbox, by which it is shown; of a task also under the task's name.
+    async fn prepare_nested(&self, launch: &Launch) -> Result<(), String> {
+        let Some(nested) = &launch.nested else { return Ok(()) };
+        let link = launch
+            .task
+            .as_ref()
+            .map(|task| nested.parent_sandbox.join("tasks").join(&task.task_id.value));
+        let made = sandbox::make_nested(launch.sandbox.clone(), launch.user.clone(), link).await;
+        made.map_err(|e| text(&e))?;
+        for mount in shared(launch) {
+            let made =
+                sandbox::make_shared(&nested.parent_sandbox, mount.source, &launch.user).await;
+            made.map_err(|e| text(&e))?;
+        }
         self.shared.fetcher.fetch(launch).await
     }
 
@@ -307,6 +328,7 @@ fn limits_of(limits: &io::Limits) -> Limits {
 /// The container that the launch asks for.
 fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
     let command = match launch.command.shell() {
+        _ if launch.pause => Command::Pause,
         true => Command::Shell(launch.command.value().to_string()),
         false => Command::Exec {
             program: launch.command.value().to_string(),
@@ -329,6 +351,46 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stdout: Some(making.rotation),
         stderr: Some(making.rotation),
         host_root: true,
-        mounts: Vec::new(),
+        mounts: shared(launch),
+        nested: nested(launch),
+        terminal: terminal(launch),
     }
+}
+
+/// What it has of the container that it is in.
+fn nested(launch: &Launch) -> Option<Nested> {
+    launch.nested.as_ref().map(|nested| Nested {
+        parent: nested.parent.clone(),
+        share_pid: nested.share_pid,
+        own_limits: nested.own_limits,
+    })
+}
+
+/// The terminal that it asks for.
+fn terminal(launch: &Launch) -> Option<Window> {
+    let tty = launch.container_info()?.tty_info.as_ref()?;
+    let small = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+    Some(tty.window_size.as_ref().map_or_else(Window::default, |size| Window {
+        rows: small(size.rows),
+        columns: small(size.columns),
+    }))
+}
+
+/// The directories of its parent's sandbox that it sees.
+fn shared(launch: &Launch) -> Vec<BindMount> {
+    use v1::volume::{Mode, source::Type, source::sandbox_path};
+    let Some(nested) = &launch.nested else { return Vec::new() };
+    let volumes = launch.container_info().into_iter().flat_map(|info| &info.volumes);
+    let of_parent = volumes.filter_map(|volume| {
+        let source = volume.source.as_ref().filter(|s| s.r#type() == Type::SandboxPath)?;
+        let path = source.sandbox_path.as_ref()?;
+        (path.r#type() == sandbox_path::Type::Parent).then_some((volume, path))
+    });
+    of_parent
+        .map(|(volume, path)| BindMount {
+            source: nested.parent_sandbox.join(&path.path),
+            target: launch.sandbox.join(&volume.container_path),
+            read_only: volume.mode == Mode::Ro as i32,
+        })
+        .collect()
 }

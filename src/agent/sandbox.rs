@@ -43,6 +43,66 @@ pub async fn make(path: PathBuf, user: Option<String>) -> Result<()> {
     .await
 }
 
+/// Makes the sandbox of a nested container, and a link to it.
+///
+/// # Errors
+/// As [`make`].
+pub async fn make_nested(path: PathBuf, user: Option<String>, link: Option<PathBuf>) -> Result<()> {
+    blocking(move || {
+        let parent = path.parent().unwrap_or(&path);
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(parent);
+        made.map_err(|e| system("make", parent, e))?;
+        let own = DirBuilder::new().recursive(true).mode(0o750).create(&path);
+        own.map_err(|e| system("make", &path, e))?;
+        if let Some(name) = user {
+            give(&path, &name)?;
+        }
+        let Some(link) = link else { return Ok(()) };
+        let tasks = link.parent().unwrap_or(&link);
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(tasks);
+        made.map_err(|e| system("make", tasks, e))?;
+        let Some(name) = path.file_name() else { return Ok(()) };
+        let target = Path::new("../containers").join(name);
+        // Of a task that was there before under this name, it is the newer one's.
+        let _ = fs::remove_file(&link);
+        symlink(target, &link).map_err(|e| system("make", &link, e))
+    })
+    .await
+}
+
+/// Makes a directory of a sandbox that is shown in another container, if it is not there.
+///
+/// # Errors
+/// [`Code::Invalid`] when it is not within the sandbox, if by a link; [`Code::System`] for what the file system refuses.
+pub async fn make_shared(parent: &Path, path: PathBuf, user: &Option<String>) -> Result<()> {
+    let (parent, user) = (parent.to_path_buf(), user.clone());
+    blocking(move || {
+        let outside = || {
+            let cause = format!("{} is not within {}", path.display(), parent.display());
+            Error::new(Code::Invalid, cause)
+        };
+        if path.components().any(|c| c == std::path::Component::ParentDir) {
+            return Err(outside());
+        }
+        let real = |path: &Path| path.canonicalize().map_err(|e| system("look at", path, e));
+        let whole = real(&parent)?;
+        // The part that is there is looked at before anything is made in it.
+        let there = path.ancestors().find(|p| p.exists()).unwrap_or(&path);
+        if !real(there)?.starts_with(&whole) {
+            return Err(outside());
+        }
+        if !path.exists() {
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
+            made.map_err(|e| system("make", &path, e))?;
+            if let Some(name) = &user {
+                give(&path, name)?;
+            }
+        }
+        if real(&path)?.starts_with(&whole) { Ok(()) } else { Err(outside()) }
+    })
+    .await
+}
+
 fn give(path: &Path, name: &str) -> Result<()> {
     let found = User::from_name(name).map_err(|e| system("look up the owner of", path, e))?;
     let Some(user) = found else {

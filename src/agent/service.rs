@@ -148,6 +148,14 @@ impl Agent {
         left.clone().unwrap_or_else(|| Err(ended()))
     }
 
+    /// Asks the core something about a container that is known by its name, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] when too many wait, [`Code::Unavailable`] when the core has ended.
+    pub async fn ask_container(&self, make: impl FnOnce(RequestId) -> Input) -> Result<Answer> {
+        self.shared.requests.ask(&self.handle, |request| make(RequestId(request))).await
+    }
+
     /// Takes over a connection with a master until it ends.
     pub async fn serve(&self, connection: crate::cluster::link::local::AgentEnd) {
         let link = LinkId(self.shared.next.fetch_add(1, Ordering::Relaxed));
@@ -180,6 +188,9 @@ impl Agent {
         let make = |request| make(RequestId(request));
         match self.shared.requests.ask(&self.handle, make).await {
             Ok(Answer::Accepted) => Ok(Reply::Accepted),
+            Ok(Answer::Done | Answer::Ended(_)) => {
+                Err(Refusal::new(500, "an executor was answered as somebody else"))
+            }
             Ok(Answer::Refused { status, text }) => Err(Refusal::new(status, text)),
             Err(e) => Err(Refusal::new(503, e.cause)),
         }

@@ -85,6 +85,9 @@ fn down(m: &MasterMessage) -> String {
         let lost: usize = r.reconcile.iter().map(|r| r.statuses.len()).sum();
         all.push(format!("registered {}, {lost} to reconcile", r.agent_id.value));
     }
+    all.extend(
+        m.run_task_group.iter().flat_map(|g| &g.tasks).map(|t| format!("run {}", t.task_id.value)),
+    );
     all.extend(m.run_task.as_ref().map(|r| format!("run {}", r.task.task_id.value)));
     all.extend(m.kill_task.as_ref().map(|k| format!("kill {}", k.task_id.value)));
     all.extend(m.acknowledge.as_ref().map(|a| format!("ack {}", a.task_id.value)));

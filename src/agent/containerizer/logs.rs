@@ -65,6 +65,21 @@ pub fn open_streams(sandbox: &Path, uid: u32, gid: u32) -> Result<(OwnedFd, Owne
     Ok((open("stdout")?, open("stderr")?))
 }
 
+/// Opens a stream that is there, for appending.
+///
+/// # Errors
+/// A text with the path.
+pub fn open_stream(sandbox: &Path, name: &str) -> Result<File, String> {
+    let told = |e: nix::Error| format!("{}/{name}: {e}", sandbox.display());
+    let dir = open_dir(sandbox).map_err(told)?;
+    let fd = open_at(dir.as_raw_fd(), name, OFlag::O_WRONLY | OFlag::O_APPEND).map_err(told)?;
+    let stat = fstat(fd.as_raw_fd()).map_err(told)?;
+    match SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
+        true => Ok(File::from(fd)),
+        false => Err(format!("{}/{name} is not a file", sandbox.display())),
+    }
+}
+
 /// One rotated stream.
 #[derive(Debug)]
 pub struct Log {

@@ -23,8 +23,8 @@ pub use record::{
 };
 pub use session::{Attached, Session, SessionRequest};
 pub use spec::{
-    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
-    Window,
+    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Nested, Network, Rlimit,
+    Rotation, Window,
 };
 use std::future::Future;
 use std::pin::Pin;

@@ -25,6 +25,8 @@ pub const CFS_PERIOD_US: u64 = 100_000;
 pub const CFS_QUOTA_US_MIN: u64 = 1000;
 /// The search path of a container whose environment names none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a process is called that waits.
+pub const PAUSE: &str = "mesolith-pause";
 /// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW`.
 pub const DEFAULT_CAPABILITIES: [&str; 13] = [
     "CAP_AUDIT_WRITE",
@@ -64,6 +66,8 @@ pub enum Command {
         /// All arguments, `argv[0]` included.
         argv: Vec<String>,
     },
+    /// Nothing: the container is there for those nested in it, until it is signalled.
+    Pause,
 }
 
 impl Command {
@@ -77,6 +81,7 @@ impl Command {
                 (program.clone(), vec![program.clone()])
             }
             Command::Exec { program, argv } => (program.clone(), argv.clone()),
+            Command::Pause => (PAUSE.into(), vec![PAUSE.into()]),
         }
     }
 }
@@ -175,6 +180,17 @@ pub struct BindMount {
     pub read_only: bool,
 }
 
+/// What a container has of the one that it is nested in: the network, ipc and the host name always.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nested {
+    /// The container it is in; its own name begins with that one's and a period.
+    pub parent: ContainerId,
+    /// Whether it sees its parent's processes beside its own.
+    pub share_pid: bool,
+    /// Whether its limits are its own, within its parent's; else only the parent's hold, and it has a weight among others.
+    pub own_limits: bool,
+}
+
 /// A container as the agent asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerSpec {
@@ -210,6 +226,12 @@ pub struct ContainerSpec {
     pub host_root: bool,
     /// More mounts.
     pub mounts: Vec<BindMount>,
+    /// The container it is nested in; none: it is by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<Nested>,
+    /// On a terminal of that size, whose output goes to `stdout`; none: without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Window>,
 }
 
 fn invalid<T>(text: impl Into<String>) -> Result<T> {
@@ -236,6 +258,16 @@ impl ContainerSpec {
         }
         if !plain_path(&self.sandbox) {
             return invalid(format!("sandbox '{}' is not absolute", self.sandbox.display()));
+        }
+        if let Some(nested) = &self.nested {
+            let own = self.id.as_str().strip_prefix(nested.parent.as_str());
+            let own = own.and_then(|rest| rest.strip_prefix('.')).filter(|own| !own.is_empty());
+            if own.is_none_or(|own| own.contains('.')) {
+                return invalid(format!(
+                    "container {} is not named as in {}",
+                    self.id, nested.parent
+                ));
+            }
         }
         self.validate_command()?;
         self.validate_limits()?;

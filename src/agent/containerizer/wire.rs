@@ -83,6 +83,14 @@ pub enum Call {
         /// What is run.
         session: Box<SessionCall>,
     },
+    /// Must be the first on a connection of its own: the terminal of a container. With the answer come a pipe, by which
+    /// all comes that is written from now on, and the terminal itself, to be written to and sized.
+    Attach {
+        /// The asker's [`VERSION`].
+        version: u32,
+        /// Of which container.
+        id: ContainerId,
+    },
     /// On a session's connection: signal the command.
     SignalSession(i32),
     /// End the supervisor.
@@ -157,6 +165,8 @@ pub enum Answer {
     Exec(ExecOutcome),
     /// To `Session`: the command's process. With it come its terminal, or the ends of its input, output and errors.
     Session(i32),
+    /// To `Attach`.
+    Attached,
     /// To all others.
     Done,
 }

@@ -286,9 +286,7 @@ impl AgentCore {
 
     /// It is time for a check.
     pub(super) fn check(&mut self, s: &mut Step<'_>, key: &TaskKey, health: bool) {
-        let executor = self.tables.executor_of(key).and_then(|k| self.tables.executors.get(&k));
-        let Some(executor) = executor.filter(|e| e.phase == Phase::Running) else { return };
-        let container = executor.container.clone();
+        let Some((container, Phase::Running)) = self.tables.container_of(key) else { return };
         let Some(task) = self.tables.tasks.get_mut(key).filter(|t| !t.is_terminal()) else {
             return;
         };
@@ -311,7 +309,7 @@ impl AgentCore {
         health: bool,
         outcome: CheckOutcome,
     ) {
-        let Some(executor) = self.tables.of_container(container) else { return };
+        let Some(executor) = self.tables.outermost(container) else { return };
         let key = (executor.0, task_id.clone());
         let Some(task) = self.tables.tasks.get_mut(&key).filter(|t| !t.is_terminal()) else {
             return;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a container may take to be destroyed before it is asked again.
-const DESTROY_RETRY: Duration = Duration::from_secs(60);
+pub(super) const DESTROY_RETRY: Duration = Duration::from_secs(60);
 
 impl AgentCore {
     /// Has the sandbox made, unless an old directory above it is being removed just now.
@@ -40,6 +40,12 @@ impl AgentCore {
         container: &ContainerId,
         result: Result<(), String>,
     ) {
+        if self.tables.processes.contains_key(container) {
+            return self.process_prepared(s, container, result);
+        }
+        if self.tables.named.contains_key(container) {
+            return self.named_prepared(s, container, result);
+        }
         let Some(key) = self.in_phase(container, Phase::Preparing) else { return };
         if let Err(why) = result {
             return self.fail_launch(s, &key, &why);
@@ -59,6 +65,12 @@ impl AgentCore {
         container: &ContainerId,
         result: Result<(), String>,
     ) {
+        if self.tables.processes.contains_key(container) {
+            return self.process_created(s, container, result);
+        }
+        if self.tables.named.contains_key(container) {
+            return self.named_created(s, container, result);
+        }
         let Some(key) = self.in_phase(container, Phase::Creating) else { return };
         match result {
             Err(why) => self.fail_launch(s, &key, &why),
@@ -76,6 +88,12 @@ impl AgentCore {
         container: &ContainerId,
         result: Result<u32, String>,
     ) {
+        if self.tables.processes.contains_key(container) {
+            return self.process_started(s, container, result);
+        }
+        if self.tables.named.contains_key(container) {
+            return self.named_started(s, container, result);
+        }
         let Some(key) = self.in_phase(container, Phase::Starting) else { return };
         let pid = match result {
             Ok(pid) => pid,
@@ -85,10 +103,14 @@ impl AgentCore {
         executor.pid = Some(pid);
         executor.phase = Phase::Running;
         let ending = executor.ending;
+        // There is nobody who would subscribe.
+        executor.registered |= executor.is_default();
+        let own = executor.is_default();
         s.write(records::executor(&key, executor));
         match self.tables.command_task(&key) {
             Some(task) => self.command_started(s, &task),
             None if ending => self.destroy(s, &key),
+            None if own => self.fit(s, &key),
             None => {
                 let wait = self.options.executor_registration_timeout;
                 self.timers.set(Timer::Subscribe(key.clone()), s.now + wait);
@@ -98,7 +120,7 @@ impl AgentCore {
     }
 
     /// The command of a task runs: RUNNING, and its clocks.
-    fn command_started(&mut self, s: &mut Step<'_>, key: &super::tables::TaskKey) {
+    pub(super) fn command_started(&mut self, s: &mut Step<'_>, key: &super::tables::TaskKey) {
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
         task.started = Some(s.wall);
         if task.kill.is_some() {
@@ -166,6 +188,11 @@ impl AgentCore {
     }
 
     pub(super) fn destroy_again(&mut self, s: &mut Step<'_>, container: &ContainerId) {
+        let inside = self.tables.processes.contains_key(container)
+            || self.tables.named.contains_key(container);
+        if inside {
+            return self.destroy_inside_again(s, container);
+        }
         if self.in_phase(container, Phase::Ending).is_some() {
             self.count("container_destroy_retries");
             self.timers.set(Timer::Destroy(container.clone()), s.now + DESTROY_RETRY);
@@ -174,6 +201,12 @@ impl AgentCore {
     }
 
     pub(super) fn exited(&mut self, s: &mut Step<'_>, container: &ContainerId, exit: &Exit) {
+        if self.tables.processes.contains_key(container) {
+            return self.process_exited(s, container, exit);
+        }
+        if self.tables.named.contains_key(container) {
+            return self.named_exited(s, container, exit);
+        }
         let Some(key) = self.tables.of_container(container) else {
             // Nobody's: a left-over that is being destroyed.
             s.act(Act::Forget { container: container.clone() });
@@ -212,7 +245,7 @@ impl AgentCore {
         self.tell_exited(s, key, exit.and_then(|e| e.status));
     }
 
-    fn tell_exited(&mut self, s: &mut Step<'_>, key: &ExecutorKey, status: Option<i32>) {
+    pub(super) fn tell_exited(&mut self, s: &mut Step<'_>, key: &ExecutorKey, status: Option<i32>) {
         let Some(link) = self.master.ready() else { return };
         let Some(executor) = self.tables.executors.get_mut(key) else { return };
         if executor.command_task || std::mem::replace(&mut executor.told, true) {
@@ -228,6 +261,12 @@ impl AgentCore {
     }
 
     pub(super) fn destroyed(&mut self, s: &mut Step<'_>, container: &ContainerId) {
+        if self.tables.processes.contains_key(container) {
+            return self.process_destroyed(s, container);
+        }
+        if self.tables.named.contains_key(container) {
+            return self.named_destroyed(s, container);
+        }
         let Some(key) = self.in_phase(container, Phase::Ending) else { return };
         self.timers.cancel(&Timer::Destroy(container.clone()));
         self.tables.containers.remove(container);
@@ -253,6 +292,7 @@ impl AgentCore {
         *self.counters.entry("executors_terminated").or_default() += 1;
         s.write(records::executor(key, executor));
         let (container, path) = (executor.container.clone(), executor.sandbox.clone());
+        self.forget_inside(s, &container);
         s.write(records::sandbox(key, &container, &path, s.wall));
         self.sandboxes.add(key, container, path, s.wall);
         self.collect(s);

@@ -53,6 +53,27 @@ pub(super) fn build(of: &Of<'_>) -> Result<Vec<(String, String)>, String> {
     Ok(vars.0)
 }
 
+/// The environment of a container that is no task's: what its command says, and where its sandbox is.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn plain(
+    options: &Options,
+    command: &v1::CommandInfo,
+    sandbox: &Path,
+) -> Result<Vec<(String, String)>, String> {
+    let mut vars = Variables::default();
+    vars.set("PATH", PATH);
+    for (name, value) in &options.executor_environment_variables {
+        vars.set(name, value);
+    }
+    vars.set("MESOS_SANDBOX", sandbox.display().to_string());
+    for variable in command.environment.iter().flat_map(|e| &e.variables) {
+        vars.set(&variable.name, value(variable)?);
+    }
+    Ok(vars.0)
+}
+
 fn agent(of: &Of<'_>, vars: &mut Variables) {
     let options = of.options;
     let endpoint = options.endpoint();

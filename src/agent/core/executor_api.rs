@@ -86,7 +86,7 @@ impl AgentCore {
         }
         let key = (framework, ExecutorId::from(call.executor_id.value.as_str()));
         match self.tables.executors.get(&key) {
-            Some(e) if !e.command_task && !e.is_over() => Ok(key),
+            Some(e) if e.is_custom() && !e.is_over() => Ok(key),
             _ => bad("Executor cannot be found"),
         }
     }

@@ -8,6 +8,7 @@ use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::mesos::internal::FrameworkMessage;
 use crate::mesos::v1::executor::{Event, event};
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often an executor gets a HEARTBEAT.
@@ -93,7 +94,9 @@ impl AgentCore {
             let container = executor.container.clone();
             return s.act(Act::Resize { container, limits: wanted });
         }
-        if executor.session.is_some() {
+        if executor.is_default() {
+            self.start_groups(s, key);
+        } else if executor.session.is_some() {
             self.deliver(s, key);
         }
     }
@@ -105,13 +108,26 @@ impl AgentCore {
             .retain(|k| self.tables.tasks.get(k).is_some_and(|t| !t.delivered && !t.is_terminal()));
         // In the order in which they came.
         waiting.sort_by_key(|k| self.tables.tasks.get(k).map(|t| t.order));
-        for task_key in waiting {
-            let Some(task) = self.tables.tasks.get_mut(&task_key) else { continue };
+        let mut groups: BTreeMap<u64, Vec<v1::TaskInfo>> = BTreeMap::new();
+        for (at, task_key) in waiting.iter().enumerate() {
+            let Some(task) = self.tables.tasks.get_mut(task_key) else { continue };
             task.delivered = true;
             if let Some(executor) = self.tables.executors.get_mut(key) {
                 executor.used = true;
             }
-            s.write(records::state(&task_key, task));
+            s.write(records::state(task_key, task));
+            if let Some(group) = task.group {
+                groups.entry(group).or_default().push((*task.info).clone());
+                // Its tasks follow one another: whole with the last of them.
+                let next = waiting.get(at + 1).and_then(|k| self.tables.tasks.get(k));
+                if next.is_none_or(|next| next.group != Some(group)) {
+                    let tasks = groups.remove(&group).unwrap_or_default();
+                    let task_group = v1::TaskGroupInfo { tasks };
+                    let launch_group = Some(event::LaunchGroup { task_group });
+                    self.send(s, key, Event { launch_group, ..event(event::Type::LaunchGroup) });
+                }
+                continue;
+            }
             let launch = Some(event::Launch { task: (*task.info).clone() });
             self.send(s, key, Event { launch, ..event(event::Type::Launch) });
         }
@@ -184,7 +200,7 @@ impl AgentCore {
     pub(super) fn framework_message(&mut self, s: &mut Step<'_>, m: FrameworkMessage) {
         let framework = FrameworkId::from(m.framework_id.value.as_str());
         let key = (framework, ExecutorId::from(m.executor_id.value.as_str()));
-        let Some(executor) = self.tables.executors.get_mut(&key).filter(|e| !e.command_task) else {
+        let Some(executor) = self.tables.executors.get_mut(&key).filter(|e| e.is_custom()) else {
             return self.count("invalid_framework_messages");
         };
         if executor.session.is_some() {

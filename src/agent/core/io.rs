@@ -169,6 +169,36 @@ pub enum Input {
         /// Which.
         session: SessionId,
     },
+    /// A container is launched by its name: answered when it runs.
+    LaunchContainer {
+        /// To be answered.
+        request: RequestId,
+        /// The container.
+        wanted: Box<Wanted>,
+    },
+    /// Somebody waits for its end.
+    WaitContainer {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        id: ContainerId,
+    },
+    /// It is to be signalled.
+    KillContainer {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        id: ContainerId,
+        /// The number.
+        signal: i32,
+    },
+    /// What is left of it after its end is to be removed.
+    RemoveContainer {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        id: ContainerId,
+    },
     /// How full the disk of the work directory is, 0 to 1.
     DiskUsage {
         /// Used part.
@@ -209,6 +239,50 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// What it may use.
     pub limits: Limits,
+    /// The container it is nested in; none: it is by itself.
+    pub nested: Option<Nested>,
+    /// No command runs in it: it is there for those nested in it.
+    pub pause: bool,
+}
+
+impl Launch {
+    /// What its container is asked to be.
+    pub fn container_info(&self) -> Option<&v1::ContainerInfo> {
+        match &self.task {
+            Some(task) => task.container.as_ref(),
+            None => self.executor.container.as_ref(),
+        }
+    }
+}
+
+/// A container in another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nested {
+    /// Which.
+    pub parent: ContainerId,
+    /// Host path of the parent's sandbox.
+    pub parent_sandbox: PathBuf,
+    /// Whether it sees the parent's processes.
+    pub share_pid: bool,
+    /// Whether its limits are its own, within the parent's.
+    pub own_limits: bool,
+}
+
+/// A container that somebody launches by its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Its name, with those of all it is in.
+    pub id: ContainerId,
+    /// The one it is in; none: it is by itself.
+    pub parent: Option<ContainerId>,
+    /// What runs.
+    pub command: v1::CommandInfo,
+    /// What it is to be.
+    pub container: Option<v1::ContainerInfo>,
+    /// What it may use; of one by itself.
+    pub resources: Vec<v1::Resource>,
+    /// How much more than that.
+    pub limits: std::collections::BTreeMap<String, v1::value::Scalar>,
 }
 
 /// What a container may use.
@@ -364,6 +438,10 @@ pub enum CheckKind {
 pub enum Answer {
     /// 202, or for SUBSCRIBE: the stream is open.
     Accepted,
+    /// 200: it is done.
+    Done,
+    /// A container has ended.
+    Ended(Box<Exit>),
     /// Refused; nothing was changed.
     Refused {
         /// 400, 403 or 503.

@@ -58,7 +58,8 @@ impl AgentCore {
     ) {
         let Some(executor_key) = self.tables.executor_of(key) else { return };
         let Some(executor) = self.tables.executors.get(&executor_key) else { return };
-        let (phase, command, session) = (executor.phase, executor.command_task, executor.session);
+        let (mut phase, session) = (executor.phase, executor.session);
+        let (command, own) = (executor.command_task, executor.is_default());
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
         if task.is_terminal() {
             return;
@@ -67,6 +68,12 @@ impl AgentCore {
             || (!command && !task.delivered)
         {
             return self.kill_unstarted(s, key);
+        }
+        if let Some(process) = &task.process {
+            phase = process.phase;
+            if matches!(phase, Phase::Preparing | Phase::Creating) {
+                return self.kill_process_unstarted(s, key);
+            }
         }
         let grace = grace
             .or_else(|| grace_of(policy.as_ref()))
@@ -83,7 +90,7 @@ impl AgentCore {
         }
         task.checks.pause();
         s.write(records::state(key, task));
-        if !command {
+        if !command && !own {
             if session.is_some() {
                 self.send_kill(s, key);
             }
@@ -114,9 +121,8 @@ impl AgentCore {
     }
 
     fn signal(&self, s: &mut Step<'_>, key: &TaskKey, signal: i32) {
-        let executor = self.tables.executor_of(key).and_then(|k| self.tables.executors.get(&k));
-        if let Some(executor) = executor {
-            s.act(Act::Signal { container: executor.container.clone(), signal });
+        if let Some((container, _)) = self.tables.container_of(key) {
+            s.act(Act::Signal { container, signal });
         }
     }
 
@@ -134,6 +140,8 @@ impl AgentCore {
         if s.wall < last {
             self.signal(s, key, SIGKILL);
             self.timers.set(Timer::Kill(key.clone()), s.now + (last - s.wall));
+        } else if self.tables.tasks.get(key).is_some_and(|t| t.process.is_some()) {
+            self.destroy_process(s, key);
         } else if let Some(executor) = self.tables.executor_of(key) {
             self.destroy(s, &executor);
         }
@@ -152,7 +160,10 @@ impl AgentCore {
         let Some(executor) = self.tables.executor_of(key) else { return };
         let text = "Task killed during launch";
         let report = Report::agent(TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, text);
-        self.report(s, key, report);
+        // All of a group or none of it: with one of its tasks the others are not launched either.
+        for task in self.tables.group_of(key) {
+            self.report(s, &task, report.clone());
+        }
         let others = self.tables.tasks_of(&executor);
         let idle = others
             .iter()
@@ -183,6 +194,9 @@ impl AgentCore {
             return;
         }
         executor.ending = true;
+        if executor.is_default() {
+            return self.shutdown_default(s, key, grace.saturating_sub(SHUTDOWN_MARGIN), grace);
+        }
         let (session, phase) = (executor.session, executor.phase);
         match (session, phase) {
             (Some(session), _) => {

@@ -13,9 +13,11 @@ mod environment;
 mod executor_api;
 mod executor_events;
 mod gc;
+mod group;
 pub mod io;
 mod kill;
 pub mod limits;
+mod nested;
 pub mod options;
 mod records;
 mod recovery;
@@ -174,6 +176,12 @@ impl AgentCore {
             }
             Input::ExecutorCall { request, call } => self.executor_call(s, request, *call),
             Input::ExecutorClosed { session } => self.executor_closed(session),
+            Input::LaunchContainer { request, wanted } => self.launch_nested(s, request, *wanted),
+            Input::WaitContainer { request, id } => self.wait_nested(s, request, &id),
+            Input::KillContainer { request, id, signal } => {
+                self.kill_nested(s, request, &id, signal);
+            }
+            Input::RemoveContainer { request, id } => self.remove_nested(s, request, &id),
             Input::DiskUsage { used } => self.disk_usage(s, used),
             Input::SandboxRemoved { path, result } => self.sandbox_removed(s, &path, result),
             Input::Stop { kill_tasks } => self.stop(s, kill_tasks),

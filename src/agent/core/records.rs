@@ -3,13 +3,13 @@
 //! Ids hold no `/` (they are checked before anything is written), so keys are plain paths.
 
 use super::Identity;
-use super::tables::{Executor, ExecutorKey, Framework, Phase, Task, TaskKey};
+use super::tables::{Executor, ExecutorKey, Framework, Named, Phase, Task, TaskKey};
 use crate::base::ids::{ContainerId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
 use crate::mesos::internal::{
-    AgentRecord, EndRecord, ExecutorRecord, HostedFramework, KillRecord, SandboxRecord, TaskRecord,
-    TaskStateRecord, UpdateRecord, executor_record,
+    AgentRecord, EndRecord, ExecutorRecord, HostedFramework, KillRecord, NestedRecord,
+    SandboxRecord, TaskRecord, TaskStateRecord, UpdateRecord, executor_record,
 };
 use crate::mesos::stored;
 use crate::mesos::v1;
@@ -41,6 +41,18 @@ pub(super) fn state_key((f, t): &TaskKey) -> String {
 /// Key of a status update; the number sorts as text.
 pub(super) fn update_key((f, t): &TaskKey, number: u64) -> String {
     format!("updates/{f}/{t}/{number:020}")
+}
+
+/// Key of a container that was launched by its name.
+pub(super) fn named_key(id: &ContainerId) -> String {
+    format!("containers/{id}")
+}
+
+/// Writes a container that was launched by its name.
+pub(super) fn named(id: &ContainerId, named: &Named) -> Op {
+    let record =
+        NestedRecord { sandbox: named.sandbox.display().to_string(), failed: named.failed.clone() };
+    Op::put(named_key(id), stored::encode(&record))
 }
 
 /// Key of a sandbox nobody uses.
@@ -102,6 +114,7 @@ pub(super) fn task(key: &TaskKey, task: &Task) -> Op {
         task: (*task.info).clone(),
         executor_id: task.executor.as_str().into(),
         order: Some(task.order),
+        group: task.group,
     };
     Op::put(task_key(key), stored::encode(&record))
 }
@@ -122,6 +135,7 @@ pub(super) fn state(key: &TaskKey, task: &Task) -> Op {
         started: task.started.map(|t| t.0),
         kill,
         received: task.received.iter().cloned().collect(),
+        container_id: task.process.as_ref().map(|p| p.container.as_str().into()),
     };
     Op::put(state_key(key), stored::encode(&record))
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// A custom executor that runs and has not come back after a restart of the agent.
 pub(super) fn is_awaited(executor: &Executor) -> bool {
-    !executor.command_task
+    executor.is_custom()
         && executor.phase == Phase::Running
         && executor.session.is_none()
         && !executor.ending
@@ -107,7 +107,9 @@ impl AgentCore {
             let container = self.tables.executors.get(&key).map(|e| e.container.clone());
             let state = container.and_then(|c| found.remove(&c));
             self.plan(s, &key, state, rebooted);
+            self.take_up_group(s, &key, &mut found);
         }
+        self.take_up_named(s, &mut found);
         for (container, state) in found {
             self.count("orphans_destroyed");
             if matches!(state, FoundState::Exited(_)) {
@@ -252,7 +254,7 @@ impl AgentCore {
     }
 }
 
-fn launching(state: TaskState) -> Report {
+pub(super) fn launching(state: TaskState) -> Report {
     Report::agent(state, Reason::AgentRestarted, "Task launched during agent restart")
 }
 

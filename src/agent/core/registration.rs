@@ -125,6 +125,9 @@ impl AgentCore {
         if let Some(run) = message.run_task {
             self.run_task(s, run);
         }
+        if let Some(group) = message.run_task_group {
+            self.run_group(s, group);
+        }
         if let Some(kill) = message.kill_task {
             self.kill_asked(s, kill);
         }

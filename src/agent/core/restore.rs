@@ -4,14 +4,17 @@
 use super::checks::Checks;
 use super::gc::Sandboxes;
 use super::records;
-use super::tables::{End, Executor, ExecutorKey, Framework, Kill, Phase, Tables, Task, TaskKey};
+use super::tables::{
+    End, Executor, ExecutorKey, Framework, Kill, Named, Phase, Process, Tables, Task, TaskKey,
+    is_terminal,
+};
 use super::updates::Streams;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
 use crate::mesos::internal::{
-    AgentRecord, ExecutorRecord, HostedFramework, SandboxRecord, TaskRecord, TaskStateRecord,
-    UpdateRecord, executor_record, kill_record::Cause,
+    AgentRecord, ExecutorRecord, HostedFramework, NestedRecord, SandboxRecord, TaskRecord,
+    TaskStateRecord, UpdateRecord, executor_record, kill_record::Cause,
 };
 use crate::mesos::stored::decode;
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
@@ -75,6 +78,10 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
                 let executor: ExecutorKey = ((*f).into(), (*e).into());
                 loaded.sandboxes.add(&executor, (*c).into(), r.path.into(), Wall(r.ended));
             }
+            ["containers", c] => {
+                let r: NestedRecord = decode(&key, &value)?;
+                loaded.tables.named.insert((*c).into(), named(r));
+            }
             _ => return Err(corrupt(&key, "has a name this program does not know")),
         }
     }
@@ -84,12 +91,27 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
             None => return Err(corrupt(&records::state_key(&key), "belongs to no task")),
         }
     }
+    processes(&mut loaded.tables);
     for (key, executor) in loaded.tables.executors.iter() {
         if executor.phase != Phase::Gone {
             loaded.tables.containers.insert(executor.container.clone(), key.clone());
         }
     }
     Ok(loaded)
+}
+
+/// The tasks of containers, and the sandboxes of these.
+fn processes(tables: &mut Tables) {
+    let Tables { executors, tasks, processes, .. } = tables;
+    for (key, task) in tasks.iter_mut() {
+        let executor = executors.get(&(key.0.clone(), task.executor.clone()));
+        if let (Some(process), Some(executor)) = (&mut task.process, executor) {
+            process.sandbox = super::group::sandbox(&executor.sandbox, &process.container);
+            if !is_terminal(task.shown.state()) {
+                processes.insert(process.container.clone(), key.clone());
+            }
+        }
+    }
 }
 
 fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
@@ -131,13 +153,32 @@ fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
     })
 }
 
+fn named(r: NestedRecord) -> Named {
+    Named {
+        sandbox: PathBuf::from(r.sandbox),
+        phase: if r.failed.is_some() { Phase::Gone } else { Phase::Preparing },
+        pid: None,
+        launch: None,
+        exit: None,
+        failed: r.failed,
+        launching: Vec::new(),
+        waiting: Vec::new(),
+    }
+}
+
 fn task(framework: &str, r: TaskRecord) -> Task {
     let info = Arc::new(r.task);
     let framework = v1::FrameworkId { value: framework.into() };
+    let mut shown = super::run::shown(&info, framework);
+    if r.group.is_some() {
+        shown.executor_id = Some(v1::ExecutorId { value: r.executor_id.clone() });
+    }
     Task {
         checks: Checks::of(&info),
         executor: ExecutorId::from(r.executor_id),
-        shown: Arc::new(super::run::shown(&info, framework)),
+        shown: Arc::new(shown),
+        group: r.group,
+        process: None,
         order: r.order.unwrap_or(0),
         info,
         delivered: false,
@@ -156,6 +197,14 @@ fn apply(task: &mut Task, r: TaskStateRecord) -> Result<()> {
     task.delivered = r.delivered.unwrap_or(false);
     task.started = r.started.map(Wall);
     task.received = r.received.into();
+    task.process = r.container_id.map(|id| Process {
+        container: ContainerId::from(id),
+        // Known when its executor is.
+        sandbox: PathBuf::new(),
+        phase: Phase::Preparing,
+        pid: None,
+        launch: None,
+    });
     task.kill = r.kill.map(|kill| Kill {
         cause: Cause::try_from(kill.cause).unwrap_or(Cause::Asked),
         deadline: Wall(kill.deadline),

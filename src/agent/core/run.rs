@@ -49,6 +49,13 @@ pub(super) fn shown(info: &v1::TaskInfo, framework_id: v1::FrameworkId) -> v1::T
     }
 }
 
+/// A refusal as it is told.
+pub(super) struct Told {
+    pub state: TaskState,
+    pub reason: Reason,
+    pub message: String,
+}
+
 impl AgentCore {
     pub(super) fn run_task(&mut self, s: &mut Step<'_>, run: RunTask) {
         let RunTask { framework_info, task } = run;
@@ -74,11 +81,11 @@ impl AgentCore {
             return self.report_unknown(s, &key, executor, state, reason, message);
         }
         self.framework(s, &f, framework_info);
-        self.add_task(s, &key, task, &executor_key);
+        self.add_task(s, &key, task, &executor_key, None);
         if self.tables.executors.contains_key(&executor_key) {
             self.fit(s, &executor_key);
         } else {
-            self.launch(s, &fid, &key, &executor_key);
+            self.launch(s, &fid, &key, &executor_key, None);
         }
     }
 
@@ -111,6 +118,34 @@ impl AgentCore {
                 ));
             }
         }
+        self.admit_any(task, executor)
+    }
+
+    /// What holds for a task of a group as for any other.
+    pub(super) fn admit_grouped(
+        &self,
+        task: &v1::TaskInfo,
+        info: &v1::ExecutorInfo,
+        executor: &ExecutorKey,
+    ) -> Result<(), Told> {
+        let checked = || {
+            ids::check(executor.1.as_str()).map_err(invalid)?;
+            let own = info.r#type == Some(v1::executor_info::Type::Default as i32);
+            if own && task.command.is_none() {
+                return Err(invalid("A task of a group for a 'DEFAULT' executor needs a command"));
+            }
+            if !own && info.command.is_none() {
+                return Err(invalid("'ExecutorInfo.command' must be set for a 'CUSTOM' executor"));
+            }
+            self.admit_any(task, executor)
+        };
+        checked().map_err(|Refusal { state, reason, message }| match reason {
+            Reason::TaskInvalid => Told { state, reason: Reason::TaskGroupInvalid, message },
+            _ => Told { state, reason, message },
+        })
+    }
+
+    fn admit_any(&self, task: &v1::TaskInfo, executor: &ExecutorKey) -> Result<(), Refusal> {
         if let Some(why) = super::checks::refuse(task) {
             return Err(invalid(why));
         }
@@ -136,7 +171,7 @@ impl AgentCore {
                 Err(full(EXECUTORS_MAX, "executors on an agent"))
             }
             None => Ok(()),
-            Some(e) if e.command_task || task.command.is_some() => {
+            Some(e) if e.command_task || (e.is_custom() && task.command.is_some()) => {
                 Err(invalid("Cannot launch multiple tasks on the same command/docker executor"))
             }
             Some(e) if e.ending || matches!(e.phase, Phase::Ending | Phase::Gone) => {
@@ -150,7 +185,12 @@ impl AgentCore {
     }
 
     /// Notes a framework, or what is new about it.
-    fn framework(&mut self, s: &mut Step<'_>, id: &FrameworkId, info: v1::FrameworkInfo) {
+    pub(super) fn framework(
+        &mut self,
+        s: &mut Step<'_>,
+        id: &FrameworkId,
+        info: v1::FrameworkInfo,
+    ) {
         let known = self.tables.frameworks.get(id);
         if known.is_some_and(|f| *f.info == info) {
             return;
@@ -161,17 +201,21 @@ impl AgentCore {
         self.history.revive(id);
     }
 
-    fn add_task(
+    pub(super) fn add_task(
         &mut self,
         s: &mut Step<'_>,
         key: &TaskKey,
         info: v1::TaskInfo,
         executor: &ExecutorKey,
+        group: Option<u64>,
     ) {
         let user = info.command.as_ref().and_then(|c| c.user.clone());
         let user = user.or_else(|| self.tables.framework(&key.0).map(|f| f.user.clone()));
         let framework_id = v1::FrameworkId { value: key.0.as_str().into() };
-        let shown = v1::Task { user, ..shown(&info, framework_id) };
+        let mut shown = v1::Task { user, ..shown(&info, framework_id) };
+        if group.is_some() {
+            shown.executor_id = Some((&executor.1).into());
+        }
         self.launches += 1;
         let task = Task {
             checks: super::checks::Checks::of(&info),
@@ -183,6 +227,8 @@ impl AgentCore {
             started: None,
             kill: None,
             received: VecDeque::new(),
+            group,
+            process: None,
         };
         s.write(records::task(key, &task));
         s.write(records::state(key, &task));
@@ -205,24 +251,25 @@ impl AgentCore {
     }
 
     /// A new executor: written down as launching before anything is done for it.
-    fn launch(
+    pub(super) fn launch(
         &mut self,
         s: &mut Step<'_>,
         framework_id: &v1::FrameworkId,
         task: &TaskKey,
         key: &ExecutorKey,
+        of_group: Option<v1::ExecutorInfo>,
     ) {
         let Some(task_info) = self.tables.tasks.get(task).map(|t| t.info.clone()) else { return };
         let container = ContainerId::from(s.rng.uuid());
         let sandbox = self.sandbox(key, &container);
-        let info = match &task_info.executor {
+        let command_task = task_info.executor.is_none() && of_group.is_none();
+        let info = match of_group.or_else(|| task_info.executor.clone()) {
             Some(info) => {
                 let framework_id = Some(framework_id.clone());
-                v1::ExecutorInfo { framework_id, ..info.clone() }
+                self.filled(&key.0, v1::ExecutorInfo { framework_id, ..info })
             }
             None => command::executor_info(framework_id, &task_info),
         };
-        let command_task = task_info.executor.is_none();
         let executor = Executor {
             info: Arc::new(info),
             container: container.clone(),
@@ -292,6 +339,8 @@ impl AgentCore {
             user: self.options.switch_user.then_some(user),
             environment,
             limits: self.wanted_limits(key),
+            nested: None,
+            pause: executor.is_default(),
         })
     }
 

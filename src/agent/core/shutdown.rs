@@ -132,6 +132,9 @@ impl AgentCore {
         for key in tables.executors.keys() {
             s.write(Op::delete(records::executor_key(key)));
         }
+        for id in tables.named.keys() {
+            s.write(Op::delete(records::named_key(id)));
+        }
         for id in tables.frameworks.keys() {
             s.write(Op::delete(records::framework_key(id)));
         }

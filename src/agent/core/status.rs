@@ -3,7 +3,7 @@
 use super::io::Act;
 use super::tables::{ExecutorKey, TASKS_MAX, Task, TaskKey, is_terminal};
 use super::{AgentCore, Step, Timer, records};
-use crate::base::ids::{ExecutorId, FrameworkId, TaskId};
+use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::mesos::internal::{AcknowledgeStatus, AgentMessage, StatusUpdate};
 use crate::mesos::v1::{self, TaskState, TaskStatus, task_status::Reason, task_status::Source};
 use std::sync::Arc;
@@ -52,7 +52,10 @@ impl AgentCore {
         let executor = self.tables.executors.get(&(key.0.clone(), task.executor.clone()));
         let custom = executor.is_some_and(|e| !e.command_task);
         let named = custom || report.source == Source::Executor;
-        let container = executor.map(|e| self.container_status(e));
+        let container = executor.map(|e| match &task.process {
+            Some(process) => self.status_of(&process.container, process.pid),
+            None => self.container_status(e),
+        });
         let status = TaskStatus {
             task_id: task.info.task_id.clone(),
             state: report.state as i32,
@@ -103,15 +106,19 @@ impl AgentCore {
     }
 
     fn container_status(&self, executor: &super::tables::Executor) -> v1::ContainerStatus {
+        self.status_of(&executor.container, executor.pid)
+    }
+
+    fn status_of(&self, container: &ContainerId, pid: Option<u32>) -> v1::ContainerStatus {
         let ip = v1::network_info::IpAddress {
             protocol: None,
             ip_address: Some(self.options.ip.clone()),
         };
         v1::ContainerStatus {
-            container_id: Some((&executor.container).into()),
+            container_id: Some(container.into()),
             network_infos: vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }],
             cgroup_info: None,
-            executor_pid: executor.pid,
+            executor_pid: pid,
         }
     }
 

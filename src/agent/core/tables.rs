@@ -3,7 +3,7 @@
 
 use super::changing::Changing;
 use super::checks::Checks;
-use super::io::{Launch, Limits, SessionId};
+use super::io::{Exit, Launch, Limits, RequestId, SessionId};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::base::time::Wall;
 use crate::mesos::internal::kill_record::Cause;
@@ -94,6 +94,16 @@ pub(super) struct Executor {
 }
 
 impl Executor {
+    /// The agent's own, for groups of tasks that each have a container.
+    pub fn is_default(&self) -> bool {
+        self.info.r#type == Some(v1::executor_info::Type::Default as i32)
+    }
+
+    /// A framework's own: it is told what to do, and tells what it did.
+    pub fn is_custom(&self) -> bool {
+        !self.command_task && !self.is_default()
+    }
+
     /// No process of it can run any more.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Gone
@@ -106,6 +116,35 @@ pub(super) struct Kill {
     pub cause: Cause,
     pub deadline: Wall,
     pub policy: Option<v1::KillPolicy>,
+}
+
+/// The container of a task of a default executor.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub container: ContainerId,
+    pub sandbox: PathBuf,
+    pub phase: Phase,
+    pub pid: Option<u32>,
+    /// Until it is built.
+    pub launch: Option<Arc<Launch>>,
+}
+
+/// A container that was launched by its name.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub sandbox: PathBuf,
+    pub phase: Phase,
+    pub pid: Option<u32>,
+    /// Until it is built.
+    pub launch: Option<Arc<Launch>>,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// Why it never ran.
+    pub failed: Option<String>,
+    /// Who waits for it to run.
+    pub launching: Vec<RequestId>,
+    /// Who waits for its end.
+    pub waiting: Vec<RequestId>,
 }
 
 /// A task, until its last update is acknowledged.
@@ -124,6 +163,10 @@ pub(super) struct Task {
     pub checks: Checks,
     /// Uuids of the newest updates of a custom executor.
     pub received: VecDeque<Vec<u8>>,
+    /// The group it was launched with.
+    pub group: Option<u64>,
+    /// Its own container, in that of a default executor.
+    pub process: Option<Process>,
 }
 
 impl Task {
@@ -176,6 +219,10 @@ pub(super) struct Tables {
     by_executor: BTreeSet<(FrameworkId, ExecutorId, TaskId)>,
     pub containers: BTreeMap<ContainerId, ExecutorKey>,
     pub sessions: BTreeMap<SessionId, ExecutorKey>,
+    /// The tasks whose own containers these are.
+    pub processes: BTreeMap<ContainerId, TaskKey>,
+    /// Containers that were launched by their names.
+    pub named: BTreeMap<ContainerId, Named>,
 }
 
 impl Tables {
@@ -192,6 +239,43 @@ impl Tables {
     /// The executor of a task.
     pub fn executor_of(&self, key: &TaskKey) -> Option<ExecutorKey> {
         self.tasks.get(key).map(|t| (key.0.clone(), t.executor.clone()))
+    }
+
+    /// The container that a task runs in, and how far it is.
+    pub fn container_of(&self, key: &TaskKey) -> Option<(ContainerId, Phase)> {
+        let task = self.tasks.get(key)?;
+        let executor = self.executors.get(&(key.0.clone(), task.executor.clone()))?;
+        match &task.process {
+            Some(process) => Some((process.container.clone(), process.phase)),
+            None => Some((executor.container.clone(), executor.phase)),
+        }
+    }
+
+    /// The tasks that were launched together with one, itself among them.
+    pub fn group_of(&self, key: &TaskKey) -> Vec<TaskKey> {
+        let Some(task) = self.tasks.get(key) else { return Vec::new() };
+        let executor = (key.0.clone(), task.executor.clone());
+        let Some(group) = task.group else { return vec![key.clone()] };
+        let mut all = self.tasks_of(&executor);
+        all.retain(|k| self.tasks.get(k).is_some_and(|t| t.group == Some(group)));
+        all
+    }
+
+    /// Whether a container runs, whatever it is.
+    pub fn runs(&self, container: &ContainerId) -> bool {
+        if let Some(executor) = self.containers.get(container) {
+            return self.executors.get(executor).is_some_and(|e| e.phase == Phase::Running);
+        }
+        if let Some(task) = self.processes.get(container) {
+            return self.container_of(task).is_some_and(|(_, phase)| phase == Phase::Running);
+        }
+        self.named.get(container).is_some_and(|named| named.phase == Phase::Running)
+    }
+
+    /// The executor whose container this is, or that it is in.
+    pub fn outermost(&self, container: &ContainerId) -> Option<ExecutorKey> {
+        let root = container.as_str().split('.').next()?;
+        self.containers.get(&ContainerId::from(root)).cloned()
     }
 
     /// Adds a task.

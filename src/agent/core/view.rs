@@ -183,14 +183,15 @@ impl AgentCore {
 
     /// The containers whose command was started and has not been told to have ended.
     pub fn containers_started(&self) -> Vec<ContainerId> {
-        let running = self.tables.executors.values().filter(|e| e.phase == Phase::Running);
-        running.map(|executor| executor.container.clone()).collect()
+        let tables = &self.tables;
+        let executors = tables.executors.values().map(|e| &e.container);
+        let all = executors.chain(tables.processes.keys()).chain(tables.named.keys());
+        all.filter(|id| tables.runs(id)).cloned().collect()
     }
 
     /// Whether commands can be run in a container just now, and if so whether as another user than its own.
     pub fn place_in(&self, container: &ContainerId) -> Option<bool> {
-        let executor = self.tables.executors.get(&self.tables.of_container(container)?)?;
-        (executor.phase == Phase::Running).then_some(self.options.switch_user)
+        self.tables.runs(container).then_some(self.options.switch_user)
     }
 
     /// The agent as it is between two steps. Of executors without a change since the last one, the picture is the same.

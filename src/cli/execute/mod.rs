@@ -7,7 +7,7 @@
 //!   130 after Ctrl-C; failures of this program itself, wrong flags too, give 125 (the original: 0 and 1);
 //! - when no offer fits for two seconds it says why; without `--master` it asks 127.0.0.1:5050, or brings a cluster of
 //!   its own up (`--local`);
-//! - LAUNCH_GROUP and HDFS are not there: `--task_group`, `--package` and their kin are refused with the reason.
+//! - It follows one task, and there is no HDFS: `--task_group`, `--package` and their kin are refused with the reason.
 //!
 //! [`core`] decides, [`run`] does.
 

@@ -120,8 +120,8 @@ fn refuse_what_is_not_there(options: &ExecuteOptions, problems: &mut Problems) {
             );
         }
         problems.add(
-            "--task_group is refused: this master does not launch groups (LAUNCH_GROUP); run the \
-             tasks one by one with --task",
+            "--task_group is refused: this program runs one task; a group (LAUNCH_GROUP) needs a \
+             scheduler that follows several",
         );
     }
 }

@@ -75,15 +75,7 @@ impl MasterCore {
     ) {
         match operation.r#type() {
             Kind::Launch => self.launch(cx, framework, bundle, operation, out),
-            Kind::LaunchGroup => {
-                let message = "Task groups are not supported by this version of the master";
-                let verdict = Verdict {
-                    state: v1::TaskState::TaskError,
-                    reason: Reason::TaskGroupInvalid,
-                    message,
-                };
-                self.verdict_on_tasks(cx, framework, &tasks_of(&operation), &verdict, out);
-            }
+            Kind::LaunchGroup => self.launch_group(cx, framework, bundle, operation, out),
             kind => self.operation_unsupported(framework, &operation, kind, &bundle.agent, out),
         }
     }

@@ -99,7 +99,7 @@ impl MasterCore {
 
 /// Fills in what schedulers may leave out: the role resources are allocated to, the executor's
 /// framework, the type of a health check.
-fn prepare(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &Role) {
+pub(super) fn prepare(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &Role) {
     let of_executor = task.executor.iter_mut().flat_map(|e| e.resources.iter_mut());
     for resource in task.resources.iter_mut().chain(of_executor) {
         if resource.allocation_info.as_ref().is_none_or(|info| info.role.is_none()) {

@@ -26,6 +26,7 @@ mod identity;
 pub mod io;
 mod kill;
 mod launch;
+mod launch_group;
 mod lost;
 mod metrics;
 mod offers;

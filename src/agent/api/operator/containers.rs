@@ -2,10 +2,12 @@
 
 use super::{Api, Refusal, invalid, missing, of, told};
 use crate::agent::api::monitor;
+use crate::agent::core::io::{Answer, Exit, Input, RequestId, Wanted};
+use crate::agent::core::view::View;
 use crate::agent::sessions::{Known, Running};
 use crate::base::ids::ContainerId;
 use crate::mesos::codec::Codec;
-use crate::mesos::v1::agent::call::Type;
+use crate::mesos::v1::agent::call::{self, Type};
 use crate::mesos::v1::agent::response::{self, Type as Kind, get_containers::Container};
 use crate::mesos::v1::agent::{Call, Response};
 use crate::mesos::{make, v1};
@@ -13,6 +15,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 
 const SIGKILL: i32 = 9;
+
+/// How a container ended, as it is told.
+type Waited = response::WaitContainer;
 
 /// A name as it is used here, or what is wrong with it.
 pub(super) fn id(id: &v1::ContainerId, field: &str) -> Result<ContainerId, Refusal> {
@@ -86,6 +91,18 @@ pub(super) fn not_of_a_session(container: &v1::ContainerInfo) -> Option<&'static
     .find_map(|(has, what)| has.then_some(what))
 }
 
+/// What a container that is launched by its name cannot have.
+pub(super) fn not_of_a_container(container: &v1::ContainerInfo) -> Option<&'static str> {
+    [
+        (container.r#type() == v1::container_info::Type::Docker, "the type DOCKER"),
+        (container.docker.is_some(), "a DockerInfo"),
+        (container.mesos.as_ref().is_some_and(|m| m.image.is_some()), "an image of its own"),
+        (!container.network_infos.is_empty(), "a network of its own"),
+    ]
+    .into_iter()
+    .find_map(|(has, what)| has.then_some(what))
+}
+
 /// What a command in a container that runs needs to know of it.
 pub(super) struct Place {
     /// Whether it may run as another user.
@@ -127,6 +144,27 @@ pub(super) async fn get(api: &Api, call: Call) -> Result<Response, Refusal> {
     Ok(Response { get_containers, ..of(Kind::GetContainers) })
 }
 
+/// A container that is no executor's.
+fn other(view: &View, id: ContainerId, pid: Option<u32>) -> Container {
+    let root = id.as_str().split('.').next().unwrap_or_default();
+    let of = view.frameworks.iter().find_map(|f| {
+        let executor = f.executors.iter().find(|e| e.container.as_str() == root)?;
+        Some((f, executor))
+    });
+    Container {
+        framework_id: of.map(|(f, _)| (&f.id).into()),
+        executor_id: of.map(|(_, e)| e.info.executor_id.clone()),
+        executor_name: of.map(|(_, e)| e.info.name().into()),
+        container_id: (&id).into(),
+        container_status: Some(v1::ContainerStatus {
+            container_id: Some((&id).into()),
+            executor_pid: pid,
+            ..Default::default()
+        }),
+        resource_statistics: None,
+    }
+}
+
 /// Calls that launch, wait for, signal and remove.
 pub(super) async fn change(
     api: &Api,
@@ -135,12 +173,27 @@ pub(super) async fn change(
     call: Call,
 ) -> Result<HttpResponse, Refusal> {
     match kind {
+        Type::LaunchContainer => {
+            const FIELD: &str = "launch_container";
+            launch(api, call.launch_container.ok_or_else(|| missing(FIELD))?, FIELD).await
+        }
+        #[allow(deprecated)]
+        Type::LaunchNestedContainer => {
+            const FIELD: &str = "launch_nested_container";
+            let asked = call.launch_nested_container.ok_or_else(|| missing(FIELD))?;
+            nested_id(&asked.container_id, FIELD)?;
+            let asked = call::LaunchContainer {
+                container_id: asked.container_id,
+                command: asked.command,
+                container: asked.container,
+                ..Default::default()
+            };
+            launch(api, asked, FIELD).await
+        }
         Type::WaitContainer => {
             let asked = call.wait_container.ok_or_else(|| missing("wait_container"))?;
             let id = id(&asked.container_id, "wait_container")?;
-            let exit_status = wait(api, &id).await?;
-            let wait_container =
-                Some(response::WaitContainer { exit_status, ..Default::default() });
+            let wait_container = Some(wait(api, &id).await?);
             Ok(told(codec, &Response { wait_container, ..of(Kind::WaitContainer) }))
         }
         #[allow(deprecated)]
@@ -148,9 +201,10 @@ pub(super) async fn change(
             const FIELD: &str = "wait_nested_container";
             let asked = call.wait_nested_container.ok_or_else(|| missing(FIELD))?;
             let (id, _) = nested_id(&asked.container_id, FIELD)?;
-            let exit_status = wait(api, &id).await?;
-            let wait_nested_container =
-                Some(response::WaitNestedContainer { exit_status, ..Default::default() });
+            let Waited { exit_status, state, reason, limitation, message } = wait(api, &id).await?;
+            let waited =
+                response::WaitNestedContainer { exit_status, state, reason, limitation, message };
+            let wait_nested_container = Some(waited);
             let answer = Response { wait_nested_container, ..of(Kind::WaitNestedContainer) };
             Ok(told(codec, &answer))
         }
@@ -168,14 +222,14 @@ pub(super) async fn change(
         }
         Type::RemoveContainer => {
             let asked = call.remove_container.ok_or_else(|| missing("remove_container"))?;
-            remove(api, &id(&asked.container_id, "remove_container")?)
+            remove(api, &id(&asked.container_id, "remove_container")?).await
         }
         #[allow(deprecated)]
         Type::RemoveNestedContainer => {
             const FIELD: &str = "remove_nested_container";
             let asked = call.remove_nested_container.ok_or_else(|| missing(FIELD))?;
             let (id, _) = nested_id(&asked.container_id, FIELD)?;
-            remove(api, &id)
+            remove(api, &id).await
         }
         kind => {
             let text = format!("The call {} is not supported", kind.as_str_name());
@@ -184,32 +238,102 @@ pub(super) async fn change(
     }
 }
 
-fn not_found(id: &ContainerId) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("Container '{id}' cannot be found"))
+/// What the core answers about a container, as an answer.
+async fn ask(
+    api: &Api,
+    make: impl FnOnce(RequestId) -> Input,
+) -> Result<(StatusCode, Option<Exit>), Refusal> {
+    match api.agent.ask_container(make).await? {
+        Answer::Done => Ok((StatusCode::OK, None)),
+        Answer::Accepted => Ok((StatusCode::ACCEPTED, None)),
+        Answer::Ended(exit) => Ok((StatusCode::OK, Some(*exit))),
+        Answer::Refused { status, text } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+            Err(Refusal::new(status, text))
+        }
+    }
 }
 
-async fn wait(api: &Api, id: &ContainerId) -> Result<Option<i32>, Refusal> {
-    match api.sessions.find(id).ok_or_else(|| not_found(id))? {
-        Known::Runs(running) => Ok(Running::ended(&running).await),
-        Known::Ended(status) => Ok(status),
+/// Launches a container in another, or by itself.
+async fn launch(
+    api: &Api,
+    asked: call::LaunchContainer,
+    field: &str,
+) -> Result<HttpResponse, Refusal> {
+    let own = id(&asked.container_id, field)?;
+    let parent = asked.container_id.parent.as_ref().map(|p| id(p, field)).transpose()?;
+    let command = asked.command.unwrap_or_default();
+    environment(&command, field)?;
+    if argv(&command).is_empty() {
+        return Err(missing(&format!("{field}.command")));
     }
+    if parent.is_none() && asked.resources.is_empty() {
+        return Err(missing(&format!("{field}.resources")));
+    }
+    let linux = asked.container.as_ref().and_then(|c| c.linux_info.as_ref());
+    let shares = linux.is_none_or(|linux| linux.share_cgroups());
+    if parent.is_some() && shares && !(asked.resources.is_empty() && asked.limits.is_empty()) {
+        let text = "Resources may be specified in a parent only with 'share_cgroups' set to false";
+        return Err(invalid(text));
+    }
+    if let Some(what) = asked.container.as_ref().and_then(not_of_a_container) {
+        let text = format!("A container that is launched by its name cannot have {what}");
+        return Err(Refusal::bad_request(text));
+    }
+    let wanted = Box::new(Wanted {
+        id: own,
+        parent,
+        command,
+        container: asked.container,
+        resources: asked.resources,
+        limits: asked.limits,
+    });
+    let (status, _) = ask(api, |request| Input::LaunchContainer { request, wanted }).await?;
+    Ok(status.into_response())
+}
+
+async fn wait(api: &Api, id: &ContainerId) -> Result<Waited, Refusal> {
+    match api.sessions.find(id) {
+        Some(Known::Runs(running)) => {
+            return Ok(Waited { exit_status: Running::ended(&running).await, ..Waited::default() });
+        }
+        Some(Known::Ended(exit_status)) => return Ok(Waited { exit_status, ..Waited::default() }),
+        None => {}
+    }
+    let (_, exit) = ask(api, |request| Input::WaitContainer { request, id: id.clone() }).await?;
+    let exit = exit.unwrap_or_default();
+    let mut waited = Waited { exit_status: exit.status, ..Waited::default() };
+    if let Some(oom) = exit.oom {
+        let mb = oom.max_usage_bytes as f64 / 1_048_576.0;
+        waited.state = Some(v1::TaskState::TaskFailed as i32);
+        waited.reason = Some(v1::task_status::Reason::ContainerLimitationMemory as i32);
+        let resources = vec![make::scalar("mem", mb)];
+        waited.limitation = Some(v1::TaskResourceLimitation { resources });
+        waited.message = Some("Memory limit exceeded".into());
+    }
+    Ok(waited)
 }
 
 async fn kill(api: &Api, id: &ContainerId, signal: i32) -> Result<HttpResponse, Refusal> {
     match api.sessions.find(id) {
         Some(Known::Runs(running)) => running.signal(signal).await?,
-        Some(Known::Ended(_)) | None => return Err(not_found(id)),
+        Some(Known::Ended(_)) => {}
+        None => {
+            let kill = |request| Input::KillContainer { request, id: id.clone(), signal };
+            ask(api, kill).await?;
+        }
     }
     Ok(StatusCode::OK.into_response())
 }
 
-fn remove(api: &Api, id: &ContainerId) -> Result<HttpResponse, Refusal> {
-    match (api.sessions.forget(id), api.sessions.find(id)) {
-        (true, _) => Ok(StatusCode::OK.into_response()),
-        (false, Some(_)) => {
-            let text = format!("Container '{id}' has not terminated");
-            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text))
-        }
-        (false, None) => Err(not_found(id)),
+async fn remove(api: &Api, id: &ContainerId) -> Result<HttpResponse, Refusal> {
+    if api.sessions.forget(id) {
+        return Ok(StatusCode::OK.into_response());
     }
+    if api.sessions.find(id).is_some() {
+        let text = format!("Container '{id}' has not terminated");
+        return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text));
+    }
+    ask(api, |request| Input::RemoveContainer { request, id: id.clone() }).await?;
+    Ok(StatusCode::OK.into_response())
 }

@@ -9,7 +9,7 @@ use super::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, VERSION, frame,
     next,
 };
-use super::{Answer, Containerizer, ExecRequest, Session, SessionRequest};
+use super::{Answer, Attached, Containerizer, ExecRequest, Session, SessionRequest};
 use crate::base::error::{Code, Error, Result, Retry};
 use crate::base::ids::ContainerId;
 use std::collections::BTreeMap;
@@ -382,6 +382,15 @@ impl Containerizer for Supervised {
             self.probe().await?;
             let stream = open(&home(&self.options.run_dir)).await.map_err(|_| lost())?;
             streams::open(stream, call).await
+        })
+    }
+
+    fn attach(&self, id: &ContainerId) -> Answer<'_, Attached> {
+        let id = id.clone();
+        Box::pin(async {
+            self.probe().await?;
+            let stream = open(&home(&self.options.run_dir)).await.map_err(|_| lost())?;
+            streams::attach(stream, id).await
         })
     }
 

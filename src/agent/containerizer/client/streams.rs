@@ -2,7 +2,7 @@
 
 use super::{lost, wrong};
 use crate::agent::containerizer::launch::streams::{self, HANDED_MAX};
-use crate::agent::containerizer::session::{Hold, Input, Output, Session, Terminal};
+use crate::agent::containerizer::session::{Attached, Hold, Input, Output, Session, Terminal};
 use crate::agent::containerizer::spec::Window;
 use crate::agent::containerizer::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, SessionCall,
@@ -208,6 +208,34 @@ impl AsyncWrite for Side {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Asks for a container's terminal on that connection, which is not needed afterwards.
+pub(super) async fn attach(mut stream: UnixStream, id: ContainerId) -> Result<Attached> {
+    let call = Call::Attach { version: VERSION, id };
+    let request = frame(&Request { seq: 0, call }, REQUEST_BYTES_MAX)?;
+    stream.write_all(&request).await.map_err(|_| lost())?;
+    let mut line = Line { stream, buffer: Vec::new(), handed: Vec::new(), seq: 0, status: None };
+    match line.next().await? {
+        Message::Answer { result, .. } => match result.map_err(Error::from)? {
+            Told::Attached => {}
+            _ => return wrong(),
+        },
+        _ => return wrong(),
+    }
+    let mut fds = std::mem::take(&mut line.handed);
+    match (fds.pop(), fds.pop(), fds.pop()) {
+        (Some(master), Some(reads), None) => {
+            let side = Side::of(master)?;
+            let output = pipe::Receiver::from_owned_fd(reads).map_err(|e| not_taken(&e))?;
+            Ok(Attached {
+                input: Box::new(side.clone()),
+                output: Box::new(output),
+                terminal: Box::new(side),
+            })
+        }
+        _ => wrong(),
     }
 }
 

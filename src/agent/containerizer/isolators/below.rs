@@ -2,13 +2,15 @@
 //! one can be found and killed; what they use counts, and is limited, with the container.
 
 use super::Cgroup;
-use super::cgroups::{at, mkdir};
+use super::cgroups::{at, hand_down, mkdir};
 use crate::base::error::Result;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// The name of a container's own part on v2; no container is called so.
+const SEAT: &str = "seat.";
 /// Of a kernel before Linux 5.11: whether what is below counts with what is above.
 const HIERARCHY: &str = "memory.use_hierarchy";
 
@@ -22,6 +24,35 @@ impl Cgroup {
             count_together(above)?;
         }
         self.dirs().into_iter().try_for_each(|dir| mkdir(dir).map(drop))
+    }
+
+    /// Where the processes of a container itself are in which others are nested: on v2, in one of its own below, since
+    /// those whose controllers reach below have no processes.
+    pub fn seat(&self) -> Cgroup {
+        match self {
+            Cgroup::V1(_) => self.clone(),
+            Cgroup::V2(_) => self.child(SEAT),
+        }
+    }
+
+    /// Makes ready for limits below it.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn make_seat(&self) -> Result<()> {
+        if let Cgroup::V2(dir) = self {
+            hand_down(dir, false)?;
+            self.seat().make_bare()?;
+        }
+        Ok(())
+    }
+
+    /// Whether what is below it can have limits.
+    pub fn limits_below(&self) -> bool {
+        match self {
+            Cgroup::V1(_) => true,
+            Cgroup::V2(dir) => dir.join(SEAT).is_dir(),
+        }
     }
 
     /// The one of that name right below it, whether or not it exists.
@@ -41,6 +72,15 @@ impl Cgroup {
             child.kill();
             // One that is not empty yet is met again.
             let _ = child.remove();
+        }
+    }
+
+    /// The one it is in.
+    pub fn above(&self) -> Cgroup {
+        let above = |dir: &Path| dir.parent().unwrap_or(Path::new("")).to_path_buf();
+        match self {
+            Cgroup::V1(map) => Cgroup::V1(map.iter().map(|(c, d)| (c.clone(), above(d))).collect()),
+            Cgroup::V2(dir) => Cgroup::V2(above(dir)),
         }
     }
 

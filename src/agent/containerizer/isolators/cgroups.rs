@@ -126,7 +126,7 @@ impl Cgroups {
 
 /// Enables our controllers below `path`. Where processes are in the way (v2 allows none beside controllers) they are
 /// moved into a leaf of it, as a delegated service does at its start.
-fn hand_down(path: &Path, root: bool) -> Result<()> {
+pub(super) fn hand_down(path: &Path, root: bool) -> Result<()> {
     let control = path.join("cgroup.subtree_control");
     let has = fs::read_to_string(&control).unwrap_or_default();
     let wanted: Vec<_> =
@@ -376,9 +376,11 @@ impl Cgroup {
 
     /// The evidence, if the kernel killed in it for want of memory. To be read before it is removed.
     pub fn oom(&self) -> Option<OomInfo> {
-        if self.oom_kills() == 0 {
-            return None;
-        }
+        (self.oom_kills() > 0).then(|| self.evidence())
+    }
+
+    /// What it had and used when memory ran out.
+    pub fn evidence(&self) -> OomInfo {
         let dir = self.dir("memory");
         let (limit, max, now) = match self {
             Cgroup::V1(_) => ("memory.limit_in_bytes", "memory.max_usage_in_bytes", None),
@@ -387,11 +389,11 @@ impl Cgroup {
         let mut stat = fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
         stat.truncate(MEMORY_STAT_BYTES_MAX);
         let max = one(&dir.join(max)).or_else(|| one(&dir.join(now?)));
-        Some(OomInfo {
+        OomInfo {
             limit_bytes: one(&dir.join(limit)).unwrap_or(0),
             max_usage_bytes: max.unwrap_or(0),
             memory_stat: stat,
-        })
+        }
     }
 
     /// What it uses; our own keeper is not counted as a process.

@@ -6,10 +6,10 @@
 //! machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
-use super::{REPORT_FD, account, open_status, private_dir, program, rlimits};
+use super::{Joined, REPORT_FD, account, open_status, private_dir, program, rlimits};
 use crate::agent::containerizer::isolators::{Cgroup, probe};
 use crate::agent::containerizer::logs;
-use crate::agent::containerizer::spec::{ContainerSpec, DEFAULT_CAPABILITIES, Network};
+use crate::agent::containerizer::spec::{Command, ContainerSpec, DEFAULT_CAPABILITIES, Network};
 use account::Account;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
@@ -40,7 +40,12 @@ pub use libcontainer::notify_socket::NOTIFY_FILE;
 ///
 /// # Errors
 /// A text: what failed and why.
-pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<i32, String> {
+pub fn build(
+    spec: &ContainerSpec,
+    dir: &Path,
+    cgroup: Option<&Cgroup>,
+    joined: Option<&Joined>,
+) -> Result<i32, String> {
     if let Some(cgroup) = cgroup {
         cgroup.join().map_err(|e| e.cause)?;
     }
@@ -53,9 +58,15 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
         private_dir(d).map_err(|e| e.cause)?;
     }
     let read_only = bind_host_root(&root)?;
-    let config = config(spec, &account, &root, read_only)?;
+    let config = config(spec, &account, &root, read_only, joined)?;
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
     create(spec, dir, &state, streams, status)
+}
+
+impl Joined {
+    fn namespace(&self, kind: &str) -> String {
+        format!("/proc/{}/ns/{kind}", self.keeper)
+    }
 }
 
 fn create(
@@ -155,6 +166,7 @@ fn config(
     account: &Account,
     root: &Path,
     read_only: Vec<&'static str>,
+    joined: Option<&Joined>,
 ) -> Result<Value, String> {
     let mut limits = Vec::new();
     for l in &spec.rlimits {
@@ -163,10 +175,18 @@ fn config(
         limits.push(json!({"type": l.name, "soft": soft, "hard": hard}));
     }
     let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
-    if spec.network == Network::Own {
+    if joined.map_or(spec.network == Network::Own, |parent| parent.network) {
         namespaces.push("network");
     }
-    let namespaces: Vec<_> = namespaces.into_iter().map(|n| json!({"type": n})).collect();
+    let shared = spec.nested.as_ref().map(|nested| nested.share_pid);
+    let namespace = |kind: &'static str| match (joined, kind) {
+        // Its own, with a view of its own; and its own processes unless they are shared.
+        (None, _) | (Some(_), "mount") => json!({"type": kind}),
+        (Some(_), "pid") if shared != Some(true) => json!({"type": kind}),
+        (Some(parent), "network") => json!({"type": kind, "path": parent.namespace("net")}),
+        (Some(parent), kind) => json!({"type": kind, "path": parent.namespace(kind)}),
+    };
+    let namespaces: Vec<_> = namespaces.into_iter().map(namespace).collect();
     let mut protected =
         vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
     protected.extend(read_only);
@@ -249,6 +269,9 @@ struct TaskExecutor {
 
 impl Executor for TaskExecutor {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        if self.spec.command == Command::Pause {
+            return Ok(());
+        }
         let (name, _) = self.spec.command.resolve();
         program::find(&name, &self.spec.environment())
             .map(drop)
@@ -269,7 +292,11 @@ impl Executor for TaskExecutor {
             env: &env,
             status: self.status,
             report: REPORT_FD,
+            terminal: self.spec.terminal,
+            pause: self.spec.command == Command::Pause,
         };
-        keep(&task, End::Namespace, || Ok(()))
+        // Among others' processes it is nobody's first: what is left of it is not ended by the kernel.
+        let shared = self.spec.nested.as_ref().is_some_and(|nested| nested.share_pid);
+        keep(&task, if shared { End::Sweep } else { End::Namespace }, || Ok(()))
     }
 }

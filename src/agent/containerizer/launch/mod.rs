@@ -40,13 +40,22 @@ pub const REPORT_FD: RawFd = 3;
 /// Where it finds its gate.
 pub const GATE_FD: RawFd = 4;
 
+/// The container that one is nested in.
+#[derive(Clone, Copy, Debug)]
+pub struct Joined {
+    /// Its first process.
+    pub keeper: i32,
+    /// Whether it has a network of its own.
+    pub network: bool,
+}
+
 /// A launch under way.
 pub struct Launched {
     /// The builder (mesos) or the keeper itself (posix).
     pub child: i32,
     /// Where it reports.
     pub report: OwnedFd,
-    /// One byte lets a posix container go; end of file ends it.
+    /// One byte lets a posix container go; end of file ends it. A container's terminal comes by it.
     pub gate: Option<OwnedFd>,
 }
 
@@ -54,13 +63,22 @@ pub struct Launched {
 ///
 /// # Errors
 /// The kernel's reason, when there is no child at all; all else comes by the report pipe.
-pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<Launched> {
+pub fn launch(
+    spec: &ContainerSpec,
+    dir: &Path,
+    cgroup: Option<&Cgroup>,
+    joined: Option<&Joined>,
+) -> Result<Launched> {
     let (report, report_tx) = pipe()?;
-    let (gate_rx, gate) = pipe()?;
+    let (gate_rx, gate) = match spec.terminal {
+        None => pipe()?,
+        Some(_) => streams::pair().map_err(|why| Error::new(Code::System, why))?,
+    };
     let handle = cgroup.and_then(Cgroup::handle);
     let (child, inside) = match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(child) => {
-            let gate = (spec.backend == Backend::Posix).then_some(gate);
+            let needed = spec.backend == Backend::Posix || spec.terminal.is_some();
+            let gate = needed.then_some(gate);
             return Ok(Launched { child, report, gate });
         }
         Split::Child { inside } => (report_tx.into_raw_fd(), inside),
@@ -72,7 +90,7 @@ pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resu
     match spec.backend {
         Backend::Mesos => {
             errors::to_report(REPORT_FD);
-            let made = mesos::build(spec, dir, cgroup);
+            let made = mesos::build(spec, dir, cgroup, joined);
             match made {
                 Ok(pid) => report.made(pid),
                 Err(text) => report.failed(&text),

@@ -6,7 +6,7 @@ use super::report::Report;
 use super::{GATE_FD, REPORT_FD, account, open_status, own, rlimits};
 use crate::agent::containerizer::logs;
 use crate::agent::containerizer::record::Usage;
-use crate::agent::containerizer::spec::ContainerSpec;
+use crate::agent::containerizer::spec::{Command, ContainerSpec};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -24,13 +24,24 @@ pub fn run(spec: &ContainerSpec, dir: &Path, report: &mut Report) -> ! {
     };
     report.made(nix::unistd::Pid::this().as_raw());
     let mut go = [0; 1];
-    if fs::File::from(own(GATE_FD)).read(&mut go).unwrap_or(0) == 0 {
+    let mut gate = fs::File::from(own(GATE_FD));
+    if gate.read(&mut go).unwrap_or(0) == 0 {
         // The supervisor is gone, or does not want us any more.
         leave(126);
     }
+    // A terminal goes that way yet.
+    std::mem::forget(gate);
     let (program, argv) = spec.command.resolve();
     let env = spec.environment();
-    let task = Task { program: &program, argv: &argv, env: &env, status, report: REPORT_FD };
+    let task = Task {
+        program: &program,
+        argv: &argv,
+        env: &env,
+        status,
+        report: REPORT_FD,
+        terminal: spec.terminal,
+        pause: spec.command == Command::Pause,
+    };
     keep(&task, End::Sweep, || {
         rlimits::apply(&spec.rlimits)?;
         account::become_user(&account)?;

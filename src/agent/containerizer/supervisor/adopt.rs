@@ -1,9 +1,9 @@
 //! Taking over what an earlier supervisor left: it may have been killed at any point.
 
-use super::Supervisor;
 use super::container::{Container, Phase};
 use super::disk::{Dir, Keeper};
 use super::poll::{Source, Timer};
+use super::{Supervisor, nesting, terminals};
 use crate::agent::containerizer::launch::{exec::pidfd, posix};
 use crate::agent::containerizer::spec::Backend;
 use crate::base::error::{Code, Error, Result};
@@ -22,6 +22,7 @@ impl Supervisor {
                 self.log(&id, &e);
             }
         }
+        self.end_orphans();
     }
 
     fn adopt_one(&mut self, id: &ContainerId, dir: Dir) -> Result<()> {
@@ -36,7 +37,7 @@ impl Supervisor {
         }
         let mut c = Container::new(spec, dir, Phase::Gone);
         if c.spec.backend == Backend::Mesos {
-            c.cgroup = Some(self.cgroups.of(id.as_str()));
+            c.cgroup = Some(nesting::cgroup(&self.cgroups, &c.spec));
         }
         // One that a crash of the machine tore is none.
         let (exit, keeper, started) =
@@ -49,12 +50,16 @@ impl Supervisor {
         let had_keeper = keeper.is_some();
         let pid = keeper.as_ref().map_or(0, |k| k.pid);
         c.keeper = keeper;
+        let mut terminal = None;
         let watched = if !known && alive { pidfd(pid).ok() } else { None };
         if !known && had_keeper {
             c.phase = if started { Phase::Running } else { Phase::Created };
             if started {
                 c.task = posix::children(pid).first().copied();
                 c.follow_logs(Instant::now());
+                if c.spec.terminal.is_some() && watched.is_some() {
+                    terminal = watched.as_ref().and_then(terminals::of_keeper);
+                }
             }
         }
         if let Some(fd) = watched {
@@ -65,6 +70,9 @@ impl Supervisor {
         let due = c.logs_due();
         let live = c.live();
         self.table.insert(id.clone(), c);
+        if let Some(master) = terminal {
+            self.hold_terminal(id, master);
+        }
         if lost {
             self.ended(id, None);
         } else if live {

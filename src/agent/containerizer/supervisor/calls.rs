@@ -21,6 +21,7 @@ impl Supervisor {
             Call::Session { version, session } => {
                 self.open_session(asker, version, *session).map(|()| None)
             }
+            Call::Attach { version, id } => self.attach(asker, version, &id).map(|()| None),
             Call::SignalSession(signal) => self.signal_session(asker.peer, signal).map(Some),
             _ if !self.peers.greeted(asker.peer) => {
                 Err(Error::new(Code::Invalid, "the first request must be a hello"))
@@ -120,6 +121,13 @@ impl Supervisor {
             return Err(Error::new(Code::Overloaded, cause));
         }
         c.on_clean.push(asker);
+        self.doom(id);
+        Ok(None)
+    }
+
+    /// From now on it is being removed.
+    pub(super) fn doom(&mut self, id: &ContainerId) {
+        let Some(c) = self.table.get_mut(id) else { return };
         c.doomed = true;
         let making = c.phase == Phase::Building;
         if making {
@@ -134,7 +142,6 @@ impl Supervisor {
         } else if c.phase != Phase::Queued {
             self.clean(id);
         }
-        Ok(None)
     }
 
     /// What is stored of the container is what it was made with: the agent sets limits again when it comes back.

@@ -1,12 +1,13 @@
 //! One container in the supervisor's table.
 
 use super::disk::{Dir, Keeper};
+use super::terminals::Terminal;
 use crate::agent::containerizer::isolators::Cgroup;
 use crate::agent::containerizer::launch::posix;
 use crate::agent::containerizer::launch::report::Reader;
 use crate::agent::containerizer::logs::Log;
 use crate::agent::containerizer::record::{ExitRecord, State};
-use crate::agent::containerizer::spec::{Backend, ContainerSpec};
+use crate::agent::containerizer::spec::{Backend, Command, ContainerSpec};
 use crate::base::error::Error;
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{Signal, kill};
@@ -64,6 +65,10 @@ pub struct Container {
     pub pidfd: Option<(OwnedFd, u64)>,
     /// How want of memory is noticed.
     pub oom: Option<(EventFd, u64)>,
+    /// Its terminal.
+    pub terminal: Option<Terminal>,
+    /// Memory ran out in one nested in it, within its own limit.
+    pub starved: bool,
     /// Rotated streams.
     pub logs: Vec<Log>,
     /// Whether it is to be destroyed as soon as that can be done.
@@ -96,6 +101,8 @@ impl Container {
             gate: None,
             pidfd: None,
             oom: None,
+            terminal: None,
+            starved: false,
             logs: Vec::new(),
             doomed: false,
             clean: false,
@@ -134,6 +141,11 @@ impl Container {
         let Some(keeper) = self.pid() else { return Vec::new() };
         match (&self.cgroup, self.spec.backend) {
             (Some(cgroup), Backend::Mesos) => {
+                let cgroup = if self.spec.command == Command::Pause {
+                    cgroup.seat()
+                } else {
+                    cgroup.clone()
+                };
                 cgroup.pids().into_iter().filter(|p| *p != keeper).collect()
             }
             _ => posix::descendants(keeper),

@@ -2,13 +2,15 @@
 
 use super::container::{Asker, Container, Phase, send};
 use super::disk::{Dir, Keeper};
+use super::nesting;
 use super::poll::{Source, Timer};
 use super::reap::Role;
 use super::sessions::CGROUP_PREFIX;
 use super::{BUILDERS_MAX, CONTAINERS_MAX, Supervisor, wall};
+use crate::agent::containerizer::isolators::Cgroup;
 use crate::agent::containerizer::launch::{self, mesos, posix, report::Reader, report::Told};
 use crate::agent::containerizer::record::ExitRecord;
-use crate::agent::containerizer::spec::{Backend, ContainerSpec};
+use crate::agent::containerizer::spec::{Backend, Command, ContainerSpec};
 use crate::agent::containerizer::wire::{Answer, Message};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
@@ -58,6 +60,7 @@ impl Supervisor {
             let cause = format!("sandbox '{}' is not a directory", spec.sandbox.display());
             return Err(Error::new(Code::Invalid, cause));
         }
+        self.check_parent(&spec)?;
         let dir = Dir::make(self.options.dir.join("containers").join(id.as_str()), &spec)?;
         let mut container = Container::new(spec, dir, Phase::Queued);
         container.on_create = Some(asker);
@@ -85,15 +88,28 @@ impl Supervisor {
     fn build(&mut self, id: &ContainerId) -> Result<()> {
         let Some(c) = self.table.get_mut(id) else { return Ok(()) };
         if c.spec.backend == Backend::Mesos {
-            let cgroup = self.cgroups.of(id.as_str());
-            if cgroup.make(&c.spec.limits).is_err() {
-                // The parent may have been removed by another supervisor that shared it.
-                self.cgroups.make_parent()?;
-                cgroup.make(&c.spec.limits)?;
+            let cgroup = nesting::cgroup(&self.cgroups, &c.spec);
+            match &c.spec.nested {
+                Some(nested) => nesting::make(&cgroup, nested, &c.spec.limits)?,
+                None if cgroup.make(&c.spec.limits).is_err() => {
+                    // The parent may have been removed by another supervisor that shared it.
+                    self.cgroups.make_parent()?;
+                    cgroup.make(&c.spec.limits)?;
+                }
+                None => {}
             }
-            c.cgroup = Some(cgroup);
+            c.cgroup = Some(cgroup.clone());
+            if c.spec.command == Command::Pause {
+                cgroup.make_seat()?;
+            }
         }
-        let launched = launch::launch(&c.spec, &c.dir.0, c.cgroup.as_ref())?;
+        let joined = self.joined(id)?;
+        let Some(c) = self.table.get_mut(id) else { return Ok(()) };
+        let seat = c.cgroup.as_ref().map(|cgroup| match c.spec.command {
+            Command::Pause => cgroup.seat(),
+            _ => cgroup.clone(),
+        });
+        let launched = launch::launch(&c.spec, &c.dir.0, seat.as_ref(), joined.as_ref())?;
         c.phase = Phase::Building;
         c.gate = launched.gate;
         self.children.insert(launched.child, Role::Builder(id.clone()));
@@ -201,8 +217,8 @@ impl Supervisor {
         c.follow_logs(Instant::now());
         let due = c.logs_due();
         let let_go = match c.spec.backend {
-            Backend::Posix => match c.gate.take() {
-                Some(gate) => File::from(gate).write_all(b"g"),
+            Backend::Posix => match &c.gate {
+                Some(gate) => nix::unistd::write(gate, b"g").map(drop).map_err(Into::into),
                 None => Err(std::io::ErrorKind::BrokenPipe.into()),
             },
             Backend::Mesos => notify(c),
@@ -228,6 +244,9 @@ impl Supervisor {
         c.phase = Phase::Running;
         c.task = c.pid().and_then(|keeper| posix::children(keeper).first().copied());
         let pid = c.task.or(c.pid()).unwrap_or(0);
+        self.take_terminal(id);
+        let Some(c) = self.table.get_mut(id) else { return };
+        c.gate = None;
         if let Some(asker) = c.on_start.take() {
             self.answer(asker, Ok(Answer::Started(pid)));
         }
@@ -243,11 +262,17 @@ impl Supervisor {
     /// Its first process ended.
     pub(super) fn ended(&mut self, id: &ContainerId, raw: Option<i32>) {
         self.reported(id);
+        self.take_terminal(id);
+        self.close_terminal(id);
+        self.starved_above(id);
         let Some(c) = self.table.get_mut(id) else { return };
         if !c.live() {
             return;
         }
-        let oom = c.cgroup.as_ref().and_then(|g| g.oom());
+        let nested = c.spec.nested.is_some() && c.spec.limits.mem_bytes.is_none();
+        let starved = c.starved;
+        let evidence = |g: &Cgroup| if starved { Some(g.evidence()) } else { g.oom() };
+        let oom = c.cgroup.as_ref().filter(|_| !nested).and_then(evidence);
         let told = c.dir.status();
         let ran = told.and(c.pid());
         let record = ExitRecord { status: told.or(raw), oom, at: wall() };
@@ -285,6 +310,11 @@ impl Supervisor {
         }
         let since = *c.cleaning.get_or_insert_with(Instant::now);
         self.end_sessions(id);
+        if self.end_nested(id) {
+            // Those in it first.
+            let wait = self.table.get(id).map_or(Duration::ZERO, Container::clean_wait);
+            return self.poll.after(wait, Timer::Clean(id.clone()));
+        }
         let Some(c) = self.table.get_mut(id) else { return };
         if c.live() {
             c.kill();
@@ -295,6 +325,9 @@ impl Supervisor {
             Some(cgroup) => {
                 cgroup.clear_below(CGROUP_PREFIX);
                 cgroup.kill();
+                cgroup.seat().kill();
+                // One that is not there, or not empty yet, is seen with the whole.
+                let _ = cgroup.seat().remove();
                 cgroup.remove()
             }
             None => Ok(true),

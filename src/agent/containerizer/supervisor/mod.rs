@@ -11,10 +11,12 @@ mod disk;
 pub mod entry;
 mod execs;
 mod life;
+mod nesting;
 mod peers;
 mod poll;
 mod reap;
 mod sessions;
+mod terminals;
 
 use super::isolators::Cgroups;
 use super::record::Capabilities;
@@ -127,6 +129,7 @@ impl Supervisor {
             Source::ExecReport(n) => self.exec_reported(n),
             Source::ExecOutput(n) => self.exec_said(n),
             Source::SessionReport(n) => self.session_reported(n),
+            Source::Terminal(id) => self.terminal_said(&id),
         }
         Ok(())
     }

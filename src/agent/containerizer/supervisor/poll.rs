@@ -29,6 +29,8 @@ pub enum Source {
     ExecReport(u64),
     /// A command's output.
     ExecOutput(u64),
+    /// A container's terminal was written to.
+    Terminal(ContainerId),
     /// A session's helper reports.
     SessionReport(u64),
 }

@@ -6,6 +6,7 @@ mod commands;
 mod crashes;
 mod draining;
 mod executors;
+mod groups;
 mod kills;
 mod masters;
 mod recovering;

@@ -379,6 +379,15 @@ impl World {
                 }
             }
             Act::Destroy { container } => {
+                // Those in it go first.
+                let prefix = format!("{container}.");
+                let inside = |id: &&ContainerId| id.as_str().starts_with(&prefix);
+                let inside: Vec<ContainerId> =
+                    self.containers.keys().filter(inside).cloned().collect();
+                for id in inside {
+                    self.exit(&id, SIGKILL);
+                    self.containers.remove(&id);
+                }
                 if let Some(old) = self.containers.remove(&container)
                     && old.state == State::Running
                     && self.containerizer

@@ -9,6 +9,7 @@ mod chaos;
 mod draining;
 mod failover;
 mod gone;
+mod groups;
 mod launch;
 mod life;
 mod offers;

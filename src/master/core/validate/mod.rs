@@ -4,6 +4,7 @@ pub(super) mod checks;
 pub(super) mod command;
 pub(super) mod executor;
 pub(super) mod framework;
+pub(super) mod group;
 pub(super) mod resources;
 pub(super) mod task;
 

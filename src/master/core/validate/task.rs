@@ -28,6 +28,26 @@ pub struct Charge {
 
 /// All rules, in the original's order.
 pub fn check(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Charge, String> {
+    check_names(place, task)?;
+    if task.executor.is_some() == task.command.is_some() {
+        return Err("Task should have at least one (but not both) of CommandInfo or ExecutorInfo \
+                    present"
+            .into());
+    }
+    if let Some(container) = &task.container {
+        check_cgroups(container)?;
+    }
+    let uses = check_contents(place, task)?;
+    check_total(place, task, uses)
+}
+
+/// What holds for a task of a group as for any other; what it uses.
+pub fn check_parts(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Resources, String> {
+    check_names(place, task)?;
+    check_contents(place, task)
+}
+
+fn check_names(place: &Place<'_>, task: &v1::TaskInfo) -> Result<(), String> {
     ids::check(&task.task_id.value)?;
     check_unique(place, &task.task_id.value)?;
     if task.agent_id.value != place.agent_id.as_str() {
@@ -36,11 +56,10 @@ pub fn check(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Charge, String> {
             task.agent_id.value, place.agent_id
         ));
     }
-    if task.executor.is_some() == task.command.is_some() {
-        return Err("Task should have at least one (but not both) of CommandInfo or ExecutorInfo \
-                    present"
-            .into());
-    }
+    Ok(())
+}
+
+fn check_contents(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Resources, String> {
     check_times(task)?;
     if let Some(check) = &task.check {
         checks::check_check(check).map_err(|why| format!("Task uses invalid check: {why}"))?;
@@ -55,14 +74,13 @@ pub fn check(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Charge, String> {
     if let Some(container) = &task.container {
         command::check_container(container)
             .map_err(|why| format!("Task's `ContainerInfo` is invalid: {why}"))?;
-        check_cgroups(container)?;
     }
     let uses = resources::read("Task", &task.resources)?;
     if uses.is_empty() {
         return Err("Task uses no resources".into());
     }
     check_limits(place.agent, task, &uses)?;
-    check_total(place, task, uses)
+    Ok(uses)
 }
 
 fn check_unique(place: &Place<'_>, id: &str) -> Result<(), String> {
@@ -150,20 +168,22 @@ fn check_total(place: &Place<'_>, task: &v1::TaskInfo, uses: Resources) -> Resul
 
 /// Ranges and sets cannot be used twice.
 fn check_overlap(task: &Resources, executor: &Resources) -> Result<(), String> {
-    for a in task.iter() {
-        for b in executor.iter().filter(|b| b.name == a.name) {
-            let overlap = match (&a.value, &b.value) {
-                (Value::Ranges(a), Value::Ranges(b)) => !a.intersection(b).is_empty(),
-                (Value::Set(a), Value::Set(b)) => a.intersection(b).next().is_some(),
-                _ => false,
-            };
-            if overlap {
-                return Err(format!(
-                    "There are overlapping resources in the task resources {task} and executor \
-                     resources {executor}"
-                ));
-            }
-        }
+    if overlap(task, executor) {
+        return Err(format!(
+            "There are overlapping resources in the task resources {task} and executor \
+             resources {executor}"
+        ));
     }
     Ok(())
+}
+
+/// Whether a part of a range or a set is in both.
+pub fn overlap(one: &Resources, other: &Resources) -> bool {
+    one.iter().any(|a| {
+        other.iter().filter(|b| b.name == a.name).any(|b| match (&a.value, &b.value) {
+            (Value::Ranges(a), Value::Ranges(b)) => !a.intersection(b).is_empty(),
+            (Value::Set(a), Value::Set(b)) => a.intersection(b).next().is_some(),
+            _ => false,
+        })
+    })
 }

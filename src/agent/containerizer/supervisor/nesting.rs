@@ -1,0 +1,117 @@
+//! Containers in containers: what they have of their parent, and that they go with it.
+
+use super::Supervisor;
+use super::container::send;
+use crate::agent::containerizer::isolators::{Cgroup, Cgroups};
+use crate::agent::containerizer::launch::Joined;
+use crate::agent::containerizer::spec::{Backend, ContainerSpec, Limits, Nested, Network};
+use crate::base::error::{Code, Error, Result};
+use crate::base::ids::ContainerId;
+use nix::sys::signal::Signal;
+
+/// The cgroup of a container: below its parent's, if it has one.
+pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Cgroup {
+    match spec.nested {
+        Some(_) => all.of(&spec.id.as_str().replace('.', "/")),
+        None => all.of(spec.id.as_str()),
+    }
+}
+
+/// Makes the cgroup of a nested container, with what limits it can have.
+///
+/// # Errors
+/// The kernel's reason; `Unavailable` when limits of its own are wanted where there can be none.
+pub fn make(cgroup: &Cgroup, nested: &Nested, limits: &Limits) -> Result<()> {
+    match (cgroup.above().limits_below(), nested.own_limits) {
+        (true, _) => cgroup.make(limits),
+        (false, false) => cgroup.make_bare(),
+        (false, true) => {
+            let cause = format!("containers in {} cannot have limits of their own", nested.parent);
+            Err(Error::new(Code::Unavailable, cause))
+        }
+    }
+}
+
+impl Supervisor {
+    /// Whether its parent, if it is to have one, can take it.
+    pub(super) fn check_parent(&mut self, spec: &ContainerSpec) -> Result<()> {
+        let Some(nested) = &spec.nested else { return Ok(()) };
+        let parent = self.running_one(&nested.parent)?;
+        if parent.doomed {
+            let cause = format!("container {} is being destroyed", nested.parent);
+            return Err(Error::new(Code::Conflict, cause));
+        }
+        if parent.spec.backend != spec.backend {
+            let cause = "a container is made as the one that it is nested in";
+            return Err(Error::new(Code::Invalid, cause));
+        }
+        Ok(())
+    }
+
+    /// What a container joins.
+    pub(super) fn joined(&mut self, id: &ContainerId) -> Result<Option<Joined>> {
+        let Some(c) = self.table.get(id) else { return Ok(None) };
+        let (nested, backend) = (c.spec.nested.clone(), c.spec.backend);
+        let Some(nested) = nested.filter(|_| backend == Backend::Mesos) else { return Ok(None) };
+        // The parent may have ended while this one waited for its turn.
+        let network = self.has_network(&nested.parent);
+        let parent = self.running_one(&nested.parent)?;
+        let ended = || Error::new(Code::Conflict, format!("container {} ended", nested.parent));
+        let keeper = parent.pid().ok_or_else(ended)?;
+        Ok(Some(Joined { keeper, network }))
+    }
+
+    /// Whether a container, or one that it is nested in, has a network of its own.
+    fn has_network(&self, id: &ContainerId) -> bool {
+        let Some(c) = self.table.get(id) else { return false };
+        match &c.spec.nested {
+            Some(nested) => self.has_network(&nested.parent),
+            None => c.spec.network != Network::Host,
+        }
+    }
+
+    fn nested_in(&self, id: &ContainerId) -> Vec<ContainerId> {
+        let inside = self.table.iter().filter(|(_, c)| {
+            !c.clean && c.spec.nested.as_ref().is_some_and(|nested| nested.parent == *id)
+        });
+        inside.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Has those in a container removed; whether there still are any.
+    pub(super) fn end_nested(&mut self, id: &ContainerId) -> bool {
+        for inside in self.nested_in(id) {
+            if self.table.get(&inside).is_some_and(|c| c.cleaning.is_none() || !c.doomed) {
+                self.doom(&inside);
+            }
+        }
+        !self.nested_in(id).is_empty()
+    }
+
+    /// After an earlier supervisor: those whose parent is not there any more.
+    pub(super) fn end_orphans(&mut self) {
+        let live = |id: &ContainerId| self.table.get(id).is_some_and(|c| c.live() && !c.doomed);
+        let orphans: Vec<_> = self
+            .table
+            .iter()
+            .filter(|(_, c)| c.spec.nested.as_ref().is_some_and(|nested| !live(&nested.parent)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in orphans {
+            self.doom(&id);
+        }
+    }
+
+    /// The kernel killed in a nested container for want of memory within its parent's limit: all of the parent ends.
+    pub(super) fn starved_above(&mut self, id: &ContainerId) {
+        let Some(c) = self.table.get(id) else { return };
+        let killed = c.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0);
+        let limited = c.spec.limits.mem_bytes.is_some();
+        let Some(nested) = c.spec.nested.clone().filter(|_| killed && !limited) else { return };
+        if let Some(parent) = self.table.get_mut(&nested.parent) {
+            parent.starved = true;
+            if let Some(pid) = parent.pid().filter(|_| parent.live()) {
+                send(pid, Signal::SIGKILL);
+            }
+        }
+    }
+}
