@@ -5,6 +5,8 @@
 mod change;
 #[path = "node/cluster.rs"]
 mod cluster;
+#[path = "node/exec.rs"]
+mod exec;
 #[path = "node/execute.rs"]
 mod execute;
 #[path = "node/files.rs"]

@@ -266,6 +266,9 @@ impl Worker {
         if launch.nested.is_some() {
             return self.prepare_nested(launch).await;
         }
+        if launch.framework.id.is_none() {
+            return self.prepare_alone(launch).await;
+        }
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
         let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
         sandbox::attach(
@@ -292,6 +295,15 @@ impl Worker {
                 sandbox::make_shared(&nested.parent_sandbox, mount.source, &launch.user).await;
             made.map_err(|e| text(&e))?;
         }
+        self.shared.fetcher.fetch(launch).await
+    }
+
+    /// Of a container that is nobody's task or executor: shown under its own path.
+    async fn prepare_alone(&self, launch: &Launch) -> Result<(), String> {
+        let made = sandbox::make_nested(launch.sandbox.clone(), launch.user.clone(), None).await;
+        made.map_err(|e| text(&e))?;
+        let shown = launch.sandbox.display().to_string();
+        self.shared.files.attach(&shown, &launch.sandbox).map_err(|e| text(&e))?;
         self.shared.fetcher.fetch(launch).await
     }
 

@@ -170,7 +170,10 @@ pub fn detach(files: &FileTable, sandbox: &Path) {
 /// behind a mount is not the sandbox's. [`Code::System`] for what the file system refuses.
 pub async fn remove(work_dir: PathBuf, path: PathBuf) -> Result<()> {
     blocking(move || {
-        let inside = path.strip_prefix(&work_dir).is_ok_and(|rest| rest.components().count() > 2);
+        let inside = path.strip_prefix(&work_dir).is_ok_and(|rest| {
+            let alone = rest.starts_with("containers") && rest.components().count() == 2;
+            alone || rest.components().count() > 2
+        });
         if !inside || path.components().any(|c| c == std::path::Component::ParentDir) {
             let cause = format!("{} is no sandbox below {}", path.display(), work_dir.display());
             return Err(Error::new(Code::Invalid, cause));

@@ -463,6 +463,47 @@ async fn containers_are_launched_by_name_and_survive_the_agent() {
 }
 
 #[tokio::test]
+async fn a_container_by_itself_needs_resources_and_leaves_nothing() {
+    let mut node = Node::start(&[]);
+    let id = json!({"value": "alone"});
+    let launch = |resources: Value| {
+        json!({"type": "LAUNCH_CONTAINER", "launch_container": {
+            "container_id": id,
+            "command": {"shell": true, "value": "echo by itself; exec sleep 1000"},
+            "resources": resources,
+        }})
+    };
+    let post = async |node: &Node, asked: Value| call(&node.agent, PATH, Codec::Json, &asked).await;
+    post(&node, launch(json!([]))).await.refused(400, "resources");
+    let enough = json!([super::client::scalar("cpus", 0.1), super::client::scalar("mem", 32.0)]);
+    assert_eq!(post(&node, launch(enough)).await.status, 200);
+    let list = json!({"type": "GET_CONTAINERS", "get_containers": {"show_standalone": true}});
+    let all = told(&node.agent, Codec::Json, &list).await;
+    assert_eq!(all["containers"][0]["container_id"], id);
+    let plain = told(&node.agent, Codec::Json, &json!({"type": "GET_CONTAINERS"})).await;
+    assert_eq!(plain, json!({}));
+    let sandbox = node.data().join("agent/containers/alone");
+    let since = Instant::now();
+    while std::fs::read_to_string(sandbox.join("stdout")).unwrap() != "by itself\n" {
+        assert!(since.elapsed() < DEADLINE, "it writes nothing");
+    }
+    node.crash();
+    let all = told(&node.agent, Codec::Json, &list).await;
+    assert_eq!(all["containers"][0]["container_id"], id, "it survives the agent");
+    assert_eq!(post(&node, of("KILL_CONTAINER", &id)).await.status, 200);
+    assert_eq!(told(&node.agent, Codec::Json, &of("WAIT_CONTAINER", &id)).await["exit_status"], 9);
+    // What is left of its container goes first.
+    let since = Instant::now();
+    while post(&node, of("REMOVE_CONTAINER", &id)).await.status != 200 {
+        assert!(since.elapsed() < DEADLINE, "it does not go");
+    }
+    while sandbox.exists() {
+        assert!(since.elapsed() < DEADLINE, "its sandbox stays");
+    }
+    post(&node, of("WAIT_CONTAINER", &id)).await.refused(404, "cannot be found");
+}
+
+#[tokio::test]
 async fn the_agent_is_reached_by_way_of_the_master() {
     let node = Node::start(&[]);
     let mut scheduler = Scheduler::start(&node, info("through")).await;

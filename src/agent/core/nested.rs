@@ -17,6 +17,14 @@ pub const NAMED_MAX: usize = 4096;
 /// Requests that wait for one container.
 pub const WAITING_MAX: usize = 256;
 
+/// What a container in another has of it.
+struct Place {
+    framework: Option<Arc<v1::FrameworkInfo>>,
+    nested: Nested,
+    /// Whom it runs as, unless it says so itself.
+    user: Option<String>,
+}
+
 fn answer(s: &mut Step<'_>, request: RequestId, answer: Answer) {
     s.act(Act::Answer { request, answer });
 }
@@ -51,6 +59,7 @@ impl AgentCore {
                 let launch = Arc::new(launch);
                 let named = Named {
                     sandbox: launch.sandbox.clone(),
+                    user: launch.user.clone(),
                     phase: Phase::Preparing,
                     pid: None,
                     launch: Some(launch.clone()),
@@ -74,6 +83,7 @@ impl AgentCore {
             return Err("The agent is ending its tasks to stop".into());
         }
         let nobody = Arc::new(v1::FrameworkInfo::default());
+        let mut inherited = None;
         let (framework, nested, sandbox) = match &wanted.parent {
             None => {
                 let directory = self.options.work_dir.join("containers").join(wanted.id.as_str());
@@ -81,10 +91,10 @@ impl AgentCore {
             }
             Some(parent) => {
                 let place = self.named_place(parent, wanted.container.as_ref());
-                let (framework, nested) =
-                    place.ok_or_else(|| format!("Container '{parent}' is not running"))?;
-                let sandbox = group::sandbox(&nested.parent_sandbox, &wanted.id);
-                (framework.unwrap_or(nobody), Some(nested), sandbox)
+                let place = place.ok_or_else(|| format!("Container '{parent}' is not running"))?;
+                let sandbox = group::sandbox(&place.nested.parent_sandbox, &wanted.id);
+                inherited = place.user;
+                (place.framework.unwrap_or(nobody), Some(place.nested), sandbox)
             }
         };
         let executor = v1::ExecutorInfo {
@@ -93,8 +103,7 @@ impl AgentCore {
             resources: wanted.resources.clone(),
             ..Default::default()
         };
-        let user = wanted.command.user.clone();
-        let user = user.or_else(|| Some(framework.user.clone()).filter(|user| !user.is_empty()));
+        let user = wanted.command.user.clone().or(inherited);
         let environment = environment::plain(&self.options, &wanted.command, &sandbox)?;
         let limits = self.named_limits(wanted, nested.as_ref());
         Ok(Launch {
@@ -113,30 +122,36 @@ impl AgentCore {
     }
 
     /// What a container in that one has of it; none when that does not run.
-    fn named_place(
-        &self,
-        parent: &ContainerId,
-        info: Option<&v1::ContainerInfo>,
-    ) -> Option<(Option<Arc<v1::FrameworkInfo>>, Nested)> {
+    fn named_place(&self, parent: &ContainerId, info: Option<&v1::ContainerInfo>) -> Option<Place> {
         let tables = &self.tables;
         if !tables.runs(parent) {
             return None;
         }
-        let task = tables.processes.get(parent).and_then(|k| tables.tasks.get(k));
-        let parent_sandbox = match (tables.containers.get(parent), task, tables.named.get(parent)) {
-            (Some(executor), ..) => tables.executors.get(executor)?.sandbox.clone(),
-            (_, Some(task), _) => task.process.as_ref()?.sandbox.clone(),
-            (_, _, Some(named)) => named.sandbox.clone(),
-            _ => return None,
-        };
         let framework = tables.outermost(parent).and_then(|key| tables.frameworks.get(&key.0));
+        let of = |command: Option<&v1::CommandInfo>| {
+            let own = command.and_then(|c| c.user.clone());
+            own.or_else(|| framework.map(|f| f.info.user.clone()))
+        };
+        let task = tables.processes.get(parent).and_then(|k| tables.tasks.get(k));
+        let (parent_sandbox, user) =
+            match (tables.containers.get(parent), task, tables.named.get(parent)) {
+                (Some(executor), ..) => {
+                    let executor = tables.executors.get(executor)?;
+                    (executor.sandbox.clone(), of(executor.info.command.as_ref()))
+                }
+                (_, Some(task), _) => {
+                    (task.process.as_ref()?.sandbox.clone(), of(task.info.command.as_ref()))
+                }
+                (_, _, Some(named)) => (named.sandbox.clone(), named.user.clone()),
+                _ => return None,
+            };
         let nested = Nested {
             parent: parent.clone(),
             parent_sandbox,
             share_pid: group::share_pid(info),
             own_limits: group::own_limits(info),
         };
-        Some((framework.map(|f| f.info.clone()), nested))
+        Some(Place { framework: framework.map(|f| f.info.clone()), nested, user })
     }
 
     fn named_limits(&self, wanted: &Wanted, nested: Option<&Nested>) -> io::Limits {
@@ -269,6 +284,20 @@ impl AgentCore {
         for request in std::mem::take(&mut named.waiting) {
             answer(s, request, Answer::Ended(Box::default()));
         }
+        self.stopped(s);
+    }
+
+    /// Ends those that are by themselves; others go with what they are in.
+    pub(super) fn end_standalone(&mut self, s: &mut Step<'_>) {
+        for (id, _) in self.standalone() {
+            self.destroy_named(s, &id);
+        }
+    }
+
+    /// Whether one that is by itself is still there.
+    pub(super) fn has_standalone(&self) -> bool {
+        let alone = self.tables.named.iter().filter(|(id, _)| !id.as_str().contains('.'));
+        alone.into_iter().any(|(_, named)| named.phase != Phase::Gone)
     }
 
     pub(super) fn wait_nested(&mut self, s: &mut Step<'_>, request: RequestId, id: &ContainerId) {
@@ -278,10 +307,15 @@ impl AgentCore {
             (None, Some(_), _) | (None, None, Phase::Gone) => {
                 answer(s, request, Answer::Ended(Box::default()));
             }
-            _ if named.waiting.len() >= WAITING_MAX => {
-                refuse(s, request, 503, format!("{WAITING_MAX} wait for this container already"));
+            _ => {
+                named.waiting.push(request);
+                // Nobody says when he waits no more: it is the first who gives way.
+                if named.waiting.len() > WAITING_MAX {
+                    let first = named.waiting.remove(0);
+                    let text = format!("More than {WAITING_MAX} wait for this container");
+                    refuse(s, first, 503, text);
+                }
             }
-            _ => named.waiting.push(request),
         }
     }
 

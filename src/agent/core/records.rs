@@ -50,8 +50,11 @@ pub(super) fn named_key(id: &ContainerId) -> String {
 
 /// Writes a container that was launched by its name.
 pub(super) fn named(id: &ContainerId, named: &Named) -> Op {
-    let record =
-        NestedRecord { sandbox: named.sandbox.display().to_string(), failed: named.failed.clone() };
+    let record = NestedRecord {
+        sandbox: named.sandbox.display().to_string(),
+        failed: named.failed.clone(),
+        user: named.user.clone(),
+    };
     Op::put(named_key(id), stored::encode(&record))
 }
 

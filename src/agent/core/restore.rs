@@ -156,6 +156,7 @@ fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
 fn named(r: NestedRecord) -> Named {
     Named {
         sandbox: PathBuf::from(r.sandbox),
+        user: r.user,
         phase: if r.failed.is_some() { Phase::Gone } else { Phase::Preparing },
         pid: None,
         launch: None,

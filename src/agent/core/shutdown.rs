@@ -75,12 +75,13 @@ impl AgentCore {
         for key in all {
             self.shutdown_executor(s, &key);
         }
+        self.end_standalone(s);
         self.stopped(s);
     }
 
     /// Once nothing runs any more, an agent that is to stop has stopped.
     pub(super) fn stopped(&mut self, s: &mut Step<'_>) {
-        if self.tables.executors.values().any(|e| !e.is_over()) {
+        if self.tables.executors.values().any(|e| !e.is_over()) || self.has_standalone() {
             return;
         }
         match (self.stopping, self.master.ready()) {

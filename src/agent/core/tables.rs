@@ -133,6 +133,8 @@ pub(super) struct Process {
 #[derive(Clone, Debug)]
 pub(super) struct Named {
     pub sandbox: PathBuf,
+    /// Whom it runs as; none: as the agent.
+    pub user: Option<String>,
     pub phase: Phase,
     pub pid: Option<u32>,
     /// Until it is built.

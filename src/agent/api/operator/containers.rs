@@ -135,10 +135,15 @@ pub(super) async fn get(api: &Api, call: Call) -> Result<Response, Refusal> {
                 .map(|usage| monitor::resource_statistics(usage, &sample.executor)),
         });
     }
-    if asked.show_nested() {
-        let session =
-            |id: ContainerId| Container { container_id: (&id).into(), ..Container::default() };
-        containers.extend(api.sessions.running().into_iter().map(session));
+    let view = api.view().await?;
+    let (named, tasks) =
+        api.agent.handle().look(|core| (core.named_running(), core.processes())).await?;
+    let sessions = api.sessions.running().into_iter().map(|id| (id, None));
+    for (id, pid) in named.into_iter().chain(tasks).chain(sessions) {
+        let nested = id.as_str().contains('.');
+        if if nested { asked.show_nested() } else { asked.show_standalone() } {
+            containers.push(other(&view, id, pid));
+        }
     }
     let get_containers = Some(response::GetContainers { containers });
     Ok(Response { get_containers, ..of(Kind::GetContainers) })

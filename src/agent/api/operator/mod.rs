@@ -7,8 +7,6 @@ mod files;
 mod media;
 mod streams;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use super::{Api, Refusal};
 use crate::http::auth::Realm;
