@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// The command that a default executor is shown with; it is part of the agent.
 const COMMAND: &str = "mesolith-default-executor";
+/// Tells a task the address that it has with all of its executor.
+const CONTAINER_IP: &str = "MESOS_CONTAINER_IP";
 /// The most tasks of one group.
 pub const GROUP_MAX: usize = 256;
 
@@ -168,7 +170,9 @@ impl AgentCore {
             command: &command,
             sandbox: &process.sandbox,
         })?;
-        environment.push(("MESOS_CONTAINER_IP".into(), self.options.ip.clone()));
+        if !environment.iter().any(|(name, _)| name == CONTAINER_IP) {
+            environment.push((CONTAINER_IP.into(), self.options.ip.clone()));
+        }
         let info = task.info.container.as_ref();
         Ok(Launch {
             container: process.container.clone(),

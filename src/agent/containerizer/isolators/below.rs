@@ -20,10 +20,19 @@ impl Cgroup {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn make_bare(&self) -> Result<()> {
-        if let (Cgroup::V1(_), Some(above)) = (self, self.dir("memory").parent()) {
-            count_together(above)?;
-        }
+        self.above().count_below()?;
         self.dirs().into_iter().try_for_each(|dir| mkdir(dir).map(drop))
+    }
+
+    /// What is below it counts with it from now on.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn count_below(&self) -> Result<()> {
+        match self {
+            Cgroup::V1(_) => count_together(self.dir("memory")),
+            Cgroup::V2(_) => Ok(()),
+        }
     }
 
     /// Where the processes of a container itself are in which others are nested: on v2, in one of its own below, since

@@ -22,6 +22,7 @@ pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Cgroup {
 /// # Errors
 /// The kernel's reason; `Unavailable` when limits of its own are wanted where there can be none.
 pub fn make(cgroup: &Cgroup, nested: &Nested, limits: &Limits) -> Result<()> {
+    cgroup.above().count_below()?;
     match (cgroup.above().limits_below(), nested.own_limits) {
         (true, _) => cgroup.make(limits),
         (false, false) => cgroup.make_bare(),
