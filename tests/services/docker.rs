@@ -175,3 +175,26 @@ async fn an_image_that_cannot_be_pulled_is_told_with_its_registry() {
         "{message}"
     );
 }
+
+// covers: CHR-0116
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seeds_job_runs_in_its_container_on_both_prefixes() {
+    let Some(engine) = engine("the_seeds_job_runs_in_its_container_on_both_prefixes") else {
+        return;
+    };
+    let world = start(engine);
+    for (prefix, name) in [("/scheduler", "dockerjob"), ("/v1/scheduler", "dockerjob2")] {
+        let job = json!({"schedule": "R1//PT2M", "name": name, "cpus": "0.1", "mem": "64",
+            "uris": [], "container": {"type": "DOCKER", "image": "libmesos/ubuntu"},
+            "command": "test -e /bin/busybox && test $MESOS_SANDBOX = /mnt/mesos/sandbox"});
+        let json = [("content-type", "application/json")];
+        let path = format!("{prefix}/iso8601");
+        let made = wire::ask(&world.chronos, "POST", &path, &json, job.to_string()).await;
+        assert_eq!(made.status, 204, "{}", made.text());
+        until(&world.chronos, "/scheduler/jobs", "it succeeded", |jobs| {
+            let all = jobs.as_array().unwrap();
+            all.iter().any(|job| job["name"] == name && job["successCount"] == 1)
+        })
+        .await;
+    }
+}

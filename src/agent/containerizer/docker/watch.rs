@@ -5,7 +5,7 @@ use super::inspect::{Account, wait_status};
 use super::{Docker, LABEL_CONTAINER, LABEL_NODE, Shared, wall};
 use crate::agent::containerizer::record::{Event, ExitRecord};
 use crate::base::error::{Code, Result};
-use crate::base::ids::ContainerId;
+use crate::base::ids::{self, ContainerId};
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt as _;
@@ -56,16 +56,23 @@ impl Docker {
         // What happened before is seen by a look at everything; both are well told twice.
         self.look().await?;
         while let Some(event) = events.next().await {
-            self.happened(event.map_err(|e| self.0.engine.fault(e))?);
+            self.happened(event.map_err(|e| self.0.engine.fault(e))?).await;
         }
         Ok(())
     }
 
-    fn happened(&self, event: EventMessage) {
+    async fn happened(&self, event: EventMessage) {
         let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-        let Some(id) = attributes.get(LABEL_CONTAINER) else { return };
-        let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
-        self.end(ContainerId::from(id.as_str()), code);
+        let Some(id) = attributes.get(LABEL_CONTAINER).filter(|id| ids::check(id).is_ok()) else {
+            return;
+        };
+        let (id, code) = (ContainerId::from(id.as_str()), attributes.get("exitCode"));
+        if self.knows(&id) {
+            self.end(id, code.and_then(|code| code.parse().ok()));
+        } else {
+            // Its processes were ended without the engine, which is back.
+            self.stray(&id).await;
+        }
     }
 
     /// Compares what the engine has with what is known here.
@@ -86,7 +93,7 @@ impl Docker {
         Ok(())
     }
 
-    /// One left over from when the engine could not be asked.
+    /// One left over from when the engine could not be asked: the agent hears of it if it is still there.
     async fn stray(&self, id: &ContainerId) {
         // It may have been removed since the look.
         if self.account(id).await.is_ok() {
