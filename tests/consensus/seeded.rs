@@ -30,12 +30,9 @@ use tokio::sync::{Semaphore, watch};
 use world::World;
 
 /// How long operations are waited for before the next step is taken without them: where nobody leads, few finish.
-const STEP_MAX: Duration = Duration::from_millis(700);
+const STEP_MAX: Duration = Duration::from_millis(600);
 /// How many operations must succeed when all is well again.
 const GOOD_AFTERWARDS: u64 = 40;
-/// How many seeds run at a time.
-const AT_A_TIME: usize = 4;
-
 /// What a run has seen.
 #[derive(Clone, Copy, Debug, Default)]
 struct Report {
@@ -89,7 +86,7 @@ async fn go(world: &Arc<World>, plan: &Plan, rng: &mut Rng) -> Result<Report, St
         client.await.map_err(|e| format!("a client ended: {e}"))?;
     }
     if !good {
-        return Err(format!("nothing works {DEADLINE:?} after all was well again"));
+        return Err(world.stuck("little succeeds"));
     }
     let mut state = world.converge().await?;
     if plan.ends_dark {
@@ -165,7 +162,10 @@ fn keep(seed: u64, world: &World) -> String {
 }
 
 async fn run_all(seeds: impl IntoIterator<Item = u64>) -> Report {
-    let room = Arc::new(Semaphore::new(AT_A_TIME));
+    // One for each core: nodes that get no time elect each other for ever.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = number("XX").map_or(cores, |n| n as usize);
+    let room = Arc::new(Semaphore::new(cores));
     let start = |seed| {
         let room = room.clone();
         let run = async move {

@@ -80,7 +80,7 @@ impl Plan {
     pub fn of(rng: &mut Rng) -> Self {
         let nodes = if rng.chance(1, 4) { 5 } else { 3 };
         let mut steps = Vec::new();
-        for _ in 0..4 + rng.below(3) {
+        for _ in 0..3 + rng.below(3) {
             act(rng, &mut steps);
         }
         Self {
@@ -95,7 +95,7 @@ impl Plan {
 
 /// One thing that goes wrong, or two, something else meanwhile, and usually the end of it.
 fn act(rng: &mut Rng, steps: &mut Vec<Step>) {
-    let step = |rng: &mut Rng, fault: Fault| Step { after: 3 + rng.below(22), fault };
+    let step = |rng: &mut Rng, fault: Fault| Step { after: 3 + rng.below(18), fault };
     if rng.chance(1, 3) {
         let fault = change(rng);
         steps.push(step(rng, fault));

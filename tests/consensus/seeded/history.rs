@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// What was asked about a key. A write puts its own number as the value, so that no value is written twice.
@@ -73,8 +74,8 @@ pub struct Begun {
 }
 
 /// Writes down what happens.
-#[derive(Default)]
 pub struct Recorder {
+    start: Instant,
     clock: AtomicU64,
     events: Mutex<Vec<Event>>,
     begun: Mutex<Vec<Begun>>,
@@ -96,6 +97,20 @@ pub struct Counts {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            clock: AtomicU64::default(),
+            events: Mutex::default(),
+            begun: Mutex::default(),
+            torn: Mutex::default(),
+            story: Mutex::default(),
+            counts: watch::Sender::default(),
+        }
+    }
 }
 
 impl Recorder {
@@ -125,7 +140,8 @@ impl Recorder {
     /// Something was done to the cluster.
     pub fn tell(&self, what: impl fmt::Display) {
         let finished = self.counts.borrow().finished;
-        lock(&self.story).push(format!("{:>6}, {finished:>4} finished: {what}", self.now()));
+        let (now, took) = (self.now(), self.start.elapsed().as_secs_f64());
+        lock(&self.story).push(format!("{took:>6.2} s, {now:>5}, {finished:>4} over: {what}"));
     }
 
     pub fn counts(&self) -> watch::Receiver<Counts> {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 pub const NOWHERE: &str = "127.0.0.1:9";
 /// The longest a silence lasts before another is elected. So short that much happens in little time; a machine that is
 /// busy elects more often than it must, which is one fault more.
-const ELECTION: Duration = Duration::from_millis(250);
+const ELECTION: Duration = Duration::from_millis(400);
 
 /// A node, running or not.
 pub struct Node {
@@ -37,6 +37,7 @@ pub struct Running {
     pub registry: Registry,
     /// What this process holds while it leads.
     pub epoch: watch::Receiver<Option<Epoch>>,
+    pub metrics: mesolith::telemetry::Metrics,
     link: Link,
     listening: Listening,
     word: watch::Sender<Word>,
@@ -100,6 +101,7 @@ impl Node {
         let mut options = LinkOptions::new(place.to_string());
         // A handshake across a cut is given up soon, as a connect would be.
         options.limits = Limits { handshake: Duration::from_secs(1), ..Limits::default() };
+        let metrics = options.metrics.clone();
         let link = Link::new(seen, Default::default(), options).expect("fits together");
         let way = |(number, id): &(usize, NodeId)| (*id, net.address(self.number, *number));
         link.locate(others.iter().filter(|(number, _)| *number != self.number).map(way));
@@ -129,7 +131,7 @@ impl Node {
         let (say, epoch) = watch::channel(None);
         tokio::spawn(lead(registry.clone(), process, say, recorder.clone()));
         let _credentials = credentials;
-        let running = Running { process, registry, epoch, link, listening, word, _credentials };
+        let running = Running { metrics, process, registry, epoch, link, listening, word, _credentials };
         *lock(&self.running) = Some(Arc::new(running));
         net.up(self.number, place);
     }

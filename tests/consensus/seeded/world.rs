@@ -45,14 +45,16 @@ impl World {
             change: Mutex::default(),
         });
         world.start_node(0, Start::Found { cluster: CLUSTER.0 }).await;
-        let first = world.nodes[0].running().expect("has started");
         for number in 1..voters {
             world.start_node(number, Start::Join { cluster: CLUSTER.0 }).await;
-            let added = first.registry.add_learner(world.nodes[number].id().0, NOWHERE);
-            added.await.expect("is added");
         }
-        let changed = first.registry.change_voters(world.raft_ids(0..voters)).await;
-        changed.expect("all vote");
+        // On a busy machine others may be elected meanwhile.
+        let settled = async {
+            while world.settled().await.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, settled).await.expect("all vote");
         world
     }
 
@@ -340,16 +342,20 @@ impl World {
         tokio::time::timeout(CHANGE_PATIENCE, change).await.ok().flatten()
     }
 
-    fn stuck(&self, what: &str) -> String {
+    /// What is wrong, and how the nodes are.
+    pub fn stuck(&self, what: &str) -> String {
         let nodes = self.running();
         let states: Vec<String> = nodes
             .iter()
             .map(|running| {
                 let leadership = *running.registry.leadership().borrow();
                 let status = running.registry.status();
-                format!("  {:?}: {leadership:?}, {status:?}", running.process)
+                let link = running.metrics.snapshot(None);
+                let progress = running.registry.progress().map(|p| p.into_iter().map(|(n, p)| (self.number(n), p.behind, p.heard.map(|at| at.elapsed()))).collect::<Vec<_>>());
+                format!("  {:?}: {leadership:?}, {status:?}\n   {link:?}\n {progress:?}", running.process)
             })
             .collect();
+        self.recorder.tell("is given up");
         format!("{what}, {DEADLINE:?} after all was well again\n{}", states.join("\n"))
     }
 
