@@ -8,6 +8,7 @@
 
 mod audit;
 mod clients;
+mod far;
 mod faults;
 mod history;
 mod linear;
@@ -21,16 +22,20 @@ use clients::Client;
 use faults::Plan;
 use history::{Ask, Counts, Told};
 use mesolith::base::rng::Rng;
+use mesolith::cluster::consensus::Pace;
+use mesolith::store::raft::Row;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use world::World;
+use world::{LAST, World};
 
 /// How long operations are waited for before the next step is taken without them: where nobody leads, few finish.
 const STEP_MAX: Duration = Duration::from_millis(600);
+/// The longest a silence lasts before another is elected: so short that much happens in little time.
+const ELECTION: Duration = Duration::from_millis(400);
 /// How many operations must succeed when all is well again.
 const GOOD_AFTERWARDS: u64 = 40;
 /// What a run has seen.
@@ -45,7 +50,7 @@ struct Report {
 async fn run(seed: u64) -> Result<Report, String> {
     let mut rng = Rng::new(seed);
     let plan = Plan::of(&mut rng);
-    let world = World::start(plan.nodes).await;
+    let world = World::start(plan.nodes, Pace::within(ELECTION)).await;
     let judged = go(&world, &plan, &mut rng).await;
     if judged.is_ok() {
         world.end().await;
@@ -93,12 +98,11 @@ async fn go(world: &Arc<World>, plan: &Plan, rng: &mut Rng) -> Result<Report, St
         world.power_fails(rng).await;
         world.start_all().await;
         let found = world.converge().await?;
-        let differs = |(a, b): (&_, &_)| a != b;
-        // The last write of all was made anew.
-        let kept = |rows: &[mesolith::store::raft::Row]| {
-            rows.iter().filter(|row| row.key != "last").cloned().collect::<Vec<_>>()
+        // But what is written each time that all has come to rest.
+        let kept = |rows: &[Row]| -> Vec<Row> {
+            rows.iter().filter(|row| row.key != LAST).cloned().collect()
         };
-        if differs((&kept(&state), &kept(&found))) {
+        if kept(&state) != kept(&found) {
             return Err("the power failed, and the state is another".into());
         }
         state = found;
@@ -119,7 +123,7 @@ async fn last_reads(world: &Arc<World>, keys: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn judge(world: &World, state: &[mesolith::store::raft::Row]) -> Result<(), String> {
+fn judge(world: &World, state: &[Row]) -> Result<(), String> {
     let (events, begun) = (world.recorder.events(), world.recorder.all_begun());
     if let Some(torn) = world.recorder.all_torn().first() {
         return Err(torn.clone());
@@ -164,7 +168,6 @@ fn keep(seed: u64, world: &World) -> String {
 async fn run_all(seeds: impl IntoIterator<Item = u64>) -> Report {
     // One for each core: nodes that get no time elect each other for ever.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cores = number("XX").map_or(cores, |n| n as usize);
     let room = Arc::new(Semaphore::new(cores));
     let start = |seed| {
         let room = room.clone();
@@ -228,7 +231,7 @@ async fn one_seed() {
 /// found out; one that asks tells nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_asks_nobody_is_found_out() {
-    let world = World::start(3).await;
+    let world = World::start(3, Pace::within(ELECTION)).await;
     let mut client = Client::new(0, 1, world.clone(), Rng::new(1));
     let old = world.led().await;
     while !client.write(&old, &[(0, Ask::Put)]).await {}

@@ -11,6 +11,7 @@ use mesolith::cluster::identity::{
 use mesolith::cluster::link::{Doors, Limits, Link, LinkOptions, Listening};
 use mesolith::store::RaftStore;
 use mesolith::store::crash::CrashDisk;
+use mesolith::telemetry::Metrics;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -18,13 +19,10 @@ use tokio::sync::watch;
 
 /// Where the log says that nodes are. It is a hint, and here a wrong one: the link knows better.
 pub const NOWHERE: &str = "127.0.0.1:9";
-/// The longest a silence lasts before another is elected. So short that much happens in little time; a machine that is
-/// busy elects more often than it must, which is one fault more.
-const ELECTION: Duration = Duration::from_millis(400);
-
 /// A node, running or not.
 pub struct Node {
     number: usize,
+    pace: Pace,
     credentials: Arc<Credentials>,
     disk: Mutex<CrashDisk>,
     running: Mutex<Option<Arc<Running>>>,
@@ -37,7 +35,7 @@ pub struct Running {
     pub registry: Registry,
     /// What this process holds while it leads.
     pub epoch: watch::Receiver<Option<Epoch>>,
-    pub metrics: mesolith::telemetry::Metrics,
+    pub metrics: Metrics,
     link: Link,
     listening: Listening,
     word: watch::Sender<Word>,
@@ -49,13 +47,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Node {
-    pub fn new(number: usize, authority: &Authority) -> Self {
+    pub fn new(number: usize, authority: &Authority, pace: Pace) -> Self {
         let key = Arc::new(NodeKey::generate().expect("made"));
         let signed = authority.sign(&key.public(), Roles::FULL, wall_now());
         let certificate = signed.expect("signed");
         let authorities = Authorities::of(authority);
         Self {
             number,
+            pace,
             credentials: Arc::new(Credentials { key, certificate, authorities }),
             disk: Mutex::default(),
             running: Mutex::default(),
@@ -112,7 +111,7 @@ impl Node {
             start,
             address: NOWHERE.into(),
             transport: Some(Arc::new(link.clone())),
-            pace: Pace::within(ELECTION),
+            pace: self.pace,
             runtime: None,
             timeout: DEADLINE,
             snapshot_entries: 40,
@@ -131,7 +130,8 @@ impl Node {
         let (say, epoch) = watch::channel(None);
         tokio::spawn(lead(registry.clone(), process, say, recorder.clone()));
         let _credentials = credentials;
-        let running = Running { metrics, process, registry, epoch, link, listening, word, _credentials };
+        let running =
+            Running { metrics, process, registry, epoch, link, listening, word, _credentials };
         *lock(&self.running) = Some(Arc::new(running));
         net.up(self.number, place);
     }

@@ -6,7 +6,7 @@ use super::node::{NOWHERE, Node, Running};
 use super::relay::Net;
 use crate::{DEADLINE, until};
 use mesolith::base::rng::Rng;
-use mesolith::cluster::consensus::{Op, Start};
+use mesolith::cluster::consensus::{Op, Pace, Start};
 use mesolith::cluster::identity::{Authority, ClusterId, NodeId, wall_now};
 use mesolith::store::raft::Row;
 use std::collections::BTreeSet;
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+/// What is written when all comes to rest.
+pub const LAST: &str = "last";
 const CLUSTER: ClusterId = ClusterId(0xc1);
 /// How many nodes may be added to those of the beginning.
 const MORE_NODES: usize = 2;
@@ -35,11 +37,11 @@ pub struct World {
 
 impl World {
     /// So many voters, the first of which has founded the cluster; and nodes that may be added later.
-    pub async fn start(voters: usize) -> Arc<Self> {
+    pub async fn start(voters: usize, pace: Pace) -> Arc<Self> {
         let authority = Authority::create(CLUSTER, wall_now()).expect("made");
         let all = voters + MORE_NODES;
         let world = Arc::new(Self {
-            nodes: (0..all).map(|number| Node::new(number, &authority)).collect(),
+            nodes: (0..all).map(|number| Node::new(number, &authority, pace)).collect(),
             net: Net::between(all).await,
             recorder: Arc::default(),
             change: Mutex::default(),
@@ -336,7 +338,7 @@ impl World {
             }
             registry.change_voters(all.clone()).await.ok()?;
             let epoch = (*leader.epoch.borrow())?;
-            let last = registry.propose(epoch, vec![Op::put("last", "")]).await;
+            let last = registry.propose(epoch, vec![Op::put(LAST, "")]).await;
             last.ok().map(|done| done.index)
         };
         tokio::time::timeout(CHANGE_PATIENCE, change).await.ok().flatten()
@@ -351,8 +353,7 @@ impl World {
                 let leadership = *running.registry.leadership().borrow();
                 let status = running.registry.status();
                 let link = running.metrics.snapshot(None);
-                let progress = running.registry.progress().map(|p| p.into_iter().map(|(n, p)| (self.number(n), p.behind, p.heard.map(|at| at.elapsed()))).collect::<Vec<_>>());
-                format!("  {:?}: {leadership:?}, {status:?}\n   {link:?}\n {progress:?}", running.process)
+                format!("  {:?}: {leadership:?}, {status:?}, {link:?}", running.process)
             })
             .collect();
         self.recorder.tell("is given up");
