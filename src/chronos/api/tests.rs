@@ -431,7 +431,8 @@ async fn a_node_that_does_not_lead_answers_as_the_leader() {
     let there = Server::new("chronos", face(leader.api.clone(), &open)).inside();
     let standby = |leading: Leading| {
         let host = "two.example".to_string();
-        let own = OwnFace { face: LedFace::Chronos, node: "n2".into(), host, port: 4400 };
+        let own =
+            OwnFace { face: LedFace::Chronos, node: "n2".into(), host, port: 4400, copy: false };
         let way = Arc::new(Way(leading, there.clone()));
         let (_none, receiver) = watch::channel(None);
         let api = Api { running: receiver, ..leader.api.clone() };
