@@ -19,6 +19,8 @@ const WAYS: [&[&str]; 3] = [
     &["--storage-driver=vfs"],
     &["--storage-driver=vfs", "--iptables=false", "--ip6tables=false"],
 ];
+/// What goes before the number of a process in the name of its engine's folder.
+const DIR_PREFIX: &str = "mesolith-docker-";
 /// The program whose names are the commands of the images.
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -70,7 +72,8 @@ fn start() -> Result<Engine, String> {
     if !nix::unistd::geteuid().is_root() {
         return Err("needs root".into());
     }
-    let dir = std::env::temp_dir().join(format!("mesolith-docker-{}", std::process::id()));
+    clear();
+    let dir = std::env::temp_dir().join(format!("{DIR_PREFIX}{}", std::process::id()));
     std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
     let mut why = String::new();
     for way in WAYS {
@@ -80,6 +83,25 @@ fn start() -> Result<Engine, String> {
         }
     }
     Err(why)
+}
+
+/// Waits for engines to end whose processes are gone, and removes what they leave.
+fn clear() {
+    let alive = |pid: &str| Path::new("/proc").join(pid.trim()).exists();
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(owner) = name.strip_prefix(DIR_PREFIX).filter(|owner| !alive(owner)) else {
+            continue;
+        };
+        let engine = std::fs::read_to_string(entry.path().join("pid")).unwrap_or_default();
+        let since = Instant::now();
+        while !engine.is_empty() && alive(&engine) && since.elapsed() < START_MAX {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if let Err(e) = std::fs::remove_dir_all(entry.path()) {
+            eprintln!("what the engine of process {owner} left stays: {e}");
+        }
+    }
 }
 
 /// The thread that starts it stays: with it the engine would end, as it shall with this process.

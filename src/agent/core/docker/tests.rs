@@ -158,6 +158,32 @@ fn volumes_begin_at_the_sandbox_where_they_are_relative() {
     assert!(with(Some("/srv"), "../x").expect_err("refused").contains("'../x'"));
 }
 
+// covers: MES-0955
+#[test]
+fn volumes_of_two_drivers_are_refused() {
+    let named = |driver: &str, path: &str| v1::Volume {
+        mode: volume::Mode::Rw as i32,
+        container_path: path.into(),
+        source: Some(volume::Source {
+            docker_volume: Some(volume::source::DockerVolume {
+                driver: Some(driver.into()),
+                name: "v".into(),
+                driver_options: None,
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut info = info();
+    info.volumes = vec![named("rexray", "/a"), named("rexray", "/b")];
+    let made = made(&info, &shell("x")).expect("one driver").volumes;
+    let driver = Some("rexray".to_string());
+    let (name, options) = ("v".to_string(), Vec::new());
+    assert_eq!(made[2].from, VolumeFrom::Named { driver, name, options });
+    info.volumes[1] = named("convoy", "/b");
+    assert!(refused(&info).contains("Only one volume driver"));
+}
+
 #[test]
 fn parameters_become_fields_or_are_refused_by_name() {
     let with = |key: &str, value: &str, allowed: bool| {

@@ -58,6 +58,7 @@ fn the_first_running_update_holds_what_the_engine_says() {
     assert!(w.last("t").data.is_none());
 }
 
+// covers: MES-0949
 #[test]
 fn the_environment_is_the_images_but_for_ours() {
     let mut w = World::ready();
@@ -68,6 +69,7 @@ fn the_environment_is_the_images_but_for_ours() {
         launch.environment.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     };
     assert_eq!(get("PATH"), None);
+    assert_eq!(get("MESOS_ALLOCATION_ROLE").as_deref(), Some("eng"));
     assert_eq!(get("MESOS_SANDBOX").as_deref(), Some("/mnt/mesos/sandbox"));
     assert_eq!(get("MESOS_CONTAINER_NAME"), Some(format!("mesos-{container}")));
     assert_eq!(launch.docker.as_ref().expect("made by docker").image, "centos");
