@@ -32,6 +32,11 @@ async fn a_running_docker_task_tells_what_the_engine_says() {
     ports["container"] = good["container"].clone();
     ports["container"]["docker"]["port_mappings"] =
         json!([{"host_port": 8080, "container_port": 80}]);
+    ports["resources"].as_array_mut().unwrap().push(json!({
+        "name": "ports",
+        "type": "RANGES",
+        "ranges": {"range": [{"begin": 31000, "end": 31000}]},
+    }));
     scheduler.launch(&offer, json!([good, lost, ports])).await;
     let running = scheduler.until("good", "TASK_RUNNING").await.pop().unwrap();
     let id = running["container_status"]["container_id"]["value"].as_str().unwrap();

@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Pieces of output that are written together, at most.
-const BATCH_MAX: usize = 256;
+/// Output that is written together, in bytes, about.
+const BATCH_BYTES: usize = 256 * 1024;
+/// For how long it is gathered.
+const GATHER: Duration = Duration::from_millis(20);
 /// Before the engine is asked again after it was lost.
 const AGAIN: Duration = Duration::from_secs(1);
 /// So much of what was read is read again by who comes back.
@@ -142,54 +144,66 @@ impl Job {
             .timestamps(true)
             .since(writer.since())
             .build();
-        let mut pieces =
-            std::pin::pin!(client.logs(&self.name, Some(options)).ready_chunks(BATCH_MAX));
-        let mut writer = writer;
-        while let Some(batch) = pieces.next().await {
-            let mut fault = None;
-            let mut ready = Vec::with_capacity(batch.len());
-            for piece in batch {
-                match piece {
-                    Ok(LogOutput::StdErr { message }) => ready.push((1, message)),
-                    Ok(other) => ready.push((0, other.into_bytes())),
-                    Err(e) => fault = Some(self.engine.fault(e)),
-                }
-            }
-            match blocking(move || Ok(writer.write(ready, true))).await {
-                Ok(back) => writer = back,
-                Err(e) => return (None, Err(e)),
-            }
-            if let Some(fault) = fault {
-                return (Some(writer), Err(fault));
-            }
-        }
-        (Some(writer), Ok(()))
+        let piece = |piece| match piece {
+            Ok(LogOutput::StdErr { message }) => Ok((1, message)),
+            Ok(other) => Ok((0, other.into_bytes())),
+            Err(e) => Err(self.engine.fault(e)),
+        };
+        write_all(writer, true, client.logs(&self.name, Some(options)).map(piece)).await
     }
 
-    async fn read_terminal(&self, mut writer: Writer) -> (Option<Writer>, Result<()>) {
+    async fn read_terminal(&self, writer: Writer) -> (Option<Writer>, Result<()>) {
         let path = format!(
             "/containers/{}/logs?follow=true&stdout=true&stderr=true&since={}",
             self.name, writer.until
         );
-        let mut body = match self.engine.open(&path).await {
+        let body = match self.engine.open(&path).await {
             Ok(body) => body,
             Err(e) => return (Some(writer), Err(e)),
         };
-        while let Some(frame) = body.frame().await {
-            let piece = match frame {
-                Ok(frame) => frame.into_data().unwrap_or_default(),
-                Err(e) => {
-                    let lost = Error::new(Code::Unavailable, format!("the output breaks off: {e}"));
-                    return (Some(writer), Err(lost));
+        let piece = |piece: std::result::Result<Bytes, hyper::Error>| {
+            let lost = |e| Error::new(Code::Unavailable, format!("the output breaks off: {e}"));
+            piece.map(|bytes| (0, bytes)).map_err(lost)
+        };
+        write_all(writer, false, body.into_data_stream().map(piece)).await
+    }
+}
+
+/// Writes what comes until nothing does. The engine sends line by line: what comes within a moment is written together.
+async fn write_all(
+    mut writer: Writer,
+    stamped: bool,
+    pieces: impl futures_util::Stream<Item = Result<Piece>>,
+) -> (Option<Writer>, Result<()>) {
+    let mut pieces = std::pin::pin!(pieces);
+    let mut end = None;
+    while end.is_none() {
+        let (mut ready, mut bytes) = (Vec::new(), 0);
+        let mut next = pieces.next().await;
+        let moment = tokio::time::Instant::now() + GATHER;
+        loop {
+            match next {
+                Some(Ok(piece)) => {
+                    bytes += piece.1.len();
+                    ready.push(piece);
                 }
-            };
-            match blocking(move || Ok(writer.write(vec![(0, piece)], false))).await {
-                Ok(back) => writer = back,
-                Err(e) => return (None, Err(e)),
+                Some(Err(e)) => end = Some(Err(e)),
+                None => end = Some(Ok(())),
+            }
+            if end.is_some() || bytes >= BATCH_BYTES {
+                break;
+            }
+            match tokio::time::timeout_at(moment, pieces.next()).await {
+                Ok(more) => next = more,
+                Err(_) => break,
             }
         }
-        (Some(writer), Ok(()))
+        match blocking(move || Ok(writer.write(ready, stamped))).await {
+            Ok(back) => writer = back,
+            Err(e) => return (None, Err(e)),
+        }
     }
+    (Some(writer), end.unwrap_or(Ok(())))
 }
 
 impl Writer {
