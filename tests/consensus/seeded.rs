@@ -207,7 +207,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeds_hold() {
-    let seeds: Range<u64> = 0..8;
+    let seeds: Range<u64> = 0..6;
     let total = run_all(seeds.clone()).await;
     let count = seeds.end - seeds.start;
     assert!(total.counts.good >= count * GOOD_AFTERWARDS && total.leaders as u64 > count);

@@ -19,10 +19,15 @@ use tokio::sync::watch;
 
 /// How long an answer is waited for; after that nobody knows.
 const PATIENCE: Duration = Duration::from_millis(900);
+/// The same of one who wants to know.
+const MUCH_PATIENCE: Duration = Duration::from_secs(4);
 /// How much a client thinks at the most before it asks again elsewhere.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many writes one that does not wait for answers has under way.
 const BURST: usize = 3;
+/// How large a value may be, in bytes: most of them, and some.
+const SMALL: u64 = 200;
+const LARGE: u64 = 250_000;
 /// Where the records of batches are.
 const RECORDS: &str = "records/";
 
@@ -87,6 +92,8 @@ pub struct Client {
     pub rng: Rng,
     /// The node that is asked.
     pub at: usize,
+    /// How large a large value may be, in bytes.
+    pub large: u64,
     /// The versions it has seen last.
     pub seen: BTreeMap<usize, Option<u64>>,
 }
@@ -101,7 +108,7 @@ struct Asked<F> {
 
 impl Client {
     pub fn new(number: usize, keys: usize, world: Arc<World>, rng: Rng) -> Self {
-        Self { number, keys, world, rng, at: 0, seen: BTreeMap::new() }
+        Self { number, keys, world, rng, at: 0, large: LARGE, seen: BTreeMap::new() }
     }
 
     /// Asks until it is told to stop.
@@ -219,7 +226,7 @@ impl Client {
             ops.extend([Op::delete(a), Op::delete(b)]);
         } else {
             // Some are so large that they go in many pieces, and a snapshot in many chunks.
-            let large = if self.rng.chance(1, 20) { 250_000 } else { 200 };
+            let large = if self.rng.chance(1, 20) { self.large } else { SMALL };
             let fill = self.rng.below(large) as usize;
             ops.extend([Op::put(a, value(id, 0)), Op::put(b, value(id, fill))]);
         }
@@ -230,7 +237,8 @@ impl Client {
         &mut self,
         answer: impl Future<Output = Result<Committed, ProposeError>>,
     ) -> Told {
-        match tokio::time::timeout(PATIENCE, answer).await {
+        let patience = if self.rng.chance(1, 5) { MUCH_PATIENCE } else { PATIENCE };
+        match tokio::time::timeout(patience, answer).await {
             Ok(Ok(done)) => Told::Done(done.index),
             Ok(Err(ProposeError::Conflict { actual, .. })) => Told::Conflict(actual),
             Ok(Err(ProposeError::Unknown)) | Err(_) => Told::Unknown,

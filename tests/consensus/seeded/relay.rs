@@ -136,7 +136,7 @@ impl Net {
         }
     }
 
-    /// Passes each piece on later than it came.
+    /// Passes one piece on after the other, each later than it came: little goes over such a way in a second.
     pub fn slow(&self, delay: Duration, which: impl Fn(usize, usize) -> bool) {
         for (from, to) in self.pairs().into_iter().filter(|(from, to)| which(*from, *to)) {
             self.ways[self.at(from, to)].rule.send_modify(|rule| rule.delay = delay);
