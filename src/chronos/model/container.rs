@@ -102,12 +102,8 @@ pub struct Container {
 
 /// Reads `container`, if there is one.
 pub(super) fn read(f: &Fields<'_>) -> Result<Option<Container>, Problem> {
-    let Some(value) = f.get("container") else { return Ok(None) };
-    let outer = Fields::new(value, "container")?;
-    let nested = match outer.get("docker") {
-        Some(value) => Some(Fields::new(value, "container.docker")?),
-        None => None,
-    };
+    let Some(outer) = object(f, "container")? else { return Ok(None) };
+    let nested = object(&outer, "docker")?;
     // Where the engine's part may be.
     let f = nested.as_ref().unwrap_or(&outer);
     let engine = word(&outer, "type", &[("DOCKER", Engine::Docker), ("MESOS", Engine::Mesos)])?;
@@ -141,6 +137,15 @@ pub(super) fn read(f: &Fields<'_>) -> Result<Option<Container>, Problem> {
         return Err(outer.wrong("networkInfos", "must name the network of a container on USER"));
     }
     Ok(Some(container))
+}
+
+/// An object that may be missing.
+fn object<'a>(f: &Fields<'a>, key: &str) -> Result<Option<Fields<'a>>, Problem> {
+    match f.get(key) {
+        None => Ok(None),
+        Some(value) if value.is_object() => Fields::new(value, &f.name(key)).map(Some),
+        Some(_) => Err(f.wrong(key, "must be a JSON object")),
+    }
 }
 
 /// One of some words, in any case.
@@ -182,10 +187,9 @@ fn network_infos(f: &Fields<'_>) -> Result<Vec<NetworkInfo>, Problem> {
 
 fn volumes(f: &Fields<'_>) -> Result<Vec<Volume>, Problem> {
     let read = |f: &Fields<'_>| {
-        let external = match f.get("external") {
+        let external = match object(f, "external")? {
             None => None,
-            Some(value) => {
-                let f = Fields::new(value, &f.name("external"))?;
+            Some(f) => {
                 let options = pairs(&f, "options")?;
                 let (name, provider) = (f.required("name")?, f.required("provider")?);
                 Some(External { name, provider, options })
