@@ -2,8 +2,14 @@
 
 #[path = "containers/backends.rs"]
 mod backends;
+#[path = "containers/docker.rs"]
+mod docker;
+#[path = "containers/docker_faults.rs"]
+mod docker_faults;
 #[path = "containers/ends.rs"]
 mod ends;
+#[path = "containers/engine.rs"]
+mod engine;
 #[path = "containers/isolation.rs"]
 mod isolation;
 #[path = "containers/limits.rs"]

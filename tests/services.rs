@@ -3,8 +3,12 @@
 
 #[path = "services/apps.rs"]
 mod apps;
+#[path = "services/docker.rs"]
+mod docker;
 #[path = "services/draining.rs"]
 mod draining;
+#[path = "containers/engine.rs"]
+mod engine;
 #[path = "services/jobs.rs"]
 mod jobs;
 #[path = "services/restarts.rs"]

@@ -1,23 +1,26 @@
 //! Carries out what the core asks of containers: one queue a container, so that its operations keep their order while
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
+use crate::agent::containerizer::docker::{Docker, DockerSpec};
 use crate::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
     Limits, Network, Rotation, Scope, State,
 };
 use crate::agent::core::AgentCore;
+use crate::agent::core::docker;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
 use crate::agent::sandbox;
-use crate::base::error::Error;
+use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Between two tries to destroy a container that resists.
 const DESTROY_PAUSE: Duration = Duration::from_secs(1);
@@ -41,12 +44,14 @@ pub enum Op {
 }
 
 /// How containers are made here.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Making {
     /// Which kind.
     pub backend: Backend,
     /// How task output is rotated.
     pub rotation: Rotation,
+    /// Who makes those of the docker engine, if this agent takes such tasks.
+    pub docker: Option<Docker>,
 }
 
 struct Shared {
@@ -120,6 +125,7 @@ impl Containers {
                 Event::Exited { id, record } => {
                     Input::Exited { container: id, exit: exit(&record) }
                 }
+                Event::Stray { id } => Input::Stray { container: id },
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
                     if self.look_for_lost().await.is_err() {
@@ -221,16 +227,13 @@ impl Worker {
                 Some(Input::Prepared { container, result })
             }
             Op::Create(launch) => {
-                let spec = spec(&launch, &self.shared.making);
-                let result = match containerizer.create(spec).await {
-                    Ok(()) => Ok(()),
-                    Err(e) => Err(text(&e)),
-                };
+                let result = self.create(&launch).await.map_err(|e| text(&e));
                 Some(Input::Created { container, result })
             }
             Op::Start => {
                 let result = containerizer.start(&container).await.map_err(|e| text(&e));
                 let result = result.map(|pid| u32::try_from(pid).unwrap_or(0));
+                self.inspected().await;
                 Some(Input::Started { container, result })
             }
             Op::Resize(limits) => {
@@ -271,7 +274,61 @@ impl Worker {
             &self.id,
             &launch.sandbox,
         );
-        self.shared.fetcher.fetch(launch).await
+        self.shared.fetcher.fetch(launch).await?;
+        match &launch.docker {
+            Some(run) => self.pull(run, &launch.sandbox).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has the image, and tells how far it is.
+    async fn pull(&self, run: &docker::Run, sandbox: &Path) -> Result<(), String> {
+        let docker = self.docker().map_err(|e| text(&e))?;
+        let (told, mut heard) = watch::channel(String::new());
+        let mut pulling = std::pin::pin!(docker.pull(run, sandbox, &told));
+        loop {
+            tokio::select! {
+                outcome = &mut pulling => return outcome.map_err(|e| text(&e)),
+                Ok(()) = heard.changed() => {
+                    let message = heard.borrow_and_update().clone();
+                    let container = self.id.clone();
+                    // A core that has ended needs no news.
+                    let _ = self.shared.core.send(Input::Progress { container, message }).await;
+                }
+            }
+        }
+    }
+
+    fn docker(&self) -> Result<&Docker, Error> {
+        self.shared.making.docker.as_ref().ok_or_else(|| {
+            Error::new(Code::Unavailable, "this agent does not make docker containers")
+        })
+    }
+
+    async fn create(&self, launch: &Launch) -> Result<(), Error> {
+        let making = &self.shared.making;
+        let Some(run) = &launch.docker else {
+            return self.shared.containerizer.create(spec(launch, making)).await;
+        };
+        let spec = DockerSpec {
+            id: launch.container.clone(),
+            run: Arc::clone(run),
+            sandbox: launch.sandbox.clone(),
+            env: launch.environment.clone(),
+            limits: limits_of(&launch.limits),
+            rotation: making.rotation,
+        };
+        self.docker()?.make(spec).await
+    }
+
+    /// Tells the core what the docker engine says of a container that was started, before it hears that it was.
+    async fn inspected(&self) {
+        let docker = self.shared.making.docker.as_ref();
+        if let Some(inspected) = docker.and_then(|docker| docker.inspected(&self.id)) {
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Inspected { container, inspected }).await;
+        }
     }
 
     async fn or_given_up(

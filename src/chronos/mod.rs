@@ -4,6 +4,7 @@
 //! Decisions are in `core`, what clients send and see in `model`, times in `schedule`, HTTP in `api`, the shell in `service`.
 
 pub mod api;
+pub mod copy;
 pub mod core;
 pub mod model;
 pub mod options;

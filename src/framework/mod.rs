@@ -5,6 +5,7 @@
 //! - [`queue`]: the byte-bounded queue of events between a server and one subscriber.
 //! - [`scheduler`]: the scheduler port: subscribe, stay subscribed, call.
 //! - [`state`]: the state port: a framework's own namespace of the replicated key-value space.
+//! - [`copy`]: a framework's rows on a node where it does not run, for reads that may be old.
 //! - [`host`]: runs a framework of our own over both ports: its core built from its state, driven, kept subscribed.
 //! - [`executor`]: the executor port: the same for custom executors on an agent.
 //! - [`http`]: the HTTP client below the ports: several masters, redirects, streams of records.
@@ -14,6 +15,7 @@
 //! This room decides nothing about offers or tasks and serves no HTTP: the faces are in `master/api` and `agent/api`.
 
 pub mod backoff;
+pub mod copy;
 pub mod executor;
 pub mod host;
 pub mod http;

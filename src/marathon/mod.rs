@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod change;
+pub mod copy;
 pub mod core;
 pub mod model;
 pub mod options;

@@ -147,7 +147,9 @@ pub fn marathon_server(
     let mut api = marathon::api::Api::new(door, identity, rules, hub, at.clock.clone());
     if let Some(led) = &at.led {
         let port = at.address.port();
-        api = api.led(led.before(LedFace::Marathon, &at.hostname, port, &metrics));
+        let copy =
+            led.rows("marathon").map(|rows| marathon::copy::door(options, rows, at.clock.clone()));
+        api = api.led(led.before(LedFace::Marathon, &at.hostname, port, &metrics)).copy(copy);
     }
     let face = marathon::api::face(api, &realm).with(console::face(Section::Marathon, links));
     Ok(Server::new("marathon", face).metrics(&metrics))
@@ -188,7 +190,9 @@ pub fn chronos_server(
     let mut api = chronos::api::Api::new(door, identity, rules, hub, at.clock.clone());
     if let Some(led) = &at.led {
         let port = at.address.port();
-        api = api.led(led.before(LedFace::Chronos, &at.hostname, port, &metrics));
+        let copy =
+            led.rows("chronos").map(|rows| chronos::copy::door(options, rows, at.clock.clone()));
+        api = api.led(led.before(LedFace::Chronos, &at.hostname, port, &metrics)).copy(copy);
     }
     let face = chronos::api::face(api, &realm).with(console::face(Section::Chronos, links));
     Ok(Server::new("chronos", face).metrics(&metrics))

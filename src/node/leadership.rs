@@ -1,11 +1,11 @@
 //! Who leads, for the faces of this node: what the log says, and where gossip says that node's user ports are.
 
 use super::cluster::Cluster;
-use crate::base::error::{Code, Error};
+use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::{Gossip, Role};
 use crate::cluster::identity::NodeId;
-use crate::cluster::link::{FaceName, Fate, Link};
+use crate::cluster::link::{FaceName, Fate, Link, Peer};
 use crate::cluster::roster::{Place, Seat};
 use crate::http::leader::{
     Body, Confirmed, Forwarded, LeaderPlace, Leadership, Leading, LedFace, Request, Vacancy,
@@ -51,6 +51,15 @@ impl NodeLeadership {
             Fate::Silent { since } => Some(since).filter(|since| since.elapsed() > UNHEARD_MAX),
             _ => None,
         }
+    }
+
+    /// The way to the leader.
+    fn way(&self, to: &LeaderPlace) -> Result<Peer> {
+        let place = self.leader.borrow().clone();
+        let place = place.filter(|place| place.node.to_string() == to.node);
+        let none = || Error::new(Code::Unavailable, "that node does not lead any more");
+        let Place { node, address } = place.ok_or_else(none)?;
+        Ok(self.link.peer(&address, Some(node)))
     }
 
     /// Since when nobody takes requests.
@@ -153,6 +162,10 @@ impl Leadership for NodeLeadership {
         })
     }
 
+    fn sign<'a>(&'a self, of: &'a LeaderPlace) -> Confirmed<'a> {
+        Box::pin(async move { self.way(of)?.sign().await })
+    }
+
     fn forward<'a>(
         &'a self,
         to: &'a LeaderPlace,
@@ -160,12 +173,7 @@ impl Leadership for NodeLeadership {
         request: Request,
     ) -> Forwarded<'a> {
         Box::pin(async move {
-            let place = self.leader.borrow().clone();
-            let place = place.filter(|place| place.node.to_string() == to.node);
-            let Some(Place { node, address }) = place else {
-                return Err(Error::new(Code::Unavailable, "that node does not lead any more"));
-            };
-            let peer = self.link.peer(&address, Some(node));
+            let peer = self.way(to)?;
             Ok(peer.forward(name(face), request).await?.map(Body::new))
         })
     }

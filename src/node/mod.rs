@@ -290,7 +290,8 @@ async fn start_in(mut options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<N
         frameworks::Ground { control: &control, clock: &clock, leading: &leading, stop: &stopping };
     let (at, asks) = (doors.addresses, &doors.authentication);
     let leadership = NodeLeadership::of(&cluster);
-    let led = Led { leadership, node: cluster.link.node().to_string() };
+    let node = cluster.link.node().to_string();
+    let led = Led { leadership, node, registry: cluster.registry.clone() };
     let mut frameworks = Frameworks::start(&options, at, asks, &led, &ground)?;
     let started = match doors.addresses.agent {
         Some(address) => {

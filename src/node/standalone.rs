@@ -5,8 +5,10 @@ use super::settings::{LoggingLevel, Table, level};
 use super::{Signals, start_logging};
 use crate::base::error::{Code, Error, Result};
 use crate::base::settings::{Kind, Setting, Values};
+use crate::cluster::consensus::{Registry, namespace_rows};
 use crate::config::{self, Flags, Sources};
 use crate::console::{self, Links};
+use crate::framework::copy::Rows;
 use crate::framework::host::{self, Framework, Ground};
 use crate::framework::http::HttpOptions;
 use crate::framework::masters::{self, Named};
@@ -121,13 +123,22 @@ pub struct Led {
     pub leadership: Arc<dyn Leadership>,
     /// This node's id.
     pub node: String,
+    /// What this node has of the state itself; a node that is no master has none.
+    pub registry: Option<Registry>,
 }
 
 impl Led {
     /// What stands before a face of this node.
     pub fn before(&self, face: LedFace, host: &str, port: u16, metrics: &Metrics) -> Forwarding {
-        let own = OwnFace { face, node: self.node.clone(), host: host.into(), port };
+        let copy = self.registry.is_some();
+        let own = OwnFace { face, node: self.node.clone(), host: host.into(), port, copy };
         Forwarding::new(self.leadership.clone(), own, metrics)
+    }
+
+    /// The rows of a framework that this node has, if it has any.
+    pub fn rows(&self, namespace: &'static str) -> Option<Rows> {
+        let registry = self.registry.clone()?;
+        Some(Arc::new(move || namespace_rows(&registry, namespace)))
     }
 }
 

@@ -68,6 +68,7 @@ fn a_leader_is_alone_and_refuses() {
         let load = Load::begin(&world, &ALL, &format!("i{round}"));
         more(&load, 10, "writes are under way");
         let leader = world.leader_among(&ALL);
+        let cutting = Instant::now();
         world.net.isolate(leader);
         let cut = Instant::now();
         let others = world.others(&[leader]);
@@ -81,12 +82,23 @@ fn a_leader_is_alone_and_refuses() {
         let answer = ask(host, MARATHON, "POST /v2/apps", &body, REFUSED_WITHIN);
         let answer = answer.unwrap_or_else(|e| panic!("{e} after {:?}", asked.elapsed()));
         assert_eq!((answer.status, answer.says_when()), (503, true), "{answer:?}");
+        // What it has is shown to whoever says that it may be old.
+        let old = world.look(leader, MARATHON, "/v2/apps//web?stale=true");
+        assert_eq!(old["app"]["tasksRunning"], 6, "{old}");
+        let read = ask(host, MARATHON, "GET /v2/apps//web", "", REFUSED_WITHIN).unwrap();
+        assert_eq!((read.status, read.says_when()), (503, true), "{read:?}");
         until("its agent is missed", || world.agents(others[0]).len() == 2);
         world.net.heal();
         let healed = Instant::now();
         whole(&mut world);
         more(&load, 10, "writes go on when it is back");
         let seen = load.end();
+        let taken = seen
+            .attempts
+            .iter()
+            .filter(|a| a.node != leader && a.begun > cut && a.outcome == Outcome::Acknowledged);
+        let next = taken.map(|a| a.ended - cutting).min().unwrap_or_default();
+        eprintln!("cut off → next write: {} ms", next.as_millis());
         for attempt in seen.attempts.iter().filter(|a| a.node == leader) {
             let alone = attempt.begun > cut && attempt.ended < healed;
             let took = attempt.ended - attempt.begun;

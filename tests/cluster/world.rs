@@ -115,6 +115,19 @@ impl World {
         self.node(number).is_up();
     }
 
+    /// Restarts all nodes, one after the other, with one flag more.
+    #[track_caller]
+    pub fn restart_with(&mut self, flag: &str) {
+        self.flags.push(flag.into());
+        let count = self.nodes.len();
+        for number in 1..=count {
+            self.node(number).stop();
+            self.up(number);
+            self.wait_for_voters(count);
+            self.wait_for_agents(count);
+        }
+    }
+
     /// The same without waiting.
     pub fn begin(&mut self, number: usize) {
         let flags = self.flags.clone();

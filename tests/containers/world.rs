@@ -144,6 +144,7 @@ impl World {
                     self.ended.insert(id, record);
                 }
                 Event::SupervisorLost => self.lost += 1,
+                Event::Stray { id } => panic!("{id} is not the docker engine's"),
             }
         }
     }

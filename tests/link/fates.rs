@@ -208,6 +208,27 @@ async fn an_answer_that_does_not_come_makes_a_node_silent_and_a_fresh_connection
     in_time("back", back).await;
 }
 
+#[tokio::test]
+async fn a_node_that_gives_no_sign_of_life_is_silent_and_its_connection_given_up() {
+    let world = World::default();
+    let b = world.node(Roles::FULL, Doors::default()).await;
+    let relay = Relay::start(b.address()).await;
+    let a = world.client(Roles::FULL);
+    let to = a.link.peer(&relay.address, Some(b.id()));
+    in_time("a sign", to.sign()).await.expect("it lives");
+    let mut fate = a.link.fate(b.id());
+    assert_eq!(*fate.borrow_and_update(), Fate::Connected);
+    relay.cut.send_replace(true);
+    let e = in_time("no sign", to.sign()).await.expect_err("nothing comes");
+    assert_eq!(e.code, mesolith::base::error::Code::Timeout, "{e}");
+    assert!(matches!(*fate.borrow_and_update(), Fate::Silent { .. }));
+    assert_eq!(a.count("stale"), 1.0, "the next one is not sent into the void");
+    // Healed: over the old connection nothing would come.
+    relay.cut.send_replace(false);
+    in_time("a sign again", to.sign()).await.expect("over a new connection");
+    assert_eq!(*fate.borrow_and_update(), Fate::Connected);
+}
+
 /// Passes bytes on until it is cut; nothing is closed then.
 struct Relay {
     address: String,

@@ -89,6 +89,30 @@ fn nodes_that_come_back_elsewhere_are_found() {
 }
 
 #[test]
+fn a_copy_of_a_node_that_runs_is_refused_and_harms_nobody() {
+    let homes = [(); 3].map(|()| Home::new());
+    let nodes = three(&homes, &ports());
+    let copy = Home::new();
+    let from = homes[2].data().join(".");
+    std::fs::create_dir_all(copy.data()).unwrap();
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(copy.data()).status();
+    assert!(copied.unwrap().success());
+    let said = finish(&mut copy.command(&[]));
+    assert_eq!(said.code, Some(4), "{said:#?}");
+    let at = cluster_address(&nodes[2]);
+    assert!(said.stderr.contains(&format!("runs at {at} already")), "{said:#?}");
+    assert!(said.stderr.contains("join as a new node"), "{said:#?}");
+    assert_eq!(standing(&nodes[0], "voter") + standing(&nodes[0], "leader"), 3);
+    assert!(try_token(&nodes[0], json!({})).is_some(), "writes are taken");
+    // Once the first has gone it may come back there.
+    let mut nodes = nodes;
+    nodes.remove(2).kill9();
+    let moved = Node::start(&mut copy.command_as("master", &[]));
+    until("three vote again", || standing(&nodes[0], "voter") + standing(&nodes[0], "leader") == 3);
+    drop(moved);
+}
+
+#[test]
 fn a_node_that_leaves_is_gone_for_good_and_one_that_is_alone_does_not() {
     let homes = [(); 3].map(|()| Home::new());
     let mut nodes = three(&homes, &ports());

@@ -31,6 +31,7 @@ fn launch(sandbox: &Path, uris: Vec<v1::command_info::Uri>) -> Launch {
         user: None,
         environment: Vec::new(),
         limits: Limits::default(),
+        docker: None,
     }
 }
 

@@ -191,7 +191,10 @@ async fn refusals_say_what_and_where_and_store_nothing() {
         (r#"{"name":"a/b","command":"c"}"#, Some("name")),
         (r#"{"name":"j","command":"c","schedule":"FOO"}"#, Some("schedule")),
         (r#"{"name":"j","command":"c","scheduleTimeZone":"X/Y"}"#, Some("scheduleTimeZone")),
-        (r#"{"name":"j","command":"c","container":{"image":"x"}}"#, Some("container")),
+        (
+            r#"{"name":"j","command":"c","container":{"image":"x","type":"LXC"}}"#,
+            Some("container.type"),
+        ),
     ] {
         let (_, named) = client.refused("POST /scheduler/iso8601", body).await;
         assert_eq!(named.as_deref(), field, "{body}");
@@ -428,7 +431,8 @@ async fn a_node_that_does_not_lead_answers_as_the_leader() {
     let there = Server::new("chronos", face(leader.api.clone(), &open)).inside();
     let standby = |leading: Leading| {
         let host = "two.example".to_string();
-        let own = OwnFace { face: LedFace::Chronos, node: "n2".into(), host, port: 4400 };
+        let own =
+            OwnFace { face: LedFace::Chronos, node: "n2".into(), host, port: 4400, copy: false };
         let way = Arc::new(Way(leading, there.clone()));
         let (_none, receiver) = watch::channel(None);
         let api = Api { running: receiver, ..leader.api.clone() };

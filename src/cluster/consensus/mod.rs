@@ -44,7 +44,7 @@ pub use self::core::hasten::Word;
 pub use command::{Epoch, Op};
 pub use leadership::Leadership;
 pub use members::{Member, Progress};
-pub use namespace::{Namespace, Stored};
+pub use namespace::{Namespace, Stored, rows as namespace_rows};
 pub use network::{Lane, Peer, Sending, Transport};
 pub use options::{Options, Pace, Start};
 pub use propose::{Committed, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, ProposeError};

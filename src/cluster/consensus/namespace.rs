@@ -68,6 +68,16 @@ impl Drop for UnderWay {
     }
 }
 
+/// The rows of a namespace as this node has applied them: it may be behind, and need not lead.
+///
+/// # Errors
+/// What the database failed with.
+pub fn rows(registry: &Registry, name: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let prefix = format!("{PREFIX}{name}/");
+    let rows = registry.scan(&prefix)?.into_iter();
+    Ok(rows.map(|row| (row.key[prefix.len()..].to_string(), row.value)).collect())
+}
+
 impl Namespace {
     /// The namespace of that name, for a leader with that epoch.
     ///

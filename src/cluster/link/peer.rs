@@ -44,6 +44,8 @@ const PING_WAIT: Duration = Duration::from_secs(5);
 pub(super) const STALL: Duration = Duration::from_secs(15);
 /// From how long a silence on a connection is more than a slow answer, when another one gets answers.
 const STUCK_AFTER: Duration = Duration::from_millis(300);
+/// How long a node that lives may take to say so.
+const SIGN_MAX: Duration = Duration::from_secs(2);
 /// The first pause before connecting again; doubles up to the lane's longest.
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 
@@ -269,15 +271,49 @@ impl Peer {
         Ok(self.conn(Lane::Proxy).await?.hello)
     }
 
+    /// Asks for a sign of life, on the connection that users' requests take. One on which nothing comes is given up with all
+    /// that is under way on it, and the node counts as silent.
+    ///
+    /// # Errors
+    /// `Code::Timeout` when nothing came for [`SIGN_MAX`]; else as [`Peer::hello`].
+    pub async fn sign(&self) -> Result<()> {
+        let asked = Instant::now();
+        let hello = post(Door::Hello, whole(to_json(&self.link.hello())?))?;
+        let sent = self.send_within(Lane::Proxy, hello, SIGN_MAX / 2);
+        match tokio::time::timeout(SIGN_MAX, sent).await {
+            Ok(answer) => answer.map(drop),
+            // A long answer to somebody else may be in the way of this one.
+            Err(_) if self.heard_since(Lane::Proxy, asked) => Ok(()),
+            Err(_) => Err(Error::new(
+                Code::Timeout,
+                format!("nothing has come from {} for {SIGN_MAX:?}", self.state.address),
+            )),
+        }
+    }
+
+    /// Whether a byte has come on a connection since then.
+    fn heard_since(&self, lane: Lane, then: Instant) -> bool {
+        matches!(&*self.state.slot(lane), Slot::Up(conn) if conn.heard.last() > then)
+    }
+
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         &self,
         lane: Lane,
         request: Request<Body>,
     ) -> Result<Response<Incoming>> {
+        self.send_within(lane, request, lane.stale_after()).await
+    }
+
+    async fn send_within(
+        &self,
+        lane: Lane,
+        request: Request<Body>,
+        stale_after: Duration,
+    ) -> Result<Response<Incoming>> {
         let conn = self.conn(lane).await?;
         conn.heard.asked();
-        let mut watching = Watching { peer: self, lane, conn: Some(&conn) };
+        let mut watching = Watching { peer: self, lane, stale_after, conn: Some(&conn) };
         let mut send = conn.send.clone();
         let answer = match send.ready().await {
             Ok(()) => send.send_request(request).await,
@@ -397,6 +433,7 @@ impl Peer {
 struct Watching<'a> {
     peer: &'a Peer,
     lane: Lane,
+    stale_after: Duration,
     conn: Option<&'a Conn>,
 }
 
@@ -404,7 +441,7 @@ impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let Some(conn) = self.conn else { return };
         let Some(since) = conn.heard.silent_since() else { return };
-        if since.elapsed() < self.lane.stale_after() {
+        if since.elapsed() < self.stale_after {
             return;
         }
         let peer = self.peer;

@@ -264,6 +264,9 @@ pub struct Standing {
     /// It may go: nothing rests on it any more. Only the leader knows.
     #[serde(default)]
     pub may_go: bool,
+    /// Where gossip sees the node that asks alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<String>,
 }
 
 /// A new certificate.

@@ -9,7 +9,7 @@ mod memory;
 mod over_http;
 pub mod wire;
 
-pub use journal::Journal;
+pub use journal::{HOLDER_KEY, Journal};
 pub use memory::MemoryState;
 
 use super::http::Http;

@@ -28,6 +28,8 @@ pub(super) struct Asked<'a> {
 pub(super) enum Verdict {
     /// Answered here.
     Pass,
+    /// Answered here, from what this node has of the state.
+    Copy,
     /// Told where to ask.
     Redirect { status: StatusCode, location: HeaderValue },
     /// Passed on, with these headers.
@@ -42,7 +44,8 @@ pub(super) fn decide(own: &OwnFace, leading: &Leading, asked: &Asked<'_>) -> Ver
         return Verdict::Pass;
     }
     if asked.reads() && asked.wants_stale() {
-        return Verdict::Refuse(Trouble::Stale);
+        let copied = own.copy && asked.is_copied(own.face);
+        return if copied { Verdict::Copy } else { Verdict::Refuse(Trouble::Stale) };
     }
     match leading {
         Leading::Here => Verdict::Pass,
@@ -121,6 +124,22 @@ impl Asked<'_> {
         // One call of Mesos reads by POST.
         let by_post = face == LedFace::Master && self.endpoint == "/api/v1";
         (self.reads() || by_post) && !is_everybodys(face, self) && !self.wants_stale()
+    }
+
+    /// Whether the copies on other nodes have it: what is in memory only, the leader alone has, and nothing happens to a copy.
+    fn is_copied(&self, face: LedFace) -> bool {
+        let first = self.rest.first().map(String::as_str);
+        match face {
+            LedFace::Master => false,
+            LedFace::Marathon => {
+                let copied = ["apps", "groups", "tasks", "deployments", "info"];
+                self.endpoint == "/v2" && first.is_some_and(|first| copied.contains(&first))
+            }
+            LedFace::Chronos => {
+                self.endpoint.ends_with("/scheduler")
+                    || self.endpoint == "/mesolith/v1" && first != Some("events")
+            }
+        }
     }
 
     fn reads_leader(&self) -> bool {

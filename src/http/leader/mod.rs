@@ -47,6 +47,9 @@ pub(super) struct FromAnotherNode;
 /// credentials on the way to another host.
 pub const FORWARD: HeaderName = HeaderName::from_static("x-mesolith-forward");
 
+/// On answers from this node's own copy.
+pub const STALE: HeaderName = HeaderName::from_static("x-mesolith-stale");
+
 /// How the waiting for a leader, and for its answer when it leads no more, goes on.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
@@ -56,6 +59,8 @@ struct Pace {
     look: Duration,
     /// How long it may still answer when it does not.
     patience: Duration,
+    /// How long an answer is waited for before it is asked whether it is there at all, and asked again.
+    sign: Duration,
 }
 
 /// Another leads then: one that lives has answered or refused what it had before it is asked for the last time, and from one
@@ -64,6 +69,7 @@ const PACE: Pace = Pace {
     election: Duration::from_secs(1),
     look: Duration::from_millis(25),
     patience: Duration::from_millis(150),
+    sign: Duration::from_millis(500),
 };
 
 /// A face of which one in the cluster leads.
@@ -124,7 +130,7 @@ pub struct Vacancy<'a> {
     pub filled: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
-/// What [`Leadership::confirm`] will answer.
+/// What [`Leadership::confirm`] and [`Leadership::sign`] will answer.
 pub type Confirmed<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// What [`Leadership::forward`] will answer.
@@ -150,6 +156,15 @@ pub trait Leadership: Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
+    /// Asks the leader, on the way that requests take, for a sign that it lives.
+    ///
+    /// # Errors
+    /// `Code::Timeout` when none came: what is under way to it is not waited for any longer.
+    fn sign<'a>(&'a self, _of: &'a LeaderPlace) -> Confirmed<'a> {
+        // Within a process a way that ends says so.
+        Box::pin(async { Ok(()) })
+    }
+
     /// Passes a request on to that face of that node and answers with what it answers, bodies streaming both ways. The
     /// request goes there as it is: its path is the one the user asked for.
     ///
@@ -171,7 +186,13 @@ pub struct OwnFace {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether it has a copy of its own to give old answers from.
+    pub copy: bool,
 }
+
+/// Goes with a request that is answered from this node's own copy, which may be behind the leader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldAnswer;
 
 impl OwnFace {
     /// What this node calls itself in `Via`: `host:port`, or its id where all nodes may have the same host.
@@ -297,6 +318,13 @@ impl Inner {
         let verdict = decide(&self.own, leading, &Asked::of(&request));
         match (verdict, leading) {
             (Verdict::Pass, _) => next.run(request).await,
+            (Verdict::Copy, _) => {
+                let mut request = request;
+                request.extensions_mut().insert(OldAnswer);
+                let mut response = next.run(request).await;
+                response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+                response
+            }
             (Verdict::Redirect { status, location }, leading) => {
                 self.counts.redirected.inc();
                 let mut response = Response::default();
@@ -350,14 +378,28 @@ impl Inner {
         }
     }
 
-    /// Waits for the head of the leader's answer as long as it leads, and a little longer.
+    /// Ends when the leader gives no sign of life any more.
+    async fn mute(&self, place: &LeaderPlace) -> Error {
+        loop {
+            tokio::time::sleep(self.pace.sign).await;
+            match self.leadership.sign(place).await {
+                Err(error) if error.code == Code::Timeout => return error,
+                // What ended the way to it ends what is under way there too.
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the head of the leader's answer as long as it lives and leads, and a little longer.
     async fn head(&self, place: &LeaderPlace, request: Request) -> Result<Response> {
         let face = self.own.face;
         let mut answer = self.leadership.forward(place, face, request);
+        let mut mute = std::pin::pin!(self.mute(place));
         let mut lost: Option<Instant> = None;
         loop {
             tokio::select! {
                 answered = &mut answer => return answered,
+                error = &mut mute => return Err(error),
                 () = tokio::time::sleep(self.pace.look) => {}
             }
             let leads = match self.leadership.now(face) {

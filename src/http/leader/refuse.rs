@@ -59,8 +59,7 @@ impl Trouble {
         match self {
             Self::Stale => Said {
                 status: StatusCode::NOT_IMPLEMENTED,
-                message: "this node does not lead and keeps no copy of its own to answer from"
-                    .into(),
+                message: "this node does not lead and has no copy of that to answer from".into(),
                 details: None,
                 hint: Some(stale_hint(face).into()),
                 again: false,

@@ -26,7 +26,7 @@ mod tests;
 
 use crate::base::time::Wall;
 use crate::http::auth::Realm;
-use crate::http::leader::Forwarding;
+use crate::http::leader::{Forwarding, OldAnswer};
 use crate::http::{Face, Refusal};
 use crate::machine::driver::Clock;
 use crate::marathon::core::io::{Answer, Change, Command};
@@ -62,6 +62,7 @@ pub struct Api {
     hub: Hub,
     clock: Clock,
     led: Option<Forwarding>,
+    copy: Option<Arc<dyn Door>>,
 }
 
 impl Api {
@@ -74,12 +75,28 @@ impl Api {
         clock: Clock,
     ) -> Self {
         let (identity, rules) = (Arc::new(identity), Arc::new(rules));
-        Self { leading, identity, rules, hub, clock, led: None }
+        Self { leading, identity, rules, hub, clock, led: None, copy: None }
     }
 
     /// What is done with requests while another node leads; without it they are answered here.
     pub fn led(self, forwarding: Forwarding) -> Self {
         Self { led: Some(forwarding), ..self }
+    }
+
+    /// What is looked at for an old answer of this node.
+    pub fn copy(self, copy: Option<Arc<dyn Door>>) -> Self {
+        Self { copy, ..self }
+    }
+
+    /// What a request is answered from.
+    fn for_request(self, request: &Request) -> Self {
+        match (request.extensions().get::<OldAnswer>(), &self.copy) {
+            (Some(OldAnswer), Some(copy)) => {
+                let copy = watch::channel(Some(copy.clone())).1;
+                Self { leading: copy, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// The way to the core; waits a little for one.
@@ -147,6 +164,7 @@ pub fn face(api: Api, realm: &Realm) -> Face {
 
 /// Answers a request, with the headers that every answer has.
 async fn serve(State(api): State<Api>, request: Request) -> Response {
+    let api = api.for_request(&request);
     let mut response = match Ask::read(request).await {
         Ok(ask) => route(&api, &ask).await.unwrap_or_else(Refusal::response),
         Err(refusal) => refusal.response(),

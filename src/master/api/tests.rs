@@ -48,6 +48,7 @@ async fn ask(leading: &Leading, line: &str) -> (u16, String, String) {
         node: "n1".into(),
         host: "one.example".into(),
         port: 5050,
+        copy: false,
     };
     let forwarding = Forwarding::new(Arc::new(Elsewhere(leading.clone())), own, &Metrics::new());
     let api = Api::new(receiver, Arc::new(identity()), Clock::default()).led(forwarding);

@@ -31,6 +31,8 @@ pub(super) struct Entered {
     pub credentials: Credentials,
     /// Where others are, as far as it was told or remembers.
     pub others: Vec<String>,
+    /// Whether it was in before.
+    pub again: bool,
 }
 
 /// Enters.
@@ -51,7 +53,7 @@ pub(super) async fn enter(
             say(&format!("this node is in cluster {} already", certificate.cluster));
         }
         let others = folder.others()?.into_iter().chain(seeds).collect();
-        return Ok(Entered { credentials, others });
+        return Ok(Entered { credentials, others, again: true });
     }
     let first = options.join.is_empty() && options.ensemble.position == Some(0);
     let pass = match (&options.token, options.open) {
@@ -111,7 +113,7 @@ fn founded(folder: &Folder, options: &Options) -> Result<Entered> {
         let cause = "a node that is no master has to join a cluster";
         return Err(Error::new(Code::Invalid, cause).hint("name a member with --join"));
     }
-    Ok(Entered { credentials: found(folder)?, others: Vec::new() })
+    Ok(Entered { credentials: found(folder)?, others: Vec::new(), again: false })
 }
 
 /// Founds a cluster: the authority is kept here until the registry has it.
@@ -193,7 +195,7 @@ async fn by(
     let Joined { certificate, authorities, members, .. } = joined;
     let credentials = folder.store(&certificate, &authorities).map_err(Refused::Here)?;
     let others = members.into_iter().map(|member| member.address).collect();
-    Ok(Entered { credentials, others })
+    Ok(Entered { credentials, others, again: false })
 }
 
 /// What the registry gets to know of a node that founds it.

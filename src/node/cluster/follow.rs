@@ -1,5 +1,6 @@
 //! What a node follows while it runs: who leads, who is there, who was removed, and when its certificate is to be renewed.
 
+use super::twin;
 use crate::base::error::{Code, Error, Result};
 use crate::cluster::consensus::Registry;
 use crate::cluster::gossip::{Gossip, Member, Members};
@@ -215,7 +216,7 @@ pub(super) async fn standing(
 /// What this node's copy of the registry says.
 fn here(registry: &Registry, node: NodeId) -> Result<Standing> {
     let (removed, leaving) = (revoked_in(registry)?, is_leaving(registry, node)?);
-    Ok(Standing { removed, leaving, may_go: false })
+    Ok(Standing { removed, leaving, may_go: false, seen_at: None })
 }
 
 /// What the leader says.
@@ -228,6 +229,7 @@ async fn asked(link: &Link, leader: Option<&Place>) -> Result<Standing> {
 /// What this node tells others of how they stand. `cleared` are those that nothing is left on.
 pub(super) fn standings(
     registry: Registry,
+    gossip: Gossip,
     seat: watch::Receiver<Option<Seat>>,
     cleared: watch::Receiver<BTreeSet<NodeId>>,
 ) -> Standings {
@@ -235,7 +237,8 @@ pub(super) fn standings(
         let now = here(&registry, node)?;
         let in_log = registry.members().contains_key(&node.0);
         let is_clear = seat.borrow().is_some() && cleared.borrow().contains(&node);
-        Ok(Standing { may_go: now.leaving && is_clear && !in_log, ..now })
+        let may_go = now.leaving && is_clear && !in_log;
+        Ok(Standing { may_go, seen_at: twin::alive_at(&gossip, node), ..now })
     })
 }
 

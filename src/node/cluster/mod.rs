@@ -6,6 +6,7 @@
 mod address;
 mod entry;
 mod follow;
+mod twin;
 mod waits;
 
 use super::apart::Apart;
@@ -149,6 +150,9 @@ impl Cluster {
             ..LinkOptions::new(address.to_string())
         };
         let link = Link::new(current, revoked.clone(), link_options)?;
+        if entered.again {
+            twin::none(&link, &entered.others, address, say).await?;
+        }
         let registry = match options.roles.master {
             true => {
                 let plan = LogPlan {
@@ -255,7 +259,8 @@ impl Cluster {
             admission: Some(Arc::new(porter)),
             standings: self.registry.clone().map(|registry| {
                 let company = &self.company;
-                follow::standings(registry, company.seat.subscribe(), company.cleared.subscribe())
+                let (seat, cleared) = (company.seat.subscribe(), company.cleared.subscribe());
+                follow::standings(registry, self.gossip.clone(), seat, cleared)
             }),
             faces,
             io: Some(tokio::runtime::Handle::current()),

@@ -12,7 +12,7 @@ fn own(face: LedFace) -> OwnFace {
         LedFace::Marathon => 8080,
         LedFace::Chronos => 4400,
     };
-    OwnFace { face, node: "n1".into(), host: "one.example".into(), port }
+    OwnFace { face, node: "n1".into(), host: "one.example".into(), port, copy: false }
 }
 
 fn at(node: &str, host: &str, address: &str) -> Leading {
@@ -56,6 +56,7 @@ fn word(verdict: Verdict) -> String {
             format!("{} {}", status.as_u16(), location.to_str().unwrap())
         }
         Verdict::Forward(_) => "forward".into(),
+        Verdict::Copy => "copy".into(),
         Verdict::Refuse(Trouble::Stale) => "stale".into(),
         Verdict::Refuse(Trouble::Loop) => "loop".into(),
         Verdict::Refuse(Trouble::Nobody { .. }) => "nobody".into(),
@@ -285,5 +286,28 @@ fn each_hop_adds_itself_and_whom_it_asks_for() {
         let own = OwnFace { host: host.into(), ..own(LedFace::Marathon) };
         let onward = forwarded(&own, "GET /ping", &[]);
         assert_eq!(all(&onward, "x-marathon-via"), ["1.1 n1:8080"], "{host}");
+    }
+}
+
+#[test]
+fn a_copy_answers_what_is_in_it() {
+    let near = at("n2", "two.example", "127.0.0.2:5050");
+    let nobody = Leading::Nobody { since: Instant::now(), why: "1 of 3".into() };
+    for (face, leading, line, wanted) in [
+        (LedFace::Marathon, &near, "GET /v2/apps?stale=true", "copy"),
+        (LedFace::Marathon, &nobody, "GET /v2/groups/a?stale=true", "copy"),
+        (LedFace::Marathon, &near, "GET /v2/apps", "forward"),
+        (LedFace::Marathon, &nobody, "GET /v2/apps", "nobody"),
+        (LedFace::Marathon, &near, "POST /v2/apps?stale=true", "forward"),
+        (LedFace::Marathon, &Leading::Here, "GET /v2/apps?stale=true", "pass"),
+        // The leader alone has these.
+        (LedFace::Marathon, &near, "GET /v2/queue?stale=true", "stale"),
+        (LedFace::Marathon, &near, "GET /v2/events?stale=true", "stale"),
+        (LedFace::Chronos, &nobody, "GET /scheduler/jobs?stale=true", "copy"),
+        (LedFace::Chronos, &nobody, "GET /scheduler/jobs", "nobody"),
+        (LedFace::Master, &near, "GET /state?stale=true", "stale"),
+    ] {
+        let own = OwnFace { copy: true, ..own(face) };
+        assert_eq!(word(verdict(&own, leading, line, &headers(&[]))), wanted, "{face:?} {line}");
     }
 }

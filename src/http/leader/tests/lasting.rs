@@ -157,3 +157,21 @@ async fn a_leader_that_is_lost_for_a_moment_is_waited_for() {
         () = flap => {}
     }
 }
+
+#[tokio::test]
+async fn a_leader_that_gives_no_sign_of_life_is_not_waited_for() {
+    let world = world(LedFace::Marathon);
+    let asked = world.standby.ask(request("POST", "/v2/never", Body::empty()));
+    let lose = async {
+        world.asked.notified().await;
+        // It is asked again and again, and waited for as long as it lives.
+        tokio::time::sleep(super::nodes::QUICK.sign * 3).await;
+        world.standby.belief.mute.store(true, std::sync::atomic::Ordering::Relaxed);
+        Instant::now()
+    };
+    let (response, lost) = tokio::join!(asked, lose);
+    assert!(lost.elapsed() < super::nodes::PATIENCE);
+    assert_eq!(response.status().as_u16(), 504);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("It is not known"));
+}

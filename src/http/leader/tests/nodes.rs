@@ -38,6 +38,8 @@ pub(super) struct Belief {
     pub election: Mutex<Option<Arc<tokio::sync::Notify>>>,
     /// Whether a majority says that it leads.
     pub confirmed: AtomicBool,
+    /// Whether the leader gives no sign of life.
+    pub mute: AtomicBool,
 }
 
 impl Leadership for Belief {
@@ -55,6 +57,12 @@ impl Leadership for Belief {
         let confirmed = self.confirmed.load(Ordering::Relaxed);
         let none = || Error::new(Code::Unavailable, "1 of 3 answered");
         Box::pin(async move { confirmed.then_some(()).ok_or_else(none) })
+    }
+
+    fn sign<'a>(&'a self, _: &'a LeaderPlace) -> Confirmed<'a> {
+        let mute = self.mute.load(Ordering::Relaxed);
+        let late = || Error::new(Code::Timeout, "nothing has come");
+        Box::pin(async move { (!mute).then_some(()).ok_or_else(late) })
     }
 
     fn forward<'a>(
@@ -92,6 +100,7 @@ pub(super) const QUICK: Pace = Pace {
     election: Duration::from_millis(300),
     look: Duration::from_millis(10),
     patience: Duration::from_millis(100),
+    sign: Duration::from_millis(50),
 };
 
 /// Where a node of that name is, for users of its own machine only.
@@ -118,8 +127,10 @@ impl Net {
             leading: Mutex::new(leading),
             election: Mutex::default(),
             confirmed: AtomicBool::new(true),
+            mute: AtomicBool::new(false),
         });
-        let own = OwnFace { face, node: name.into(), host: "127.0.0.1".into(), port: 8080 };
+        let host = "127.0.0.1".into();
+        let own = OwnFace { face, node: name.into(), host, port: 8080, copy: false };
         let metrics = Metrics::new();
         let forwarding = Forwarding::paced(belief.clone(), own, &metrics, QUICK);
         let server = Server::new("test", endpoints.led_by(Some(&forwarding))).metrics(&metrics);

@@ -54,6 +54,7 @@ async fn pair(leading: Leading) -> (World, World, Arc<Way>) {
         node: "n2".into(),
         host: "m2.example".into(),
         port: 8080,
+        copy: false,
     };
     let (_none, receiver) = watch::channel(None);
     let identity =

@@ -74,6 +74,7 @@ async fn ask(leading: &Leading, line: &str, headers: &[(&str, &str)]) -> (u16, S
         node: "n1".into(),
         host: "one.example".into(),
         port: 5050,
+        copy: false,
     };
     let led = Forwarding::new(Arc::new(Place(leading.clone())), own, &Metrics::new());
     let (_none, nobody) = watch::channel(None);
