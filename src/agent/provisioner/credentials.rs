@@ -39,15 +39,14 @@ pub struct Credentials {
     any: Option<Login>,
 }
 
+/// The newer form.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Config {
-    #[serde(default)]
     auths: BTreeMap<String, Auth>,
-    creds_store: Option<String>,
-    #[serde(default)]
-    cred_helpers: BTreeMap<String, String>,
 }
+
+/// What says that a text is of the newer form; helpers are programs, which are not run.
+const NEWER: [&str; 3] = ["auths", "credsStore", "credHelpers"];
 
 #[derive(Default, Deserialize)]
 struct Auth {
@@ -89,24 +88,29 @@ fn login(host: &str, auth: Auth) -> Result<Option<Login>, String> {
 }
 
 impl Credentials {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`, or the bare object of registries of a `.dockercfg`. Logins that are left to other programs
+    /// are not there.
     ///
     /// # Errors
-    /// It is none, or leaves its secrets to other programs.
+    /// It is neither.
     pub fn read(text: &[u8]) -> Result<Self, String> {
         if text.len() > CONFIG_BYTES_MAX {
             return Err(format!("there are more than {CONFIG_BYTES_MAX} bytes"));
         }
-        // Without the place of the error: it could show a secret.
-        let config: Config = serde_json::from_slice(text)
-            .map_err(|e| format!("line {}, column {} is not as expected", e.line(), e.column()))?;
-        if config.creds_store.is_some_and(|s| !s.is_empty()) || !config.cred_helpers.is_empty() {
-            return Err("credsStore and credHelpers name programs that are not run here: \
-                        give the logins in auths"
-                .into());
-        }
+        // Without the parser's words: they could show a secret.
+        let failed = |e: serde_json::Error| {
+            format!("line {}, column {} is not as expected", e.line(), e.column())
+        };
+        let value: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(text).map_err(failed)?;
+        let newer = NEWER.iter().any(|name| value.contains_key(*name));
+        let auths = match (newer, value.contains_key("auths")) {
+            (true, false) => BTreeMap::new(),
+            (true, true) => serde_json::from_slice::<Config>(text).map_err(failed)?.auths,
+            (false, _) => serde_json::from_slice(text).map_err(failed)?,
+        };
         let mut all = Self::default();
-        for (key, auth) in config.auths {
+        for (key, auth) in auths {
             if let Some(login) = login(&key, auth)? {
                 all.by_host.insert(host_of(&key), login);
             }
@@ -165,6 +169,10 @@ mod tests {
         assert_eq!(all.of("empty.example"), None);
         assert_eq!(all.of("r.example"), None);
         assert_eq!(Credentials::password("a", "b").of("x"), Some(&login("a", "b")));
+        let older = Credentials::read(br#"{"r.example":{"auth":"dTpwOnc="}}"#).expect("good");
+        assert_eq!(older.of("r.example"), Some(&login("u", "p:w")));
+        let none = Credentials::read(br#"{"credsStore":"desktop"}"#).expect("good");
+        assert_eq!(none, Credentials::default());
     }
 
     #[test]
@@ -181,8 +189,8 @@ mod tests {
             r#"{"auths":{"r":{"auth":"s3cret!"}}}"#,
             r#"{"auths":{"r":{"auth":"czNjcmV0"}}}"#,
             r#"{"auths":{"r":{"auth":["s3cret"]}}}"#,
-            r#"{"credsStore":"s3cret"}"#,
-            r#"{"credHelpers":{"r":"s3cret"}}"#,
+            r#"{"auths":["s3cret"]}"#,
+            r#"{"r":"s3cret"}"#,
             "s3cret",
         ] {
             let why = Credentials::read(bad.as_bytes()).expect_err(bad);

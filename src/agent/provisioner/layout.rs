@@ -7,7 +7,7 @@ use super::manifest::{
     json, named,
 };
 use super::reference::Reference;
-use super::tree::{Tree, inside};
+use super::tree::{Tree, inside, lexical};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -350,19 +350,4 @@ fn contents(file: &mut File) -> Result<BTreeMap<PathBuf, Part>> {
         }
     }
     Ok(parts)
-}
-
-/// A path without `.` and `..`; it cannot lead above the top.
-fn lexical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::Normal(part) => plain.push(part),
-            std::path::Component::ParentDir => {
-                plain.pop();
-            }
-            _ => {}
-        }
-    }
-    plain
 }

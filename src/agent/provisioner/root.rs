@@ -5,6 +5,7 @@
 //! <container>/image.json          which layers it holds: read when the agent starts again
 //! <container>/<n>/l/0 … l/<m>     links to the layers, the uppermost first: their names fit into one page
 //! <container>/<n>/upper, work     what the container writes
+//! <container>/<n>/merged          where a volume is put together, in its container's builder
 //! <container>/<n>/rootfs          instead, a copy
 //! ```
 //! Nothing is mounted on the host, so nothing is left mounted, whoever dies when.
@@ -12,26 +13,24 @@
 use super::digest::Digest;
 use super::store::{Store, private_dir, read_record, write_record};
 use super::unpack::Unpacked;
+pub use crate::agent::containerizer::spec::Root;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// The folder of links to layers.
 pub const LINKS: &str = "l";
+/// What a container writes, and what overlayfs needs beside it.
+pub const UPPER: &str = "upper";
+/// See [`UPPER`].
+pub const WORK: &str = "work";
+/// Where an image that is a volume is put together, seen by its container's builder alone.
+pub const MERGED: &str = "merged";
 /// The folder of a copy.
 pub const COPY: &str = "rootfs";
 const RECORD: &str = "image.json";
-
-/// A root file system, ready to be mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// How many links to layers there are; none: it is a copy.
-    pub layers: Option<u32>,
-}
 
 /// What a container holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -80,7 +79,7 @@ pub fn overlay(store: &Store, folder: &Path, layers: &[Unpacked]) -> Result<Root
         // An overlay has something below.
         open_dir(&links.join("0"))?;
     }
-    for name in ["upper", "work"] {
+    for name in [UPPER, WORK, MERGED] {
         open_dir(&folder.join(name))?;
     }
     let layers = u32::try_from(layers.len().max(1)).map_err(|e| failed(folder, e))?;
@@ -100,6 +99,7 @@ pub fn copy(
     private_dir(folder)?;
     let root = folder.join(COPY);
     open_dir(&root)?;
+    open_dir(&folder.join(MERGED))?;
     for layer in layers {
         super::copy::layer(&store.layer_files(&layer.diff_id), layer, &root, given_up)?;
     }

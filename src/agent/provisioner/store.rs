@@ -21,7 +21,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 /// Images known at the most; those used longest ago are forgotten first.
@@ -155,12 +155,26 @@ fn sync_dir(path: &Path) -> std::io::Result<()> {
 }
 
 impl Store {
-    /// Opens the store in that folder, or makes it. What was being made when it was last used is removed.
+    /// Opens the store in that folder, or makes it. What was being made when it was last used is removed. Within a process
+    /// there is one for a folder: an agent that starts again in place may still have a pull of its former self.
     ///
     /// # Errors
     /// The folder cannot be used, or another agent uses it.
     pub fn open(dir: &Path) -> Result<Arc<Self>> {
+        static OPEN: Mutex<BTreeMap<PathBuf, Weak<Store>>> = Mutex::new(BTreeMap::new());
         private_dir(dir)?;
+        let real = dir.canonicalize().map_err(|e| failed(dir, e))?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, store| store.strong_count() > 0);
+        if let Some(store) = open.get(&real).and_then(Weak::upgrade) {
+            return Ok(store);
+        }
+        let store = Self::open_alone(dir)?;
+        open.insert(real, Arc::downgrade(&store));
+        Ok(store)
+    }
+
+    fn open_alone(dir: &Path) -> Result<Arc<Self>> {
         let path = dir.join("lock");
         let mut options = OpenOptions::new();
         let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);

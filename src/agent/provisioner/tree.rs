@@ -5,7 +5,7 @@
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, mkdirat,
     mknodat, utimensat,
@@ -21,6 +21,8 @@ use std::rc::Rc;
 
 /// How deep folders may be.
 pub const DEPTH_MAX: usize = 256;
+/// Links in a row to folders that are not there yet.
+const LINKS_MAX: usize = 8;
 /// What overlayfs takes for "this hides everything below".
 const OPAQUE: &CStr = c"trusted.overlay.opaque";
 const FOLDER: Mode = Mode::from_bits_truncate(0o755);
@@ -36,6 +38,21 @@ pub struct Attributes {
     pub mode: u32,
     /// Modified, in seconds since 1970.
     pub mtime: i64,
+}
+
+/// A path below the root without `.` and `..`: above the root there is nothing.
+pub fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => plain.push(part),
+            Component::ParentDir => {
+                plain.pop();
+            }
+            _ => {}
+        }
+    }
+    plain
 }
 
 /// A tree below a folder.
@@ -132,6 +149,10 @@ impl Tree {
     /// # Errors
     /// A file in the way.
     pub fn folder(&mut self, path: &Path) -> Result<Rc<OwnedFd>> {
+        self.folder_through(path, LINKS_MAX)
+    }
+
+    fn folder_through(&mut self, path: &Path, links: usize) -> Result<Rc<OwnedFd>> {
         if let Some((last, fd)) = &self.last
             && last == path
         {
@@ -146,6 +167,14 @@ impl Tree {
             Ok(fd) => Rc::new(fd),
             Err(Errno::ENOENT) => {
                 let (above, name) = self.parent(path)?;
+                if let Ok(to) = readlinkat(Some(above.as_raw_fd()), name.as_c_str()) {
+                    // To a folder that is not there yet.
+                    if links == 0 {
+                        return Err(format!("{} leads nowhere", super::shown_path(path)));
+                    }
+                    let to = path.parent().unwrap_or(Path::new("")).join(to);
+                    return self.folder_through(&lexical(&to), links - 1);
+                }
                 mkdirat(Some(above.as_raw_fd()), name.as_c_str(), FOLDER)
                     .map_err(|e| failed(path, e))?;
                 // Whatever the umask is.

@@ -4,6 +4,7 @@ use super::fake::Fake;
 use crate::agent::api::{Api, Realms, face, identity::Identity, metrics};
 use crate::agent::containerizer::{Backend, Containerizer, Rotation};
 use crate::agent::containers::{Containers, Making};
+use crate::agent::images::Images;
 use crate::agent::core::{AgentCore, options::Options};
 use crate::agent::fetcher::{FetchOptions, Fetcher};
 use crate::agent::service::{Agent, AgentShell, Tools};
@@ -111,7 +112,8 @@ fn agent(
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
-    let making = Making { backend: Backend::Posix, rotation, docker: None };
+    let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
+    let making = Making { backend: Backend::Posix, rotation, docker: None, images };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());

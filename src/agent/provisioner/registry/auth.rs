@@ -111,7 +111,7 @@ impl Registry {
             (Challenge::Basic, Some(Login::Password { user, password })) => basic(user, password),
             (Challenge::Basic, _) => Err(Trouble::Final(format!(
                 "{host} answered 401 Unauthorized: it wants a name and a password, and none are \
-                 known for it"
+                 known for it (programs that keep logins are not run)"
             ))),
             (Challenge::Bearer { realm, service }, login) => {
                 self.token(&realm, service.as_deref(), login.as_ref()).await

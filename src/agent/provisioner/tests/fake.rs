@@ -16,7 +16,7 @@ pub enum Way {
     Break(usize),
     /// Bytes without end.
     Endless,
-    /// The beginning, and then nothing.
+    /// The head, and then nothing.
     Stall,
     /// As a server that knows no ranges.
     NoRange,
@@ -147,15 +147,20 @@ async fn answer(
         Some(Way::Break(n)) => {
             // The head says how much there is, and less comes.
             answer = answer.header(header::CONTENT_LENGTH, rest.len());
-            Body::from_stream(stream::iter([Ok(rest.slice(..n.min(rest.len()))), broken()]))
+            let first = stream::iter([Ok(rest.slice(..n.min(rest.len())))]);
+            // While it is waited for the end, what there is goes out.
+            let end = stream::once(async move {
+                tokio::task::yield_now().await;
+                broken()
+            });
+            Body::from_stream(first.chain(end))
         }
         Some(Way::Endless) => {
             let piece = Bytes::from(vec![b' '; 64 << 10]);
             Body::from_stream(stream::repeat(piece).map(Ok::<_, std::io::Error>))
         }
         Some(Way::Stall) => {
-            let first = stream::iter([Ok::<_, std::io::Error>(rest.slice(..rest.len().min(1)))]);
-            Body::from_stream(first.chain(stream::pending()))
+            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
         }
         _ => Body::from(rest),
     };

@@ -202,9 +202,19 @@ async fn a_restart_keeps_images_and_removes_what_is_of_no_container() {
 
 #[tokio::test]
 async fn two_agents_do_not_share_a_store() {
-    let world = World::new(Home::Registry("https://registry.invalid".into()));
-    let why = Provisioner::open(world.options.clone(), &[]).map(drop).expect_err("in use");
+    let dir = tempfile::tempdir().expect("a folder");
+    let lock = std::fs::File::create(dir.path().join("lock")).expect("made");
+    // The lock of another open file, as another process would have it.
+    let flags = libc::LOCK_EX | libc::LOCK_NB;
+    // SAFETY: a call on an open file.
+    let held = unsafe { libc::flock(std::os::fd::AsRawFd::as_raw_fd(&lock), flags) };
+    assert_eq!(held, 0);
+    let why = store::Store::open(dir.path()).map(drop).expect_err("in use");
     assert!(why.contains("used by another agent"), "{why}");
+    drop(lock);
+    let store = store::Store::open(dir.path()).expect("free");
+    let same = store::Store::open(dir.path()).expect("ours");
+    assert!(Arc::ptr_eq(&store, &same));
 }
 
 #[tokio::test]
