@@ -155,9 +155,6 @@ async fn commands_output_and_exit_codes() {
     assert_eq!(out, "entry default\n");
     let (_, out, _) = w.whole(image("mesolith/test-entry", words(&["a", "b c"]))).await;
     assert_eq!(out, "entry a b c\n");
-    let (record, out, _) =
-        w.whole(shell("echo x > $MESOS_SANDBOX/f; cat /mnt/mesos/sandbox/f")).await;
-    assert_eq!((record.code(), out.as_str()), (Some(1), ""), "no such variable is set by it");
     w.over().await;
 }
 
@@ -181,7 +178,8 @@ async fn a_flood_of_output_is_rotated() {
     w.end(&spec.id).await;
     let size = |name: &str| spec.sandbox.join(name).metadata().map_or(0, |m| m.len());
     assert!(size("stdout") < 400_000, "{}", size("stdout"));
-    assert!(size("stdout.1") > 0 && size("stdout.2") > 0 && size("stdout.3") == 0);
+    let sizes = ["stdout.1", "stdout.2", "stdout.3"].map(size);
+    assert!(sizes[0] > 0 && sizes[1] > 0 && sizes[2] == 0, "{sizes:?}");
     let last = std::fs::read_to_string(spec.sandbox.join("stdout")).unwrap();
     assert!(last.ends_with("200000\n"), "to the last line");
     w.over().await;
@@ -191,8 +189,8 @@ async fn a_flood_of_output_is_rotated() {
 async fn too_much_memory_is_told_as_such() {
     let Some(engine) = engine("too_much_memory_is_told_as_such") else { return };
     let mut w = World::new(engine);
-    let (record, _, _) = w.whole(shell("head -c 300m /dev/zero | tail | wc -c; sleep 100")).await;
-    // The pipe's last program goes first, the shell may outlive it: whoever ends, it was memory.
+    let (record, _, _) = w.whole(shell("exec tail /dev/zero")).await;
+    assert_eq!(record.code(), Some(137));
     assert_eq!(record.oom.expect("out of memory").limit_bytes, 64 << 20);
     w.over().await;
 }
@@ -276,7 +274,9 @@ async fn the_images_own_signal_ends_it_politely() {
     let Some(engine) = engine("the_images_own_signal_ends_it_politely") else { return };
     let mut w = World::new(engine);
     let text = "trap 'echo quit; exit 9' QUIT; echo ready; while :; do sleep 0.1; done";
-    let spec = w.start(Run { image: "mesolith/test-quit".into(), ..shell(text) }).await;
+    let mut run = shell(text);
+    run.settings.config.insert("StopSignal".into(), "SIGQUIT".into());
+    let spec = w.start(run).await;
     written(&spec.sandbox.join("stdout"), "ready").await;
     w.docker.signal(&spec.id, libc::SIGTERM, Scope::Tree).await.unwrap();
     assert_eq!(w.end(&spec.id).await.code(), Some(9));

@@ -151,7 +151,6 @@ impl Engine {
             ("centos", &[]),
             ("mesolith/test-cmd", &["CMD [\"echo\",\"from the image\"]", "ENV OF_IMAGE=yes"]),
             ("mesolith/test-entry", &["ENTRYPOINT [\"echo\",\"entry\"]", "CMD [\"default\"]"]),
-            ("mesolith/test-quit", &["STOPSIGNAL SIGQUIT"]),
         ] {
             let mut args = vec!["import"];
             args.extend(changes.iter().flat_map(|change| ["--change", change]));

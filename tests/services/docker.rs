@@ -149,6 +149,31 @@ async fn containers_outlive_a_crash_of_the_node_and_are_taken_up_again() {
     assert_eq!(failure["message"], "Container exited with status 137", "{app:#}");
 }
 
+// covers: MAR-0490
+#[tokio::test(flavor = "multi_thread")]
+async fn a_docker_app_is_updated() {
+    let Some(engine) = engine("a_docker_app_is_updated") else { return };
+    let world = start(engine);
+    world
+        .deploy(json!({"id": "/up", "cmd": "sleep 1000", "cpus": 0.1, "mem": 32,
+            "container": {"type": "DOCKER", "docker": {"image": "centos"}}}))
+        .await;
+    let before = container(&world, &world.running("/up", 1).await[0]).await;
+    let update = json!({"env": {"COLOUR": "blue"},
+        "container": {"type": "DOCKER", "docker": {"image": "libmesos/ubuntu"}}});
+    let updated = world.ask("PUT", "/v2/apps/up", update).await;
+    assert_eq!(updated.status, 200, "{}", updated.text());
+    world.deployed().await;
+    let after = container(&world, &world.running("/up", 1).await[0]).await;
+    assert_ne!(before, after);
+    let seen = engine.docker(&["inspect", "-f", "{{.Config.Image}} {{.Config.Env}}", &after]);
+    assert!(seen.starts_with("libmesos/ubuntu ") && seen.contains("COLOUR=blue"), "{seen}");
+    // The sandbox of the old one stays, its container does not.
+    let one = |all: &Value| all.as_array().unwrap().len() == 1;
+    until(&world.agent, "/containers", "one container is left", one).await;
+    assert!(!engine.has(&before));
+}
+
 // covers: MES-0943
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_cannot_be_pulled_is_told_with_its_registry() {

@@ -2,8 +2,8 @@
 
 use super::clients::Client;
 use super::history::{Ask, Event, Told};
-use super::world::World;
 use super::judge;
+use super::world::World;
 use crate::DEADLINE;
 use mesolith::base::rng::Rng;
 use mesolith::cluster::consensus::Pace;

@@ -16,6 +16,8 @@ use std::path::Path;
 
 /// Files of output that the engine itself keeps for us until we have read them.
 const ENGINE_LOG_FILES: &str = "2";
+/// The least size of one, in bytes: what a flood writes faster than it is read is lost when both are full.
+const ENGINE_LOG_BYTES_MIN: u64 = 32 << 20;
 
 /// The whole request; `node` is who may remove it.
 ///
@@ -77,7 +79,7 @@ fn host(spec: &DockerSpec) -> Result<HostConfig> {
     if host.log_config.as_ref().is_none_or(|log| log.typ.is_none()) {
         let config = host.log_config.take().and_then(|log| log.config);
         let mut config = config.unwrap_or_default();
-        let size = spec.rotation.max_bytes.to_string();
+        let size = spec.rotation.max_bytes.max(ENGINE_LOG_BYTES_MIN).to_string();
         config.entry("max-size".into()).or_insert(size);
         config.entry("max-file".into()).or_insert_with(|| ENGINE_LOG_FILES.into());
         let typ = Some("json-file".to_string());

@@ -76,9 +76,9 @@ impl Engine {
     where
         F: Future<Output = std::result::Result<T, Fault>>,
     {
+        // The semaphore is never closed. Who waits for a turn has not asked the engine yet.
+        let _turn = self.turns.acquire().await;
         let work = async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await;
             let client = self.client().await?;
             ask(client).await.map_err(|e| self.fault(e))
         };
@@ -157,10 +157,9 @@ impl Engine {
     /// # Errors
     /// As all calls.
     pub async fn get(&self, path: &str) -> Result<Vec<u8>> {
-        let work = async {
-            let _turn = self.turns.acquire().await;
-            whole(self.open(path).await?).await.map_err(|why| self.unreachable(&why))
-        };
+        let _turn = self.turns.acquire().await;
+        let work =
+            async { whole(self.open(path).await?).await.map_err(|why| self.unreachable(&why)) };
         match tokio::time::timeout(QUICK_MAX, work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.silent(QUICK_MAX)),

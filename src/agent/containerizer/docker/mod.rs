@@ -10,12 +10,13 @@ mod engine;
 mod exec;
 mod image;
 mod inspect;
+mod life;
 mod output;
 mod pull;
 mod usage;
 mod watch;
 
-use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, State, Usage};
+use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
 use super::spec::{ContainerSpec, Limits, Rotation};
 use super::{Answer, Containerizer, Event, ExecRequest};
 use crate::agent::core::docker::{Inspected, Run, name};
@@ -24,8 +25,7 @@ use crate::base::ids::{self, ContainerId};
 use crate::base::time::Wall;
 pub use auth::Credentials;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder,
 };
 use engine::{Engine, QUICK_MAX, SLOW_MAX};
 use futures_util::StreamExt as _;
@@ -46,9 +46,6 @@ const LABEL_SANDBOX: &str = "org.mesolith.sandbox";
 
 /// Events that wait to be taken; the watch waits beyond that.
 const EVENTS_MAX: usize = 4096;
-/// The longest that is waited for the output of a container that ended while the agent was away.
-const LAST_OUTPUT_MAX: Duration = Duration::from_secs(10);
-
 /// How the engine is found and used.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -91,7 +88,7 @@ struct Entry {
     started: bool,
     /// Its memory limit, in bytes.
     memory: Option<u64>,
-    account: Option<Account>,
+    facts: Option<Facts>,
     inspected: Option<Arc<Inspected>>,
     /// Set when all its output was read.
     output: Option<signal::Receiver<bool>>,
@@ -99,6 +96,30 @@ struct Entry {
     /// Its end is being looked at.
     ending: bool,
     exit: Option<ExitRecord>,
+}
+
+/// What has to be known of a container that was started, also when the engine is away.
+#[derive(Clone, Debug)]
+struct Facts {
+    /// The engine's id of it.
+    id: String,
+    /// Its first process.
+    pid: Option<i32>,
+    /// What ends it politely.
+    stop_signal: String,
+    /// Whether its network is not the host's.
+    own_network: bool,
+}
+
+impl Facts {
+    fn of(account: &Account) -> Self {
+        Self {
+            id: account.id().to_string(),
+            pid: account.pid(),
+            stop_signal: account.stop_signal().to_string(),
+            own_network: account.own_network(),
+        }
+    }
 }
 
 /// Work that ends with whoever holds this.
@@ -255,9 +276,9 @@ impl Docker {
         self.0.engine.call(SLOW_MAX, call).await.map(drop)
     }
 
-    /// What the engine says of a container that was started.
+    /// What the engine says of a container that was started; once, since it is long.
     pub fn inspected(&self, id: &ContainerId) -> Option<Arc<Inspected>> {
-        self.0.known().get(id)?.inspected.clone()
+        self.0.known().get_mut(id)?.inspected.take()
     }
 
     /// The ids of all containers that were found or made.
@@ -309,155 +330,6 @@ impl Docker {
         }
         Ok(found)
     }
-
-    /// Takes up the containers of an earlier run.
-    async fn take_up(&self) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        for (id, _) in self.list().await? {
-            let account = match self.account(&id).await {
-                Ok(account) => account,
-                Err(e) if e.code == Code::NotFound => continue,
-                Err(e) => return Err(e),
-            };
-            let entry = Entry {
-                sandbox: account.label(LABEL_SANDBOX).unwrap_or_default().into(),
-                tty: account.tty(),
-                memory: account.memory(),
-                started: account.status() != "created",
-                inspected: Some(Arc::new(account.inspected())),
-                ..Entry::default()
-            };
-            let (started, pid, ended) = (entry.started, account.pid(), account.has_ended());
-            let record = ended.then(|| account.exit(wall()));
-            self.0.known().insert(id.clone(), Entry { account: Some(account), ..entry });
-            if started {
-                self.follow(&id);
-            }
-            let state = match (started, record) {
-                (false, _) => State::Created,
-                (true, Some(record)) => {
-                    self.last_output(&id).await;
-                    let known = &mut *self.0.known();
-                    if let Some(entry) = known.get_mut(&id) {
-                        (entry.ending, entry.exit) = (true, Some(record.clone()));
-                    }
-                    State::Exited(record)
-                }
-                (true, None) => State::Running { pid: pid.unwrap_or(0) },
-            };
-            found.push(Found { id, state });
-        }
-        Ok(found)
-    }
-
-    /// Its container goes as soon as its end is told.
-    async fn last_output(&self, id: &ContainerId) {
-        let output = self.0.known().get(id).and_then(|entry| entry.output.clone());
-        if let Some(mut output) = output {
-            let _ = tokio::time::timeout(LAST_OUTPUT_MAX, output.wait_for(|done| *done)).await;
-        }
-    }
-
-    /// What is remembered, for when the engine cannot be asked.
-    fn remembered(&self) -> Vec<Found> {
-        let known = self.0.known();
-        let state = |entry: &Entry| match &entry.exit {
-            Some(record) => State::Exited(record.clone()),
-            None if entry.started => {
-                let pid = entry.account.as_ref().and_then(Account::pid);
-                State::Running { pid: pid.unwrap_or(0) }
-            }
-            None => State::Created,
-        };
-        known.iter().map(|(id, entry)| Found { id: id.clone(), state: state(entry) }).collect()
-    }
-
-    async fn start_container(&self, id: &ContainerId) -> Result<i32> {
-        let container = name(id);
-        let call = |client: bollard::Docker| async move {
-            client.start_container(&container, None::<StartContainerOptions>).await
-        };
-        self.0.engine.call(SLOW_MAX, call).await?;
-        self.follow(id);
-        if let Some(entry) = self.0.known().get_mut(id) {
-            entry.started = true;
-        }
-        let account = self.account(id).await?;
-        let pid = account.pid().unwrap_or(0);
-        if let Some(entry) = self.0.known().get_mut(id) {
-            entry.inspected = Some(Arc::new(account.inspected()));
-            entry.account = Some(account.clone());
-        }
-        if account.has_ended() {
-            // Its event came before it was known to be started.
-            self.end(id.clone(), None);
-        }
-        Ok(pid)
-    }
-
-    async fn kill(&self, id: &ContainerId, signal: i32) -> Result<()> {
-        let account = self.0.known().get(id).and_then(|entry| entry.account.clone());
-        // A polite end is what the image says it is.
-        let wanted = match (&account, signal) {
-            (Some(account), libc::SIGTERM) => account.stop_signal().to_string(),
-            (_, number) => number.to_string(),
-        };
-        let (container, options) =
-            (name(id), KillContainerOptionsBuilder::new().signal(&wanted).build());
-        let call = |client: bollard::Docker| async move {
-            client.kill_container(&container, Some(options)).await
-        };
-        match self.0.engine.call(QUICK_MAX, call).await {
-            Err(e) if is_away(&e) => self.signal_process(account.as_ref(), signal).map_err(|_| e),
-            outcome => outcome,
-        }
-    }
-
-    async fn remove(&self, id: &ContainerId) -> Result<()> {
-        let account = self.0.known().get(id).and_then(|entry| entry.account.clone());
-        let (container, options) =
-            (name(id), RemoveContainerOptionsBuilder::new().force(true).v(true).build());
-        let call = |client: bollard::Docker| async move {
-            client.remove_container(&container, Some(options)).await
-        };
-        match self.0.engine.call(SLOW_MAX, call).await {
-            Ok(()) => {}
-            Err(e) if e.code == Code::NotFound => {}
-            // Its processes go now; the rest when the engine is back and it is nobody's.
-            Err(e) if is_away(&e) => {
-                self.signal_process(account.as_ref(), libc::SIGKILL).map_err(|_| e)?;
-            }
-            Err(e) => return Err(e),
-        }
-        self.0.known().remove(id);
-        // What is not there needs no removal.
-        let _ = std::fs::remove_file(self.position(id));
-        Ok(())
-    }
-
-    /// Signals a container's first process without the engine; good, too, if that has ended.
-    fn signal_process(
-        &self,
-        account: Option<&Account>,
-        signal: i32,
-    ) -> std::result::Result<(), ()> {
-        let Some((account, pid)) = account.and_then(|a| Some((a, a.pid()?))) else {
-            // It was never started, as far as is known.
-            return if account.is_some() { Ok(()) } else { Err(()) };
-        };
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
-        // The number may have another process by now.
-        if account.id().is_empty() || !groups.is_ok_and(|text| text.contains(account.id())) {
-            return Ok(());
-        }
-        let signal = nix::sys::signal::Signal::try_from(signal).map_err(drop)?;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).map_err(drop)
-    }
-}
-
-/// Whether the engine, and not the container, is the trouble.
-fn is_away(e: &Error) -> bool {
-    matches!(e.code, Code::Unavailable | Code::Timeout)
 }
 
 impl Containerizer for Docker {
@@ -525,7 +397,7 @@ impl Containerizer for Docker {
 
     fn usage(&self, id: &ContainerId) -> Answer<'_, Usage> {
         let (container, pid) =
-            (name(id), self.0.known().get(id).and_then(|entry| entry.account.as_ref()?.pid()));
+            (name(id), self.0.known().get(id).and_then(|entry| entry.facts.as_ref()?.pid));
         Box::pin(async move {
             let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
             let call = |client: bollard::Docker| async move {
@@ -555,7 +427,7 @@ impl Containerizer for Docker {
 
     fn network(&self, id: &ContainerId) -> Option<i32> {
         let known = self.0.known();
-        let account = known.get(id)?.account.as_ref()?;
-        account.pid().filter(|_| account.own_network())
+        let facts = known.get(id)?.facts.as_ref()?;
+        facts.pid.filter(|_| facts.own_network)
     }
 }
