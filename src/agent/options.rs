@@ -130,6 +130,17 @@ const FETCH_TOTAL: Setting = Setting::new(
     "All downloads of a task together may take this long",
 )
 .or("10mins");
+const CACHE_DIR: Setting = Setting::new(
+    "fetcher_cache_dir",
+    Kind::Text,
+    "Folder of downloads that tasks ask to be kept; below the data directory unless told",
+);
+const CACHE_SIZE: Setting = Setting::new(
+    "fetcher_cache_size",
+    Kind::Bytes,
+    "How much is kept there; what was not used for the longest time goes first",
+)
+.or("2GB");
 const LOG_BYTES: Setting = Setting::new(
     "container_log_max_size",
     Kind::Bytes,
@@ -194,6 +205,8 @@ pub const SETTINGS: &[Setting] = &[
     POLICY,
     FETCHER_TIMEOUT,
     FETCH_TOTAL,
+    CACHE_DIR,
+    CACHE_SIZE,
     LOG_BYTES,
     LOG_FILES,
     FRAMEWORKS_HOME,
@@ -286,6 +299,10 @@ pub struct Options {
     pub images: ImageOptions,
     /// Where relative URIs begin.
     pub frameworks_home: Option<PathBuf>,
+    /// Where downloads are kept; `None` is below the data directory.
+    pub fetch_cache_dir: Option<PathBuf>,
+    /// How much of them.
+    pub fetch_cache_bytes: u64,
     /// A download that brings nothing for this long has failed.
     pub fetch_stall_timeout: Duration,
     /// All downloads of a task together.
@@ -365,6 +382,8 @@ pub fn read(values: &mut Values) -> Options {
         images: images::read(values),
         frameworks_home: values.parse(&FRAMEWORKS_HOME, absolute),
         fetch_stall_timeout: values.duration(&FETCHER_TIMEOUT, SECOND, DAY).unwrap_or(60 * SECOND),
+        fetch_cache_dir: values.parse(&CACHE_DIR, absolute),
+        fetch_cache_bytes: values.bytes(&CACHE_SIZE).unwrap_or(2 << 30),
         fetch_timeout: values.duration(&FETCH_TOTAL, SECOND, DAY).unwrap_or(600 * SECOND),
         log_bytes_max: values.bytes(&LOG_BYTES).unwrap_or(10 << 20).max(4096),
         log_files_max: values

@@ -10,7 +10,7 @@ use crate::agent::containers::{Containers, Making, found};
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::Input;
 use crate::agent::core::options as core;
-use crate::agent::fetcher::{FetchOptions, Fetcher};
+use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
 use crate::agent::images::Images;
 use crate::agent::options::{Launcher, Options as Wanted};
 use crate::agent::probe;
@@ -120,11 +120,13 @@ impl Role {
 struct Paths {
     work: PathBuf,
     run: PathBuf,
+    cache: PathBuf,
 }
 
 impl Paths {
     fn below(data_dir: &Path) -> Self {
-        Self { work: data_dir.join("agent"), run: data_dir.join("run") }
+        let below = |name: &str| data_dir.join(name);
+        Self { work: below("agent"), run: below("run"), cache: below("fetched") }
     }
 }
 
@@ -194,10 +196,17 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     let files = FileTable::new();
     let (handle, mailbox) = driver::mailbox();
     let io = tokio::runtime::Handle::current();
+    let cache_dir = match &wanted.fetch_cache_dir {
+        // Others may use that folder too.
+        Some(dir) => dir.join(format!("agent-{}", start.address.port())),
+        None => paths.cache.clone(),
+    };
+    let system = |e: String| Error::new(Code::System, e);
     let fetcher = Fetcher::new(FetchOptions {
         stall_timeout: wanted.fetch_stall_timeout,
         total_timeout: wanted.fetch_timeout,
         frameworks_home: wanted.frameworks_home.clone(),
+        cache: Arc::new(Cache::open(&cache_dir, wanted.fetch_cache_bytes).map_err(system)?),
     });
     let alive: Vec<ContainerId> = at_hand.iter().map(|found| found.id.clone()).collect();
     let images = images(wanted, &paths, backend, alive).await?;

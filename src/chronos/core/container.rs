@@ -77,7 +77,7 @@ fn networks(container: &Container) -> Vec<v1::NetworkInfo> {
 fn volume(given: &Volume) -> v1::Volume {
     let mode = if given.mode == "RO" { volume::Mode::Ro } else { volume::Mode::Rw };
     let source = given.external.as_ref().map(|external| volume::Source {
-        r#type: volume::source::Type::DockerVolume as i32,
+        r#type: Some(volume::source::Type::DockerVolume as i32),
         docker_volume: Some(volume::source::DockerVolume {
             driver: Some(external.provider.clone()),
             name: external.name.clone(),

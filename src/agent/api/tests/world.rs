@@ -6,7 +6,7 @@ use crate::agent::containerizer::{Backend, Containerizer, Rotation};
 use crate::agent::containers::{Containers, Making};
 use crate::agent::images::Images;
 use crate::agent::core::{AgentCore, options::Options};
-use crate::agent::fetcher::{FetchOptions, Fetcher};
+use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
 use crate::agent::service::{Agent, AgentShell, Tools};
 use crate::base::resources::Resources;
 use crate::base::rng::Rng;
@@ -109,6 +109,7 @@ fn agent(
         stall_timeout: PATIENCE,
         total_timeout: PATIENCE,
         frameworks_home: None,
+        cache: Arc::new(Cache::open(&dir.path().join("cache"), 1 << 20).expect("a folder")),
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
