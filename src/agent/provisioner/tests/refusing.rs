@@ -12,7 +12,7 @@ async fn told(path: impl Fn(&Made) -> String, ways: &[Way]) -> String {
     let made = Made::simple("x");
     registry.push("app", "latest", &made);
     registry.then(&path(&made), ways);
-    let world = World::with(registry.home(), |o| o.stall_timeout = Duration::from_millis(300));
+    let world = World::new(registry.home());
     let why = world.provision("c1", "app").await.expect_err("a bad answer");
     let from = format!("cannot pull the image app from {}: ", registry.address);
     assert!(why.starts_with(&from), "{why}");
@@ -81,9 +81,20 @@ async fn a_wrong_digest_is_told() {
 
 #[tokio::test]
 async fn silence_is_not_waited_for() {
-    let stalls = vec![Way::Stall; 8];
-    let why = told(blob, &stalls).await;
-    assert!(why.contains("nothing came from"), "{why}");
+    let registry = Registry::start().await;
+    let made = Made::simple("x");
+    registry.push("app", "latest", &made);
+    for path in [MANIFEST.to_owned(), blob(&made)] {
+        registry.then(&path, &vec![Way::Stall; 8]);
+        let world = World::with(registry.home(), |o| o.stall_timeout = Duration::from_millis(300));
+        let why = world.provision("c1", "app").await.expect_err("silence");
+        assert!(why.contains("nothing came from"), "{why}");
+        registry.then(&path, &[]);
+    }
+    registry.then(MANIFEST, &[Way::Stall]);
+    let world = World::with(registry.home(), |o| o.pull_timeout = Duration::from_millis(300));
+    let why = world.provision("c1", "app").await.expect_err("too long");
+    assert!(why.contains("not done within 300ms"), "{why}");
 }
 
 #[tokio::test]
