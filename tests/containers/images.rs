@@ -95,8 +95,10 @@ fn a_saved_image_runs_and_each_container_writes_for_itself() {
             let p = provisioner(&w, saved(&w, &[("app", image)]), backend);
             let text = "cat /etc/name; pwd; echo $A; test -e /usr && echo the hosts; ls /srv
                 echo x >/srv/written; echo y >/etc/name; echo z >$MESOS_SANDBOX/file; ls /srv";
-            let (one, two) =
-                (container(&mut w, &p, "app", text).await, container(&mut w, &p, "app", text).await);
+            let (one, two) = (
+                container(&mut w, &p, "app", text).await,
+                container(&mut w, &p, "app", text).await,
+            );
             assert_eq!(w.whole(&one).await.code(), Some(0));
             assert_eq!(w.whole(&two).await.code(), Some(0));
             for spec in [&one, &two] {
@@ -192,20 +194,32 @@ fn images_that_mean_harm_fail_or_stay_inside() {
             ("dev", link("dev")),
             ("sys", link("sys")),
             ("mnt", link("mnt")),
-            ("out", Image::new(
-                vec![base(&busybox), layer(&[("out", elsewhere.as_bytes())])], cwd)),
-            ("names", Image::new(
-                vec![base(&busybox), layer(&[("etc/resolv.conf", b"->/run/none/at/all")])],
-                json!({}))),
-            ("null", Image::new(
-                vec![base(&busybox), layer(&[("dev/", b""), ("dev/null", b"->/etc/name")])],
-                json!({}))),
+            ("out", Image::new(vec![base(&busybox), layer(&[("out", elsewhere.as_bytes())])], cwd)),
+            (
+                "names",
+                Image::new(
+                    vec![base(&busybox), layer(&[("etc/resolv.conf", b"->/run/none/at/all")])],
+                    json!({}),
+                ),
+            ),
+            (
+                "null",
+                Image::new(
+                    vec![base(&busybox), layer(&[("dev/", b""), ("dev/null", b"->/etc/name")])],
+                    json!({}),
+                ),
+            ),
         ];
         let p = provisioner(&w, saved(&w, &images), Backend::Auto);
-        for (name, may_run) in
-            [("proc", false), ("dev", false), ("sys", false), ("mnt", true), ("out", true),
-             ("names", true), ("null", true)]
-        {
+        for (name, may_run) in [
+            ("proc", false),
+            ("dev", false),
+            ("sys", false),
+            ("mnt", true),
+            ("out", true),
+            ("names", true),
+            ("null", true),
+        ] {
             let text = "echo ran; cat /etc/name; touch $MESOS_SANDBOX/t; echo >/dev/null";
             let spec = container(&mut w, &p, name, text).await;
             match w.agent.create(spec.clone()).await {
@@ -235,8 +249,10 @@ fn images_are_volumes_of_containers_of_either_kind() {
         let app = Image::new(vec![base(&busybox)], json!({}));
         let p = provisioner(&w, saved(&w, &[("data", data), ("app", app)]), Backend::Auto);
         let text = |at: &str| {
-            format!("cat {at}/ro/a {at}/rw/b/c; (echo x >{at}/ro/a) 2>/dev/null && echo written
-                echo 3 >{at}/rw/a; cat {at}/rw/a")
+            format!(
+                "cat {at}/ro/a {at}/rw/b/c; (echo x >{at}/ro/a) 2>/dev/null && echo written
+                echo 3 >{at}/rw/a; cat {at}/rw/a"
+            )
         };
         let both = [wanted("data"), wanted("data")];
         let volumes = |provisioned: &Provisioned, at: &Path| {

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 pub fn busybox(test: &str) -> Option<Vec<u8>> {
     let root = nix::unistd::geteuid().is_root();
     // Static: an ELF file without an interpreter.
-    let found = ["/usr/bin/busybox", "/bin/busybox"].into_iter().find_map(|p| std::fs::read(p).ok());
+    let found =
+        ["/usr/bin/busybox", "/bin/busybox"].into_iter().find_map(|p| std::fs::read(p).ok());
     let is_static = |bytes: &Vec<u8>| !bytes.windows(8).take(1 << 12).any(|w| w == b"/lib64/l");
     match found.filter(is_static).filter(|_| root) {
         Some(bytes) => Some(bytes),

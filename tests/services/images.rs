@@ -48,8 +48,11 @@ async fn a_saved_image_runs_its_own_command_or_the_apps() {
     for (id, more, said) in [
         ("/default", json!({}), format!("entry /run c0 c1 in /srv with image {own}")),
         ("/args", json!({"args": ["x", "y"]}), format!("entry /run x y in /srv with image {own}")),
-        ("/cmd", json!({"cmd": "echo $A in $(pwd); exec sleep 1000", "env": {"A": "app"}}),
-            "app in /srv\n".to_owned()),
+        (
+            "/cmd",
+            json!({"cmd": "echo $A in $(pwd); exec sleep 1000", "env": {"A": "app"}}),
+            "app in /srv\n".to_owned(),
+        ),
     ] {
         world.deploy(app(id, "team/app:v1", more)).await;
         let task = world.running(id, 1).await.remove(0);
@@ -84,9 +87,7 @@ async fn an_image_is_pulled_checked_in_place_and_outlives_a_crash() {
     world.crash();
     let again = world.running("/kept", 1).await.remove(0);
     assert_eq!(again["id"], task["id"]);
-    world
-        .until("/v2/apps/kept", "it is well", |seen| seen["app"]["tasksHealthy"] == 1)
-        .await;
+    world.until("/v2/apps/kept", "it is well", |seen| seen["app"]["tasksHealthy"] == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

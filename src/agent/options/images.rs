@@ -45,12 +45,9 @@ pub(super) const IGNORE: Setting = Setting::new(
     "Pass over what images say of command, environment, folder and user",
 )
 .or("false");
-pub(super) const SANDBOX: Setting = Setting::new(
-    "sandbox_directory",
-    Kind::Text,
-    "Where containers of images see their sandbox",
-)
-.or("/mnt/mesos/sandbox");
+pub(super) const SANDBOX: Setting =
+    Setting::new("sandbox_directory", Kind::Text, "Where containers of images see their sandbox")
+        .or("/mnt/mesos/sandbox");
 
 /// Where images come from and how they are used.
 #[derive(Clone, Debug)]

@@ -91,7 +91,11 @@ impl Provisioner {
         let collection = self.0.options.collection.clone();
         self.removing(move |store| {
             let enough = || !collection.is_over(used(store.dir()));
-            if enough() { Ok(Removed::default()) } else { remove(store, &collection.excluded, enough) }
+            if enough() {
+                Ok(Removed::default())
+            } else {
+                remove(store, &collection.excluded, enough)
+            }
         })
         .await
     }

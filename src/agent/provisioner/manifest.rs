@@ -162,9 +162,7 @@ impl Platform {
 /// There is none; the text says for which machines there are.
 pub fn choose<'a>(all: &'a [Descriptor], own: &Platform) -> Result<&'a Descriptor, String> {
     let fits = |d: &&Descriptor| {
-        d.platform
-            .as_ref()
-            .is_some_and(|p| p.os == own.os && p.architecture == own.architecture)
+        d.platform.as_ref().is_some_and(|p| p.os == own.os && p.architecture == own.architecture)
     };
     let exact = all.iter().filter(fits).find(|d| {
         d.platform.as_ref().is_some_and(|p| own.variant.is_none() || p.variant == own.variant)
@@ -190,8 +188,7 @@ pub fn named<'a>(all: &'a [Descriptor], tagged: &str, tag: &str) -> Vec<&'a Desc
         let name = d.annotations.get(REF_NAME).map(String::as_str);
         let full = d.annotations.get(IMAGE_NAME).map(String::as_str);
         let ends = |f: &str| f == tagged || f.ends_with(&format!("/{tagged}"));
-        full.is_some_and(ends)
-            || name.is_some_and(|n| n == tagged || (n == tag && full.is_none()))
+        full.is_some_and(ends) || name.is_some_and(|n| n == tagged || (n == tag && full.is_none()))
     };
     let found: Vec<&Descriptor> = all.iter().filter(is).collect();
     match (found.is_empty(), all) {

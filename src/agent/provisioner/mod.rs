@@ -404,7 +404,11 @@ impl Shared {
         let whole = layout.iter().any(|name| folder.join(name).is_file());
         let path = places.iter().find(|p| p.exists()).cloned();
         let path = path.or_else(|| whole.then(|| folder.to_path_buf())).ok_or_else(|| {
-            format!("there is no image {tagged} in {}: no {}", folder.display(), places[0].display())
+            format!(
+                "there is no image {tagged} in {}: no {}",
+                folder.display(),
+                places[0].display()
+            )
         })?;
         Ok(file_order(reference.to_string(), path, reference))
     }

@@ -3,9 +3,7 @@
 use super::credentials::Login;
 use super::digest::{Digest, Hashing};
 use super::layout::{Found, Layout};
-use super::manifest::{
-    CONFIG_BYTES_MAX, Config, Descriptor, Document, Manifest, Platform, choose,
-};
+use super::manifest::{CONFIG_BYTES_MAX, Config, Descriptor, Document, Manifest, Platform, choose};
 use super::pulls::{Meter, Pulls, Ready};
 use super::reference::Reference;
 use super::registry::{Place, Registry};

@@ -29,7 +29,8 @@ fn is_host(part: &str) -> bool {
 }
 
 fn host(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+    let good =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
     let port = text.rsplit_once(':').is_none_or(|(_, port)| {
         text.ends_with(']') || port.parse::<u16>().is_ok_and(|port| port > 0)
     });
@@ -154,8 +155,22 @@ mod tests {
     #[test]
     fn bad_names_are_refused_with_the_reason() {
         for bad in [
-            "", "A", "a:", "a//b", "/a", "a/../b", "..", "a b", "a:x/y", "r.io:99999/a", "-a", "a@b",
-            "a@sha512:00", "a\n", "r.io:5000/", "a@sha256:zz",
+            "",
+            "A",
+            "a:",
+            "a//b",
+            "/a",
+            "a/../b",
+            "..",
+            "a b",
+            "a:x/y",
+            "r.io:99999/a",
+            "-a",
+            "a@b",
+            "a@sha512:00",
+            "a\n",
+            "r.io:5000/",
+            "a@sha256:zz",
         ] {
             let why = Reference::parse(bad).expect_err(bad);
             assert!(why.contains("no name of an image"), "{why}");

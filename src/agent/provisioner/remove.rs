@@ -11,10 +11,8 @@ use std::path::Path;
 
 /// Entries taken up at a time.
 const BATCH: usize = 1024;
-const FLAGS: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+const FLAGS: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 fn names(dir: &mut Dir) -> nix::Result<Vec<CString>> {
     let mut names = Vec::new();

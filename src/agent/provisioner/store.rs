@@ -357,7 +357,9 @@ impl Store {
         }
         match fs::rename(staging, &place) {
             Ok(()) => sync_dir(&self.dir.join("layers")).map_err(|e| failed(&place, e)),
-            Err(e) if matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+            Err(e)
+                if matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) =>
+            {
                 Ok(())
             }
             Err(e) => Err(failed(&place, e)),

@@ -204,7 +204,11 @@ impl Tree {
     }
 
     /// Does something with a name in its folder.
-    fn at<T>(&mut self, path: &Path, act: impl FnOnce(RawFd, &CStr) -> nix::Result<T>) -> Result<T> {
+    fn at<T>(
+        &mut self,
+        path: &Path,
+        act: impl FnOnce(RawFd, &CStr) -> nix::Result<T>,
+    ) -> Result<T> {
         let (above, name) = self.parent(path)?;
         act(above.as_raw_fd(), &name).map_err(|e| failed(path, e))
     }
@@ -329,9 +333,8 @@ impl Tree {
     pub fn opaque(&mut self, path: &Path) -> Result<bool> {
         let fd = self.folder(path)?;
         // SAFETY: the name and the value outlive the call.
-        let set = unsafe {
-            libc::fsetxattr(fd.as_raw_fd(), OPAQUE.as_ptr(), c"y".as_ptr().cast(), 1, 0)
-        };
+        let set =
+            unsafe { libc::fsetxattr(fd.as_raw_fd(), OPAQUE.as_ptr(), c"y".as_ptr().cast(), 1, 0) };
         match Errno::result(set) {
             Ok(_) => Ok(true),
             Err(Errno::EPERM | Errno::EOPNOTSUPP) => Ok(false),

@@ -101,9 +101,8 @@ mod tests {
         let users = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/:\nbroken\n";
         let groups = "root:x:0:\nweb:x:34:\nlog:x:4:adm,web\n";
         let find = |user: &str, group: Option<&str>| account(user, group, users, groups);
-        let is = |uid: u32, gid: u32, groups: &[u32]| {
-            Ok(Account { uid, gid, groups: groups.to_vec() })
-        };
+        let is =
+            |uid: u32, gid: u32, groups: &[u32]| Ok(Account { uid, gid, groups: groups.to_vec() });
         assert_eq!(find("web", None), is(33, 34, &[34, 4]));
         assert_eq!(find("33", None), is(33, 34, &[34, 4]));
         assert_eq!(find("web", Some("log")), is(33, 4, &[4]));

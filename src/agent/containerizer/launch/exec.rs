@@ -49,8 +49,9 @@ pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
             let mut report = Report::at(REPORT_FD);
             // Before the container is entered: its files must not say who is who.
             let account = account::of(e.spec);
-            let spawned = account
-                .and_then(|account| enter(e, inside).and_then(|()| spawn(e, &account, &mut report)));
+            let spawned = account.and_then(|account| {
+                enter(e, inside).and_then(|()| spawn(e, &account, &mut report))
+            });
             if let Err(why) = spawned {
                 report.failed(&why);
             }

@@ -83,4 +83,3 @@ fn put_together(root: &Root, at: &Path) -> Result<(), String> {
     mounted.map_err(mounting("the layers of an image"))?;
     back.map_err(|e| format!("{}: {e}", here.display()))
 }
-

@@ -159,9 +159,7 @@ async fn answer(
             let piece = Bytes::from(vec![b' '; 64 << 10]);
             Body::from_stream(stream::repeat(piece).map(Ok::<_, std::io::Error>))
         }
-        Some(Way::Stall) => {
-            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())
-        }
+        Some(Way::Stall) => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
         _ => Body::from(rest),
     };
     answer.body(body).expect("an answer")

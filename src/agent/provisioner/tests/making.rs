@@ -89,9 +89,7 @@ impl Made {
     }
 
     pub fn manifest(&self) -> Vec<u8> {
-        let blob = |kind: &str, bytes: &[u8]| {
-            json!({"mediaType": kind, "size": bytes.len(), "digest": Digest::of(bytes)})
-        };
+        let blob = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "size": bytes.len(), "digest": Digest::of(bytes)});
         let layers: Vec<Value> = self
             .layers
             .iter()

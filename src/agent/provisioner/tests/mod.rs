@@ -86,8 +86,7 @@ pub fn seen(root: &Root) -> Map<String, String> {
             mount(NOTHING, "/", NOTHING, slave, NOTHING).expect("slave");
             std::env::set_current_dir(root.folder.join(root::LINKS)).expect("entered");
             let lower: Vec<String> = (0..n).map(|n| n.to_string()).collect();
-            let data =
-                format!("lowerdir={},upperdir=../upper,workdir=../work", lower.join(":"));
+            let data = format!("lowerdir={},upperdir=../upper,workdir=../work", lower.join(":"));
             let at = root.folder.join("merged");
             std::fs::create_dir_all(&at).expect("made");
             let overlay = Some("overlay");

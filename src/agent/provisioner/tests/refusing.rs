@@ -70,7 +70,10 @@ async fn a_wrong_digest_is_told() {
     registry.put(&blob(&made), &same_length);
     let world = World::new(registry.home());
     let why = world.provision("c1", "app").await.expect_err("spoilt");
-    assert!(why.contains(&format!("{} arrived as sha256:", Digest::of(&made.layers[0].1))), "{why}");
+    assert!(
+        why.contains(&format!("{} arrived as sha256:", Digest::of(&made.layers[0].1))),
+        "{why}"
+    );
     let partial = world.options.store_dir.join("partial");
     assert_eq!(std::fs::read_dir(partial).expect("readable").count(), 0);
     let digest = Digest::of(b"another");

@@ -107,7 +107,8 @@ async fn a_layer_may_hide_all_that_is_below() {
         return;
     }
     let registry = Registry::start().await;
-    let layers = vec![layer(&[file("old", "")]), layer(&[file(".wh..wh..opq", ""), file("new", "")])];
+    let layers =
+        vec![layer(&[file("old", "")]), layer(&[file(".wh..wh..opq", ""), file("new", "")])];
     registry.push("app", "latest", &Made::new(layers, gzip));
     registry.push("empty", "latest", &Made::new(Vec::new(), gzip));
     for backend in [Backend::Overlay, Backend::Copy] {
