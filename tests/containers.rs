@@ -10,10 +10,14 @@ mod docker_faults;
 mod ends;
 #[path = "containers/engine.rs"]
 mod engine;
+#[path = "containers/images.rs"]
+mod images;
 #[path = "containers/isolation.rs"]
 mod isolation;
 #[path = "containers/limits.rs"]
 mod limits;
+#[path = "containers/made.rs"]
+mod made;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]

@@ -9,8 +9,12 @@ mod docker;
 mod draining;
 #[path = "containers/engine.rs"]
 mod engine;
+#[path = "services/images.rs"]
+mod images;
 #[path = "services/jobs.rs"]
 mod jobs;
+#[path = "containers/made.rs"]
+mod made;
 #[path = "services/restarts.rs"]
 mod restarts;
 #[path = "services/rolling.rs"]

@@ -7,9 +7,9 @@ use crate::agent::containerizer::{
     Limits, Network, Rotation, Scope, State,
 };
 use crate::agent::core::AgentCore;
-use crate::agent::core::docker;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::sandbox;
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
@@ -17,7 +17,6 @@ use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -52,6 +51,8 @@ pub struct Making {
     pub rotation: Rotation,
     /// Who makes those of the docker engine, if this agent takes such tasks.
     pub docker: Option<Docker>,
+    /// Where the images of those that need no engine come from.
+    pub images: Images,
 }
 
 struct Shared {
@@ -252,6 +253,10 @@ impl Worker {
                     tracing::warn!("cannot destroy container {container} yet: {e}");
                     tokio::time::sleep(DESTROY_PAUSE).await;
                 }
+                while let Err(e) = self.shared.making.images.release(&container).await {
+                    tracing::warn!("cannot remove the image's files of container {container}: {e}");
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
                 Some(Input::Destroyed { container })
             }
             Op::Forget => {
@@ -275,20 +280,11 @@ impl Worker {
             &launch.sandbox,
         );
         self.shared.fetcher.fetch(launch).await?;
-        match &launch.docker {
-            Some(run) => self.pull(run, &launch.sandbox).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Has the image, and tells how far it is.
-    async fn pull(&self, run: &docker::Run, sandbox: &Path) -> Result<(), String> {
-        let docker = self.docker().map_err(|e| text(&e))?;
         let (told, mut heard) = watch::channel(String::new());
-        let mut pulling = std::pin::pin!(docker.pull(run, sandbox, &told));
+        let mut pulling = std::pin::pin!(self.pull(launch, &told));
         loop {
             tokio::select! {
-                outcome = &mut pulling => return outcome.map_err(|e| text(&e)),
+                outcome = &mut pulling => return outcome,
                 Ok(()) = heard.changed() => {
                     let message = heard.borrow_and_update().clone();
                     let container = self.id.clone();
@@ -296,6 +292,17 @@ impl Worker {
                     let _ = self.shared.core.send(Input::Progress { container, message }).await;
                 }
             }
+        }
+    }
+
+    /// Has the image, if it needs one, and tells how far it is.
+    async fn pull(&self, launch: &Launch, told: &watch::Sender<String>) -> Result<(), String> {
+        match &launch.docker {
+            Some(run) => {
+                let docker = self.docker().map_err(|e| text(&e))?;
+                docker.pull(run, &launch.sandbox, told).await.map_err(|e| text(&e))
+            }
+            None => self.shared.making.images.provide(launch, told).await,
         }
     }
 
@@ -308,7 +315,8 @@ impl Worker {
     async fn create(&self, launch: &Launch) -> Result<(), Error> {
         let making = &self.shared.making;
         let Some(run) = &launch.docker else {
-            return self.shared.containerizer.create(spec(launch, making)).await;
+            let spec = making.images.put(launch, spec(launch, making))?;
+            return self.shared.containerizer.create(spec).await;
         };
         let spec = DockerSpec {
             id: launch.container.clone(),
@@ -387,5 +395,7 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stderr: Some(making.rotation),
         host_root: true,
         mounts: Vec::new(),
+        image: None,
+        image_volumes: Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! The agent's settings: Mesos's flags by their own names, read into the options of its core and containerizer.
 
+mod images;
+
 use crate::agent::containerizer::docker::Credentials;
 use crate::agent::core::options as core;
 use crate::base::attributes::Attributes;
@@ -7,6 +9,7 @@ use crate::base::resources::Resources;
 use crate::base::roles;
 use crate::base::settings::{Kind, Setting, Values};
 use crate::mesos::convert::parse_resources;
+pub use images::ImageOptions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -212,6 +215,13 @@ pub const SETTINGS: &[Setting] = &[
     DOCKER_CONFIG,
     DOCKER_PULL_TIMEOUT,
     DOCKER_PRIVILEGED,
+    images::PROVIDERS,
+    images::BACKEND,
+    images::GC,
+    images::REGISTRY,
+    images::STORE,
+    images::IGNORE,
+    images::SANDBOX,
 ];
 
 /// How containers are made.
@@ -285,6 +295,8 @@ pub struct Options {
     pub containerizers: Containerizers,
     /// The docker engine.
     pub docker: DockerOptions,
+    /// Images that need no engine.
+    pub images: ImageOptions,
     /// Where relative URIs begin.
     pub frameworks_home: Option<PathBuf>,
     /// Where downloads are kept; `None` is below the data directory.
@@ -316,6 +328,7 @@ enum Change {
     Completed(usize),
     Policy(core::ReconfigurationPolicy),
     Environment(BTreeMap<String, String>),
+    Sandbox(String),
 }
 
 impl Tuning {
@@ -330,6 +343,7 @@ impl Tuning {
                 Change::Completed(n) => options.max_completed_executors_per_framework = *n,
                 Change::Policy(policy) => options.reconfiguration_policy = *policy,
                 Change::Environment(map) => options.executor_environment_variables = map.clone(),
+                Change::Sandbox(path) => options.sandbox_directory = path.clone(),
             }
         }
     }
@@ -365,6 +379,7 @@ pub fn read(values: &mut Values) -> Options {
                 .duration(&DOCKER_PULL_TIMEOUT, SECOND, DAY)
                 .unwrap_or(20 * 60 * SECOND),
         },
+        images: images::read(values),
         frameworks_home: values.parse(&FRAMEWORKS_HOME, absolute),
         fetch_stall_timeout: values.duration(&FETCHER_TIMEOUT, SECOND, DAY).unwrap_or(60 * SECOND),
         fetch_cache_dir: values.parse(&CACHE_DIR, absolute),
@@ -450,5 +465,6 @@ fn tuning(values: &mut Values) -> Tuning {
             .map_err(|e| format!("expected a JSON object of texts: {e}"))
     });
     changes.extend(environment.map(Change::Environment));
+    changes.extend(values.parse(&images::SANDBOX, images::sandbox).map(Change::Sandbox));
     Tuning(changes)
 }

@@ -11,10 +11,13 @@ use crate::agent::core::AgentCore;
 use crate::agent::core::io::Input;
 use crate::agent::core::options as core;
 use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::options::{Launcher, Options as Wanted};
 use crate::agent::probe;
+use crate::agent::provisioner::{self, Provisioner};
 use crate::agent::service::{Agent, Tools};
 use crate::base::error::{Code, Error, Result};
+use crate::base::ids::ContainerId;
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::link::Link;
@@ -205,7 +208,16 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         frameworks_home: wanted.frameworks_home.clone(),
         cache: Arc::new(Cache::open(&cache_dir, wanted.fetch_cache_bytes).map_err(system)?),
     });
-    let making = Making { backend, rotation, docker: docker.clone() };
+    let alive: Vec<ContainerId> = at_hand.iter().map(|found| found.id.clone()).collect();
+    let images = images(wanted, &paths, backend, alive).await?;
+    let provided = images.as_ref().ok().cloned();
+    if let Some(Err(why)) = provided.as_ref().map(Provisioner::overlays)
+        && wanted.images.backend != provisioner::Backend::Copy
+    {
+        hints.push(format!("root file systems of images are copied: {why}"));
+    }
+    let images = Images::new(images, options.sandbox_directory.as_str());
+    let making = Making { backend, rotation, docker: docker.clone(), images };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -261,6 +273,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     if let Some(events) = containerizer.events() {
         workers.push(tokio::spawn(containers.watch(events)));
     }
+    workers.extend(provided.clone().map(|images| tokio::spawn(images.watch())));
     workers.push(tokio::spawn(dial(agent.clone(), start.line, start.stopping)));
     Ok(Role {
         agent,
@@ -273,6 +286,38 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         docker,
         workers,
     })
+}
+
+/// What provides images without an engine; else why nothing does.
+async fn images(
+    wanted: &Wanted,
+    paths: &Paths,
+    backend: Backend,
+    alive: Vec<ContainerId>,
+) -> Result<std::result::Result<Provisioner, String>> {
+    let own = &wanted.images;
+    if !own.allowed {
+        let why = "this agent provides no images: see --image_providers";
+        return Ok(Err(why.into()));
+    }
+    if backend == Backend::Posix {
+        let why = "a container of an image needs isolation, and tasks are plain processes here";
+        return Ok(Err(why.into()));
+    }
+    let options = provisioner::Options {
+        store_dir: own.store_dir.clone().unwrap_or_else(|| paths.work.join("store/docker")),
+        containers_dir: paths.work.join("provisioner/containers"),
+        home: own.home.clone(),
+        credentials: own.credentials.clone(),
+        backend: own.backend,
+        stall_timeout: wanted.fetch_stall_timeout,
+        pull_timeout: wanted.docker.pull_timeout,
+        ignore_runtime: own.ignore_runtime,
+        collection: own.collection.clone(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Provisioner::open(options, &alive)).await;
+    let opened = opened.map_err(|e| Error::new(Code::Internal, format!("images: {e}")))?;
+    opened.map(Ok).map_err(|why| Error::new(Code::System, why))
 }
 
 /// The docker containerizer, if tasks may have it.

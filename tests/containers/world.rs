@@ -124,6 +124,8 @@ impl World {
             stderr: None,
             host_root: true,
             mounts: Vec::new(),
+            image: None,
+            image_volumes: Vec::new(),
         }
     }
 

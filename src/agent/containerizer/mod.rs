@@ -23,7 +23,8 @@ pub use record::{
     Usage,
 };
 pub use spec::{
-    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
+    Backend, BindMount, CapabilitySets, Command, ContainerSpec, ImageRoot, ImageVolume, Limits,
+    Network, Rlimit, Root, Rotation,
 };
 use std::future::Future;
 use std::pin::Pin;

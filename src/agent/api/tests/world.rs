@@ -6,6 +6,7 @@ use crate::agent::containerizer::{Backend, Containerizer, Rotation};
 use crate::agent::containers::{Containers, Making};
 use crate::agent::core::{AgentCore, options::Options};
 use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::service::{Agent, AgentShell, Tools};
 use crate::base::resources::Resources;
 use crate::base::rng::Rng;
@@ -112,7 +113,8 @@ fn agent(
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
-    let making = Making { backend: Backend::Posix, rotation, docker: None };
+    let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
+    let making = Making { backend: Backend::Posix, rotation, docker: None, images };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());
