@@ -1,6 +1,7 @@
 //! Carries out what the core asks of containers: one queue a container, so that its operations keep their order while
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
+use crate::agent::containerizer::docker::{Docker, DockerSpec};
 use crate::agent::containerizer::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord,
     Found, Limits, Nested, Network, Rotation, Scope, State, Window,
@@ -8,8 +9,9 @@ use crate::agent::containerizer::{
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::sandbox;
-use crate::base::error::Error;
+use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Between two tries to destroy a container that resists.
 const DESTROY_PAUSE: Duration = Duration::from_secs(1);
@@ -42,12 +44,16 @@ pub enum Op {
 }
 
 /// How containers are made here.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Making {
     /// Which kind.
     pub backend: Backend,
     /// How task output is rotated.
     pub rotation: Rotation,
+    /// Who makes those of the docker engine, if this agent takes such tasks.
+    pub docker: Option<Docker>,
+    /// Where the images of those that need no engine come from.
+    pub images: Images,
 }
 
 struct Shared {
@@ -121,6 +127,7 @@ impl Containers {
                 Event::Exited { id, record } => {
                     Input::Exited { container: id, exit: exit(&record) }
                 }
+                Event::Stray { id } => Input::Stray { container: id },
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
                     if self.look_for_lost().await.is_err() {
@@ -222,16 +229,13 @@ impl Worker {
                 Some(Input::Prepared { container, result })
             }
             Op::Create(launch) => {
-                let spec = spec(&launch, &self.shared.making);
-                let result = match containerizer.create(spec).await {
-                    Ok(()) => Ok(()),
-                    Err(e) => Err(text(&e)),
-                };
+                let result = self.create(&launch).await.map_err(|e| text(&e));
                 Some(Input::Created { container, result })
             }
             Op::Start => {
                 let result = containerizer.start(&container).await.map_err(|e| text(&e));
                 let result = result.map(|pid| u32::try_from(pid).unwrap_or(0));
+                self.inspected().await;
                 Some(Input::Started { container, result })
             }
             Op::Resize(limits) => {
@@ -250,6 +254,10 @@ impl Worker {
                     tracing::warn!("cannot destroy container {container} yet: {e}");
                     tokio::time::sleep(DESTROY_PAUSE).await;
                 }
+                while let Err(e) = self.shared.making.images.release(&container).await {
+                    tracing::warn!("cannot remove the image's files of container {container}: {e}");
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
                 Some(Input::Destroyed { container })
             }
             Op::Forget => {
@@ -264,11 +272,82 @@ impl Worker {
 
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
         if launch.nested.is_some() {
-            return self.prepare_nested(launch).await;
+            self.make_nested(launch).await?;
+        } else if launch.framework.id.is_none() {
+            self.make_alone(launch).await?;
+        } else {
+            self.make(launch).await?;
         }
-        if launch.framework.id.is_none() {
-            return self.prepare_alone(launch).await;
+        self.shared.fetcher.fetch(launch).await?;
+        let (told, mut heard) = watch::channel(String::new());
+        let mut pulling = std::pin::pin!(self.pull(launch, &told));
+        loop {
+            tokio::select! {
+                outcome = &mut pulling => return outcome,
+                Ok(()) = heard.changed() => {
+                    let message = heard.borrow_and_update().clone();
+                    let container = self.id.clone();
+                    // A core that has ended needs no news.
+                    let _ = self.shared.core.send(Input::Progress { container, message }).await;
+                }
+            }
         }
+    }
+
+    /// Has the image, if it needs one, and tells how far it is.
+    async fn pull(&self, launch: &Launch, told: &watch::Sender<String>) -> Result<(), String> {
+        match &launch.docker {
+            Some(run) => {
+                let docker = self.docker().map_err(|e| text(&e))?;
+                docker.pull(run, &launch.sandbox, told).await.map_err(|e| text(&e))
+            }
+            None => self.shared.making.images.provide(launch, told).await,
+        }
+    }
+
+    fn docker(&self) -> Result<&Docker, Error> {
+        self.shared.making.docker.as_ref().ok_or_else(|| {
+            Error::new(Code::Unavailable, "this agent does not make docker containers")
+        })
+    }
+
+    async fn create(&self, launch: &Launch) -> Result<(), Error> {
+        let making = &self.shared.making;
+        let Some(run) = &launch.docker else {
+            let mut spec = making.images.put(launch, spec(launch, making))?;
+            if let Some(image) = &spec.image {
+                // Within its own root the sandbox is elsewhere.
+                for mount in &mut spec.mounts {
+                    if let Ok(rest) = mount.target.strip_prefix(&launch.sandbox) {
+                        mount.target = image.sandbox.join(rest);
+                    }
+                }
+            }
+            return self.shared.containerizer.create(spec).await;
+        };
+        let spec = DockerSpec {
+            id: launch.container.clone(),
+            run: Arc::clone(run),
+            sandbox: launch.sandbox.clone(),
+            env: launch.environment.clone(),
+            limits: limits_of(&launch.limits),
+            rotation: making.rotation,
+        };
+        self.docker()?.make(spec).await
+    }
+
+    /// Tells the core what the docker engine says of a container that was started, before it hears that it was.
+    async fn inspected(&self) {
+        let docker = self.shared.making.docker.as_ref();
+        if let Some(inspected) = docker.and_then(|docker| docker.inspected(&self.id)) {
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Inspected { container, inspected }).await;
+        }
+    }
+
+    /// The sandbox of an executor or a command task.
+    async fn make(&self, launch: &Launch) -> Result<(), String> {
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
         let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
         sandbox::attach(
@@ -278,11 +357,11 @@ impl Worker {
             &self.id,
             &launch.sandbox,
         );
-        self.shared.fetcher.fetch(launch).await
+        Ok(())
     }
 
     /// Below its parent's sandbox, by which it is shown; of a task also under the task's name.
-    async fn prepare_nested(&self, launch: &Launch) -> Result<(), String> {
+    async fn make_nested(&self, launch: &Launch) -> Result<(), String> {
         let Some(nested) = &launch.nested else { return Ok(()) };
         let link = launch
             .task
@@ -295,16 +374,15 @@ impl Worker {
                 sandbox::make_shared(&nested.parent_sandbox, mount.source, &launch.user).await;
             made.map_err(|e| text(&e))?;
         }
-        self.shared.fetcher.fetch(launch).await
+        Ok(())
     }
 
     /// Of a container that is nobody's task or executor: shown under its own path.
-    async fn prepare_alone(&self, launch: &Launch) -> Result<(), String> {
+    async fn make_alone(&self, launch: &Launch) -> Result<(), String> {
         let made = sandbox::make_nested(launch.sandbox.clone(), launch.user.clone(), None).await;
         made.map_err(|e| text(&e))?;
         let shown = launch.sandbox.display().to_string();
-        self.shared.files.attach(&shown, &launch.sandbox).map_err(|e| text(&e))?;
-        self.shared.fetcher.fetch(launch).await
+        self.shared.files.attach(&shown, &launch.sandbox).map_err(|e| text(&e))
     }
 
     async fn or_given_up(
@@ -364,6 +442,8 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stderr: Some(making.rotation),
         host_root: true,
         mounts: shared(launch),
+        image: None,
+        image_volumes: Vec::new(),
         nested: nested(launch),
         terminal: terminal(launch),
     }

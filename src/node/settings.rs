@@ -79,7 +79,7 @@ const VOTERS_MAX: Setting = Setting::new(
 const ELECTION_TIMEOUT: Setting = Setting::new(
     "election_timeout",
     Kind::Duration,
-    "How long a leader may be silent before voters elect another; about the same on all nodes",
+    "How long a leader may be silent before voters elect another: alike on all nodes, over four times the way between them and back",
 )
 .or("300ms");
 /// Where others listen unless told otherwise.

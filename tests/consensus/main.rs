@@ -10,6 +10,7 @@ mod hasten;
 mod kill;
 mod namespace;
 mod pace;
+mod seeded;
 mod single;
 
 use mesolith::cluster::consensus::{Epoch, Op, Options, ProposeError, Registry};

@@ -126,6 +126,8 @@ impl World {
             mounts: Vec::new(),
             nested: None,
             terminal: None,
+            image: None,
+            image_volumes: Vec::new(),
         }
     }
 
@@ -146,6 +148,7 @@ impl World {
                     self.ended.insert(id, record);
                 }
                 Event::SupervisorLost => self.lost += 1,
+                Event::Stray { id } => panic!("{id} is not the docker engine's"),
             }
         }
     }

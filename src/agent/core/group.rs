@@ -169,6 +169,7 @@ impl AgentCore {
             task: Some(&task.info),
             command: &command,
             sandbox: &process.sandbox,
+            container: &process.container,
         })?;
         if !environment.iter().any(|(name, _)| name == CONTAINER_IP) {
             environment.push((CONTAINER_IP.into(), self.options.ip.clone()));
@@ -191,6 +192,7 @@ impl AgentCore {
                 own_limits: own_limits(info),
             }),
             pause: false,
+            docker: None,
         })
     }
 
@@ -302,7 +304,7 @@ impl AgentCore {
                 // It ran, though its end was heard of first.
                 self.report(s, &key, Report::executor(TaskState::TaskRunning));
             }
-            self.report(s, &key, command::ended(exit, kill.as_ref()));
+            self.report(s, &key, command::ended(exit, kill.as_ref(), false));
         }
         self.destroy_process(s, &key);
         s.act(Act::Forget { container: container.clone() });
@@ -330,7 +332,7 @@ impl AgentCore {
         }
         let Some(task) = self.tables.tasks.get(&key).filter(|t| !t.is_terminal()) else { return };
         // Nobody saw it exit.
-        let report = command::ended(&Exit::default(), task.kill.as_ref());
+        let report = command::ended(&Exit::default(), task.kill.as_ref(), false);
         self.report(s, &key, report);
         self.task_ended(s, &key);
     }

@@ -118,6 +118,7 @@ impl AgentCore {
             limits,
             nested,
             pause: false,
+            docker: None,
         })
     }
 

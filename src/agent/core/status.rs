@@ -23,13 +23,23 @@ pub(super) struct Report {
     /// Instead of what the health check last found.
     pub healthy: Option<bool>,
     pub limitation: Option<v1::TaskResourceLimitation>,
+    /// What the docker engine says of the container.
+    pub data: Option<Vec<u8>>,
 }
 
 impl Report {
     /// The built-in executor says so.
     pub fn executor(state: TaskState) -> Self {
         let source = Source::Executor;
-        Self { state, source, reason: None, message: None, healthy: None, limitation: None }
+        Self {
+            state,
+            source,
+            reason: None,
+            message: None,
+            healthy: None,
+            limitation: None,
+            data: None,
+        }
     }
 
     /// The agent says so.
@@ -53,7 +63,7 @@ impl AgentCore {
         let custom = executor.is_some_and(|e| !e.command_task);
         let named = custom || report.source == Source::Executor;
         let container = executor.map(|e| match &task.process {
-            Some(process) => self.status_of(&process.container, process.pid),
+            Some(process) => self.status_of(e, &process.container, process.pid),
             None => self.container_status(e),
         });
         let status = TaskStatus {
@@ -70,6 +80,7 @@ impl AgentCore {
             check_status: task.checks.status(),
             container_status: container,
             limitation: report.limitation,
+            data: report.data,
             ..Default::default()
         };
         self.store_status(s, key, status);
@@ -106,17 +117,36 @@ impl AgentCore {
     }
 
     fn container_status(&self, executor: &super::tables::Executor) -> v1::ContainerStatus {
-        self.status_of(&executor.container, executor.pid)
+        self.status_of(executor, &executor.container, executor.pid)
     }
 
-    fn status_of(&self, container: &ContainerId, pid: Option<u32>) -> v1::ContainerStatus {
-        let ip = v1::network_info::IpAddress {
+    /// Of the executor's container, or of one that is in it and has its network.
+    fn status_of(
+        &self,
+        executor: &super::tables::Executor,
+        container: &ContainerId,
+        pid: Option<u32>,
+    ) -> v1::ContainerStatus {
+        let address = |ip: &String| v1::network_info::IpAddress {
             protocol: None,
-            ip_address: Some(self.options.ip.clone()),
+            ip_address: Some(ip.clone()),
+        };
+        // In the host's network a container has the agent's address.
+        let own = executor.inspected.as_ref().filter(|i| !i.addresses.is_empty());
+        let network = match own {
+            Some(inspected) => v1::NetworkInfo {
+                name: inspected.network.clone(),
+                ip_addresses: inspected.addresses.iter().map(address).collect(),
+                ..Default::default()
+            },
+            None => v1::NetworkInfo {
+                ip_addresses: vec![address(&self.options.ip)],
+                ..Default::default()
+            },
         };
         v1::ContainerStatus {
             container_id: Some(container.into()),
-            network_infos: vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }],
+            network_infos: vec![network],
             cgroup_info: None,
             executor_pid: pid,
         }

@@ -242,8 +242,11 @@ impl Running {
     pub async fn write(&self, bytes: &[u8]) -> Result<()> {
         let mut input = self.input.lock().await;
         if bytes.is_empty() {
-            if self.terminal.is_none() {
-                *input = None;
+            if self.terminal.is_none()
+                && let Some(mut input) = input.take()
+            {
+                // One that reads no more needs no end.
+                let _ = input.shutdown().await;
             }
             return Ok(());
         }

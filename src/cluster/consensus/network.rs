@@ -16,7 +16,7 @@ use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a follower may take over entries at the least: its disk's sync is part of it. The library would have it in less
 /// than a heartbeat, which is too short for a slow disk and ends never for a large entry on a slow network. Heartbeats go
@@ -24,6 +24,9 @@ use std::time::Duration;
 const APPEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer for each MiB of entries.
 const APPEND_MIB_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many times as long it may take in the end. What did not arrive in time is sent again as a whole, and gets twice the
+/// time: on a network that is slower than that it would never arrive.
+const PATIENCE_MAX: u32 = 8;
 
 /// Which connection a request goes over: heartbeats never wait behind entries, entries never behind
 /// snapshots.
@@ -68,7 +71,8 @@ pub(super) struct Factory {
 impl Factory {
     fn way(&self, node: u64, to: &BasicNode, lane: Lane) -> Way {
         let peer = Peer { node, address: to.addr.clone() };
-        Way { cluster: self.cluster, peer, lane, transport: self.transport.clone() }
+        let transport = self.transport.clone();
+        Way { cluster: self.cluster, peer, lane, transport, patience: 1 }
     }
 }
 
@@ -94,6 +98,8 @@ pub(super) struct Way {
     peer: Peer,
     lane: Lane,
     transport: Option<Arc<dyn Transport>>,
+    /// How many times the usual time entries get.
+    patience: u32,
 }
 
 impl Way {
@@ -111,11 +117,20 @@ impl Way {
         self.ask_bytes(bytes, within).await
     }
 
-    async fn append(&self, request: Request, within: Duration) -> Result<Response> {
+    async fn append(&mut self, request: Request, within: Duration) -> Result<Response> {
         let bytes = self.envelope(request)?;
         let mib = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
-        let enough = APPEND_TIMEOUT + APPEND_MIB_TIMEOUT.saturating_mul(mib);
-        self.ask_bytes(bytes, within.max(enough)).await
+        let usual = APPEND_TIMEOUT + APPEND_MIB_TIMEOUT.saturating_mul(mib);
+        let start = Instant::now();
+        let answer = self.ask_bytes(bytes, within.max(usual.saturating_mul(self.patience))).await;
+        match &answer {
+            Err(e) if e.code == Code::Timeout => {
+                self.patience = (self.patience * 2).min(PATIENCE_MAX);
+            }
+            Ok(_) if start.elapsed() < usual => self.patience = 1,
+            _ => {}
+        }
+        answer
     }
 
     async fn ask_bytes(&self, bytes: Vec<u8>, within: Duration) -> Result<Response> {

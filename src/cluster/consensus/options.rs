@@ -27,7 +27,8 @@ pub enum Start {
 /// whatever is said here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How often a leader tells the others that it is there.
+    /// How often a leader tells the others that it is there. An answer that takes longer counts as none, so it must be more
+    /// than the way to a majority and back takes: else nobody leads for long, however long the time-out is.
     pub heartbeat: Duration,
     /// The shortest time without a heartbeat before an election.
     pub election_min: Duration,
@@ -42,10 +43,12 @@ impl Pace {
     /// The longest.
     pub const ELECTION_LONGEST: Duration = Duration::from_secs(60);
 
-    /// A leader is heard at least so often, whatever the time-out is: changes of voters rest on fresh answers.
-    const HEARTBEAT_LONGEST: Duration = Duration::from_millis(100);
+    /// A leader is heard at least so often, whatever the time-out is: changes of voters rest on answers that are half a second
+    /// old at the most (`membership::Policy::sure`), and an answer may be so old as it took and a heartbeat more.
+    const HEARTBEAT_LONGEST: Duration = Duration::from_millis(250);
 
-    /// With followers that refuse to elect another leader for that long, and elect one within twice the time.
+    /// With followers that refuse to elect another leader for that long, and elect one within twice the time. Nodes may be
+    /// a quarter of it apart, there and back, up to a quarter of a second.
     pub fn within(election: Duration) -> Self {
         Self {
             heartbeat: (election / 4).min(Self::HEARTBEAT_LONGEST),

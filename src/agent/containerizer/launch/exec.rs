@@ -65,7 +65,15 @@ pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
         Split::Child { inside } => {
             in_child(report_tx.into_raw_fd(), output_tx.into_raw_fd());
             let mut report = Report::at(REPORT_FD);
-            if let Err(why) = enter(e, inside).and_then(|()| spawn(e, &mut report)) {
+            // Before the container is entered: its files must not say who is who.
+            let account = match e.user {
+                Some(_) => account::resolve(e.user),
+                None => account::of(e.spec),
+            };
+            let spawned = account.and_then(|account| {
+                enter(e, inside).and_then(|()| spawn(e, &account, &mut report))
+            });
+            if let Err(why) = spawned {
                 report.failed(&why);
             }
             leave(0)
@@ -105,7 +113,11 @@ pub fn pidfd(pid: i32) -> Result<OwnedFd> {
     }
 }
 
-fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
+fn spawn(
+    e: &Exec<'_>,
+    account: &account::Account,
+    report: &mut Report,
+) -> std::result::Result<(), String> {
     let (go, gate) = pipe().map_err(|e| e.cause)?;
     // SAFETY: a fork whose child is our parent's; this process has one thread.
     let pid =
@@ -117,7 +129,7 @@ fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
             if nix::unistd::read(go.as_raw_fd(), &mut byte) != Ok(1) {
                 leave(126);
             }
-            let why = run(e);
+            let why = run(e, account);
             report.not_executed(&why);
             leave(127)
         }
@@ -129,18 +141,17 @@ fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
 }
 
 /// In the command's process, to the end.
-fn run(e: &Exec<'_>) -> String {
+fn run(e: &Exec<'_>, account: &account::Account) -> String {
     let ready = || -> std::result::Result<(), String> {
         let _ = nix::unistd::setsid();
-        let account = account::resolve(e.user.or(e.spec.user.as_deref()))?;
         connect(e.streams, account.uid)?;
         nix::unistd::chdir(e.cwd).map_err(|err| format!("{}: {err}", e.cwd))?;
         if e.spec.no_new_privs {
             posix::no_new_privs()?;
         }
         match e.spec.backend {
-            Backend::Posix => account::become_user(&account)?,
-            Backend::Mesos => confine(e.spec, &account)?,
+            Backend::Posix => account::become_user(account)?,
+            Backend::Mesos => confine(e.spec, account)?,
         }
         if e.streams != Streams::Gathered {
             // It ends with the supervisor, since nobody could end it afterwards. Set last: a change of user undoes it.

@@ -98,14 +98,14 @@ impl Supervisor {
         let mut env = c.spec.environment();
         env.retain(|(name, _)| !call.env.iter().any(|(n, _)| n == name));
         env.extend(call.env.iter().cloned());
-        let sandbox = c.spec.sandbox.display().to_string();
+        let own = c.spec.cwd().display().to_string();
         let (report, handed) = exec::exec(&exec::Exec {
             spec: &c.spec,
             keeper: c.pid().unwrap_or(0),
             cgroup: cgroup.as_ref(),
             argv: &call.argv,
             env: &env,
-            cwd: call.cwd.as_deref().unwrap_or(&sandbox),
+            cwd: call.cwd.as_deref().unwrap_or(&own),
             user: call.user.as_deref(),
             streams: match call.terminal {
                 Some(window) => exec::Streams::Terminal(window),

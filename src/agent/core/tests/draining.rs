@@ -1,6 +1,7 @@
 //! The agent is drained, and is in service again.
 
 use super::world::*;
+use crate::agent::core::io::Input;
 use crate::mesos::internal::{DrainAgent, MasterMessage};
 use crate::mesos::v1::executor::call::Subscribe;
 use crate::mesos::v1::{self, TaskState::*, task_status::Reason};
@@ -28,6 +29,21 @@ fn a_drain_ends_running_tasks_and_says_why() {
     let told = w.statuses("t");
     let last: Vec<_> = told.iter().skip(2).map(|s| (s.state(), s.reason())).collect();
     assert_eq!(last, [(TaskKilling, Reason::AgentDraining), (TaskKilled, Reason::AgentDraining)]);
+}
+
+// covers: MES-0359
+#[test]
+fn a_task_that_has_not_started_ends_with_the_drain_too() {
+    let mut w = World::ready();
+    w.containerizer = false;
+    w.run(task("t"));
+    let container = w.container("t").expect("being prepared");
+    drain(&mut w, Some(config(None, false)));
+    let last = w.last("t");
+    assert_eq!((last.state(), last.reason()), (TaskKilled, Reason::AgentDraining));
+    w.input(Input::Prepared { container: container.clone(), result: Ok(()) });
+    w.input(Input::Destroyed { container });
+    assert!(w.starts.is_empty(), "never started");
 }
 
 #[test]

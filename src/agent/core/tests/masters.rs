@@ -58,6 +58,7 @@ fn an_agent_without_pings_looks_for_a_master_again() {
     assert_eq!(id, Some(AGENT));
 }
 
+// covers: MES-0513
 #[test]
 fn a_master_that_holds_the_agent_as_disconnected_is_told_all_again() {
     let mut w = World::ready();

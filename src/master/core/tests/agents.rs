@@ -109,7 +109,7 @@ fn an_agent_that_unregisters_is_removed() {
     assert!(w.registry.keys().all(|k| k.starts_with("frameworks/")));
 }
 
-// covers: MES-0497
+// covers: MES-0497, MES-0544
 #[test]
 fn an_agent_that_answers_no_pings_is_unreachable_after_five() {
     for (info, lost) in [(framework(), S::TaskLost), (aware(), S::TaskUnreachable)] {
@@ -130,7 +130,10 @@ fn an_agent_that_answers_no_pings_is_unreachable_after_five() {
         let events = w.events(&scheduler);
         let status = &events.iter().find_map(|e| e.update.as_ref()).unwrap().status;
         assert_eq!((state(status), status.reason()), (lost, Reason::AgentRemoved));
-        assert!(status.unreachable_time.is_some() && status.uuid.is_none());
+        assert!(status.uuid.is_none());
+        let away = w.view().unreachable_agents;
+        let since = i64::try_from(away[0].since.0).ok();
+        assert_eq!(status.unreachable_time.map(|time| time.nanoseconds), since, "as registered");
         let rescind = events.iter().find_map(|e| e.rescind.as_ref()).unwrap();
         assert_eq!(rescind.offer_id, offer.id);
         let failure = events.iter().find_map(|e| e.failure.as_ref()).unwrap();
@@ -300,7 +303,7 @@ fn the_write_comes_before_anybody_is_told() {
     assert_eq!((out.writes.len(), first.0), (1, 1));
 }
 
-// covers: MES-0498, MES-0499
+// covers: MES-0498, MES-0499, MES-0545
 #[test]
 fn tasks_live_on_when_an_unreachable_agent_returns() {
     for info in [framework(), aware()] {
