@@ -2,15 +2,23 @@
 
 #[path = "containers/backends.rs"]
 mod backends;
+#[path = "containers/confine.rs"]
+mod confine;
 #[path = "containers/ends.rs"]
 mod ends;
 #[path = "containers/isolation.rs"]
 mod isolation;
 #[path = "containers/limits.rs"]
 mod limits;
+#[path = "containers/networks.rs"]
+mod networks;
+#[path = "containers/probes.rs"]
+mod probes;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]
 mod survival;
+#[path = "containers/volumes.rs"]
+mod volumes;
 #[path = "containers/world.rs"]
 mod world;

@@ -79,6 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("async_trait", &["cluster/gossip/"]),
     ("libcontainer", &["agent/containerizer/"]),
     ("libcgroups", &["agent/containerizer/"]),
+    ("seccompiler", &["agent/containerizer/isolators/seccomp/"]),
     ("clap", &["cli/", "config/", "main.rs", "options.rs"]),
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),

@@ -1,6 +1,7 @@
 //! Carries out what the core asks of containers: one queue a container, so that its operations keep their order while
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
+use crate::agent::containerizer::linux::Linux;
 use crate::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
     Limits, Network, Rotation, Scope, State,
@@ -8,6 +9,7 @@ use crate::agent::containerizer::{
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
+use crate::agent::isolation::{self, Policy};
 use crate::agent::sandbox;
 use crate::base::error::Error;
 use crate::base::ids::ContainerId;
@@ -47,6 +49,8 @@ pub struct Making {
     pub backend: Backend,
     /// How task output is rotated.
     pub rotation: Rotation,
+    /// What tasks may ask of containers.
+    pub policy: Policy,
 }
 
 struct Shared {
@@ -221,11 +225,11 @@ impl Worker {
                 Some(Input::Prepared { container, result })
             }
             Op::Create(launch) => {
-                let spec = spec(&launch, &self.shared.making);
-                let result = match containerizer.create(spec).await {
-                    Ok(()) => Ok(()),
-                    Err(e) => Err(text(&e)),
+                let result = match self.spec(&launch).await {
+                    Ok(spec) => containerizer.create(spec).await.map_err(|e| text(&e)),
+                    Err(why) => Err(why),
                 };
+                self.tell_networks(&result).await;
                 Some(Input::Created { container, result })
             }
             Op::Start => {
@@ -261,7 +265,27 @@ impl Worker {
         }
     }
 
+    /// What is asked, as the supervisor makes it. Reads the operator's files, so not on this thread.
+    async fn spec(&self, launch: &Launch) -> Result<ContainerSpec, String> {
+        let (launch, shared) = (launch.clone(), Arc::clone(&self.shared));
+        let made = tokio::task::spawn_blocking(move || spec(&launch, &shared.making)).await;
+        made.unwrap_or_else(|e| Err(format!("its container could not be thought of: {e}")))
+    }
+
+    /// Tells the core which networks a container has joined, before it hears that it was made.
+    async fn tell_networks(&self, result: &Result<(), String>) {
+        let joined = self.shared.containerizer.joined(&self.id);
+        if result.is_ok() && !joined.is_empty() {
+            let networks = joined.iter().map(isolation::status).collect();
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Joined { container, networks }).await;
+        }
+    }
+
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
+        // What cannot be is refused before anything is fetched for it.
+        self.spec(launch).await?;
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
         let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
         sandbox::attach(
@@ -305,7 +329,7 @@ fn limits_of(limits: &io::Limits) -> Limits {
 }
 
 /// The container that the launch asks for.
-fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
+fn spec(launch: &Launch, making: &Making) -> Result<ContainerSpec, String> {
     let command = match launch.command.shell() {
         true => Command::Shell(launch.command.value().to_string()),
         false => Command::Exec {
@@ -313,7 +337,7 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
             argv: launch.command.arguments.clone(),
         },
     };
-    ContainerSpec {
+    let mut spec = ContainerSpec {
         id: launch.container.clone(),
         backend: making.backend,
         sandbox: launch.sandbox.clone(),
@@ -330,5 +354,11 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stderr: Some(making.rotation),
         host_root: true,
         mounts: Vec::new(),
-    }
+        linux: Linux::default(),
+    };
+    let resources = launch.executor.resources.iter();
+    let resources = resources.chain(launch.task.iter().flat_map(|task| &task.resources));
+    let resources: Vec<_> = resources.collect();
+    making.policy.apply(launch.executor.container.as_ref(), &resources, &mut spec)?;
+    Ok(spec)
 }

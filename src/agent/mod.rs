@@ -9,6 +9,7 @@ pub mod containerizer;
 pub mod containers;
 pub mod core;
 pub mod fetcher;
+pub mod isolation;
 pub mod options;
 pub mod probe;
 pub mod sandbox;

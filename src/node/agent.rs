@@ -176,7 +176,8 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         frameworks_home: wanted.frameworks_home.clone(),
     });
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
-    let making = Making { backend, rotation };
+    let policy = start.options.isolation.policy.clone();
+    let making = Making { backend, rotation, policy };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -276,6 +277,7 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     let mut options = core::Options::new(info, start.address.ip().to_string(), &paths.work);
     options.version = MESOS_VERSION.into();
     wanted.tuning.apply(&mut options);
+    start.options.isolation.apply(&mut options);
     Ok(options)
 }
 

@@ -8,7 +8,9 @@
 pub mod client;
 pub mod isolators;
 mod launch;
+pub mod linux;
 pub mod logs;
+pub mod network;
 pub mod record;
 pub mod spec;
 pub mod supervisor;
@@ -17,8 +19,8 @@ pub mod wire;
 use crate::base::error::Result;
 use crate::base::ids::ContainerId;
 pub use record::{
-    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
-    Usage,
+    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, Joined, OomInfo,
+    OwnNetwork, Scope, State, Usage,
 };
 pub use spec::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
@@ -72,4 +74,12 @@ pub trait Containerizer: Send + Sync {
     fn forget(&self, id: &ContainerId) -> Answer<'_, ()>;
     /// What happens; can be taken once.
     fn events(&self) -> Option<mpsc::Receiver<Event>>;
+    /// A process in whose network the container's ports are; none where they are in the agent's own.
+    fn network(&self, _: &ContainerId) -> Option<i32> {
+        None
+    }
+    /// The networks a container has joined, with its addresses there; empty for one in the agent's own.
+    fn joined(&self, _: &ContainerId) -> Vec<Joined> {
+        Vec::new()
+    }
 }

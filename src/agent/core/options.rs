@@ -55,6 +55,12 @@ pub struct Options {
     pub cgroups_enable_cfs: bool,
     /// Processes and threads a container may have; none is no limit.
     pub pids_limit: Option<u64>,
+    /// How often sandboxes are measured (`container_disk_watch_interval`); none: never.
+    pub container_disk_watch_interval: Option<Duration>,
+    /// Whether a container ends that takes more disk than its tasks asked for (`enforce_container_disk_quota`).
+    pub enforce_container_disk_quota: bool,
+    /// What an executor without a ContainerInfo has (`default_container_info`).
+    pub default_container_info: Option<v1::ContainerInfo>,
     /// How long sandboxes are kept at the most (`gc_delay`).
     pub gc_delay: Duration,
     /// The part of the disk that is kept free of old sandboxes (`gc_disk_headroom`).
@@ -92,6 +98,9 @@ impl Options {
             switch_user: true,
             cgroups_enable_cfs: false,
             pids_limit: Some(PIDS_LIMIT),
+            container_disk_watch_interval: Some(Duration::from_secs(15)),
+            enforce_container_disk_quota: false,
+            default_container_info: None,
             gc_delay: Duration::from_secs(7 * 24 * 3600),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_secs(60),

@@ -107,12 +107,15 @@ impl AgentCore {
             protocol: None,
             ip_address: Some(self.options.ip.clone()),
         };
+        // In the host's network a container has the agent's address.
+        let host = || vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }];
+        let own = executor.networks.clone();
         v1::ContainerStatus {
             container_id: Some(v1::ContainerId {
                 value: executor.container.as_str().into(),
                 parent: None,
             }),
-            network_infos: vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }],
+            network_infos: if own.is_empty() { host() } else { own },
             cgroup_info: None,
             executor_pid: executor.pid,
         }

@@ -69,6 +69,12 @@ pub(super) struct Executor {
     pub command_task: bool,
     pub phase: Phase,
     pub pid: Option<u32>,
+    /// The networks of its own that it has joined.
+    pub networks: Vec<v1::NetworkInfo>,
+    /// What its sandbox took when it was last measured, in bytes.
+    pub disk_used: Option<u64>,
+    /// What it might take then, in bytes; none where no disk was asked for.
+    pub disk_limit: Option<u64>,
     /// A custom executor has subscribed at least once.
     pub registered: bool,
     pub session: Option<SessionId>,

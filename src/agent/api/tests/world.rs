@@ -111,7 +111,8 @@ fn agent(
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
-    let making = Making { backend: Backend::Posix, rotation };
+    let policy = crate::agent::isolation::Policy::default();
+    let making = Making { backend: Backend::Posix, rotation, policy };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());
