@@ -187,7 +187,7 @@ fn plugin(dir: &Path, name: &str, before: &str) {
         "#!/bin/bash\nd=$(dirname $0)\necho $CNI_COMMAND $CNI_CONTAINERID >>$d/told
 cat >/dev/null\n{before}
 if [ $CNI_COMMAND = DEL ]; then nsenter --net=$CNI_NETNS true 2>/dev/null && echo had-network >>$d/told; exit 0; fi
-nsenter --net=$CNI_NETNS sh -c \"ip link add $CNI_IFNAME type dummy && ip addr add 10.77.0.9/24 dev $CNI_IFNAME && ip link set $CNI_IFNAME up\" >&2 || exit 1
+nsenter --net=$CNI_NETNS sh -c \"ip link add $CNI_IFNAME type veth peer name other && ip addr add 10.77.0.9/24 dev $CNI_IFNAME && ip link set $CNI_IFNAME up\" >&2 || exit 1
 echo '{{\"cniVersion\":\"0.4.0\",\"ips\":[{{\"version\":\"4\",\"address\":\"10.77.0.9/24\"}}],\"dns\":{{\"nameservers\":[\"10.77.0.1\"]}}}}'\n"
     );
     std::fs::write(dir.join(name), text).unwrap();
