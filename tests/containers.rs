@@ -2,6 +2,8 @@
 
 #[path = "containers/backends.rs"]
 mod backends;
+#[path = "containers/confine.rs"]
+mod confine;
 #[path = "containers/docker.rs"]
 mod docker;
 #[path = "containers/docker_faults.rs"]
@@ -18,9 +20,15 @@ mod isolation;
 mod limits;
 #[path = "containers/made.rs"]
 mod made;
+#[path = "containers/networks.rs"]
+mod networks;
+#[path = "containers/probes.rs"]
+mod probes;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]
 mod survival;
+#[path = "containers/volumes.rs"]
+mod volumes;
 #[path = "containers/world.rs"]
 mod world;

@@ -9,6 +9,8 @@ mod cluster;
 mod execute;
 #[path = "node/files.rs"]
 mod files;
+#[path = "node/isolation.rs"]
+mod isolation;
 #[path = "node/life.rs"]
 mod life;
 #[path = "node/recovery.rs"]

@@ -2,6 +2,7 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::docker::{Docker, DockerSpec};
+use crate::agent::containerizer::linux::Linux;
 use crate::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
     Limits, Network, Rotation, Scope, State,
@@ -10,6 +11,7 @@ use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
 use crate::agent::images::Images;
+use crate::agent::isolation::{self, Policy};
 use crate::agent::sandbox;
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
@@ -53,6 +55,8 @@ pub struct Making {
     pub docker: Option<Docker>,
     /// Where the images of those that need no engine come from.
     pub images: Images,
+    /// What tasks may ask of containers.
+    pub policy: Policy,
 }
 
 struct Shared {
@@ -229,6 +233,7 @@ impl Worker {
             }
             Op::Create(launch) => {
                 let result = self.create(&launch).await.map_err(|e| text(&e));
+                self.tell_networks(&result).await;
                 Some(Input::Created { container, result })
             }
             Op::Start => {
@@ -269,7 +274,29 @@ impl Worker {
         }
     }
 
+    /// What is asked, as the supervisor makes it. Reads the operator's files, so not on this thread.
+    async fn spec(&self, launch: &Launch) -> Result<ContainerSpec, String> {
+        let (launch, shared) = (launch.clone(), Arc::clone(&self.shared));
+        let made = tokio::task::spawn_blocking(move || spec(&launch, &shared.making)).await;
+        made.unwrap_or_else(|e| Err(format!("its container could not be thought of: {e}")))
+    }
+
+    /// Tells the core which networks a container has joined, before it hears that it was made.
+    async fn tell_networks(&self, result: &Result<(), String>) {
+        let joined = self.shared.containerizer.joined(&self.id);
+        if result.is_ok() && !joined.is_empty() {
+            let networks = joined.iter().map(isolation::status).collect();
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Joined { container, networks }).await;
+        }
+    }
+
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
+        // What cannot be is refused before anything is fetched for it.
+        if launch.docker.is_none() {
+            self.spec(launch).await?;
+        }
         sandbox::make(launch.sandbox.clone(), launch.user.clone()).await.map_err(|e| text(&e))?;
         let framework = launch.framework.id.as_ref().map_or("", |id| id.value.as_str());
         sandbox::attach(
@@ -315,7 +342,8 @@ impl Worker {
     async fn create(&self, launch: &Launch) -> Result<(), Error> {
         let making = &self.shared.making;
         let Some(run) = &launch.docker else {
-            let spec = making.images.put(launch, spec(launch, making))?;
+            let failed = |why| Error::new(Code::Invalid, why);
+            let spec = making.images.put(launch, self.spec(launch).await.map_err(failed)?)?;
             return self.shared.containerizer.create(spec).await;
         };
         let spec = DockerSpec {
@@ -370,7 +398,7 @@ fn limits_of(limits: &io::Limits) -> Limits {
 }
 
 /// The container that the launch asks for.
-fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
+fn spec(launch: &Launch, making: &Making) -> Result<ContainerSpec, String> {
     let command = match launch.command.shell() {
         true => Command::Shell(launch.command.value().to_string()),
         false => Command::Exec {
@@ -378,7 +406,7 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
             argv: launch.command.arguments.clone(),
         },
     };
-    ContainerSpec {
+    let mut spec = ContainerSpec {
         id: launch.container.clone(),
         backend: making.backend,
         sandbox: launch.sandbox.clone(),
@@ -397,5 +425,11 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         mounts: Vec::new(),
         image: None,
         image_volumes: Vec::new(),
-    }
+        linux: Linux::default(),
+    };
+    let resources = launch.executor.resources.iter();
+    let resources = resources.chain(launch.task.iter().flat_map(|task| &task.resources));
+    let resources: Vec<_> = resources.collect();
+    making.policy.apply(launch.executor.container.as_ref(), &resources, &mut spec)?;
+    Ok(spec)
 }

@@ -1,6 +1,7 @@
 //! A run directory, a supervisor, sandboxes; and that nothing of it is left on the machine afterwards.
 
 use mesolith::agent::containerizer::client::{Options, Supervised};
+use mesolith::agent::containerizer::linux::Linux;
 use mesolith::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Limits,
     Network,
@@ -126,6 +127,7 @@ impl World {
             mounts: Vec::new(),
             image: None,
             image_volumes: Vec::new(),
+            linux: Linux::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The agent's side of the supervisor: starts one when there is none, asks, and passes on what it tells.
 
-use super::record::{Capabilities, Event, ExecOutcome, Found, Scope, Usage};
+use super::linux::Linux;
+use super::record::{Capabilities, Event, ExecOutcome, Found, Joined, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
 use super::supervisor::entry::{CGROUP_ROOT, IDLE, SOCKET, home};
 use super::wire::{
@@ -122,7 +123,11 @@ pub struct Supervised {
     seq: std::sync::atomic::AtomicU64,
     tell: mpsc::Sender<Event>,
     events: Mutex<Option<mpsc::Receiver<Event>>>,
+    networks: Networks,
 }
+
+/// Networks of containers that have their own, by what the supervisor told last.
+type Networks = Arc<Mutex<BTreeMap<ContainerId, OwnNetwork>>>;
 
 fn lost() -> Error {
     let mut e = Error::new(Code::Unavailable, "the connection to the supervisor is lost");
@@ -140,6 +145,23 @@ impl Supervised {
             seq: std::sync::atomic::AtomicU64::new(1),
             tell,
             events: Mutex::new(Some(events)),
+            networks: Networks::default(),
+        }
+    }
+
+    /// A supervisor of an earlier program would leave out what it does not know.
+    async fn demand(&self, linux: &Linux) -> Result<()> {
+        if *linux == Linux::default() {
+            return Ok(());
+        }
+        let can = self.probe().await?;
+        match can.isolators.iter().any(|name| name == "linux/seccomp") {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::Unavailable,
+                "the supervisor of this agent's containers is of an earlier version",
+            )
+            .hint("it ends with the last task that it holds")),
         }
     }
 
@@ -244,7 +266,8 @@ impl Supervised {
             }
         };
         let waiting: Waiting = Arc::new(Mutex::new(Some(BTreeMap::new())));
-        tokio::spawn(listen(reader, buffer, waiting.clone(), self.tell.clone()));
+        let (tell, networks) = (self.tell.clone(), self.networks.clone());
+        tokio::spawn(listen(reader, buffer, waiting.clone(), tell, networks));
         Ok(Link { writer, waiting, capabilities })
     }
 }
@@ -272,6 +295,7 @@ async fn listen(
     mut buffer: Vec<u8>,
     waiting: Waiting,
     tell: mpsc::Sender<Event>,
+    networks: Networks,
 ) {
     loop {
         match read(&mut reader, &mut buffer).await {
@@ -283,6 +307,7 @@ async fn listen(
                 }
             }
             Ok(Message::Exited { id, record }) => {
+                lock(&networks).remove(&id);
                 if tell.send(Event::Exited { id, record }).await.is_err() {
                     break;
                 }
@@ -311,7 +336,11 @@ impl Containerizer for Supervised {
     fn recover(&self) -> Answer<'_, Vec<Found>> {
         Box::pin(async {
             match self.call(Call::List).await? {
-                Told::List(found) => Ok(found),
+                Told::List(found) => {
+                    let own = found.iter().filter_map(|f| Some((f.id.clone(), f.network.clone()?)));
+                    *lock(&self.networks) = own.collect();
+                    Ok(found)
+                }
                 _ => wrong(),
             }
         })
@@ -320,7 +349,12 @@ impl Containerizer for Supervised {
     fn create(&self, spec: ContainerSpec) -> Answer<'_, ()> {
         Box::pin(async {
             spec.validate()?;
-            self.call(Call::Create(Box::new(spec))).await.map(drop)
+            self.demand(&spec.linux).await?;
+            let id = spec.id.clone();
+            if let Told::Created(network) = self.call(Call::Create(Box::new(spec))).await? {
+                lock(&self.networks).insert(id, network);
+            }
+            Ok(())
         })
     }
 
@@ -340,6 +374,7 @@ impl Containerizer for Supervised {
     }
 
     fn destroy(&self, id: &ContainerId) -> Answer<'_, ()> {
+        lock(&self.networks).remove(id);
         let call = Call::Destroy(id.clone());
         Box::pin(async { self.call(call).await.map(drop) })
     }
@@ -378,6 +413,14 @@ impl Containerizer for Supervised {
 
     fn events(&self) -> Option<mpsc::Receiver<Event>> {
         lock(&self.events).take()
+    }
+
+    fn network(&self, id: &ContainerId) -> Option<i32> {
+        lock(&self.networks).get(id).map(|network| network.pid)
+    }
+
+    fn joined(&self, id: &ContainerId) -> Vec<Joined> {
+        lock(&self.networks).get(id).map(|network| network.joined.clone()).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,9 @@ pub mod client;
 pub mod docker;
 pub mod isolators;
 mod launch;
+pub mod linux;
 pub mod logs;
+pub mod network;
 pub mod record;
 pub mod spec;
 pub mod supervisor;
@@ -19,8 +21,8 @@ pub mod wire;
 use crate::base::error::Result;
 use crate::base::ids::ContainerId;
 pub use record::{
-    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
-    Usage,
+    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, Joined, OomInfo,
+    OwnNetwork, Scope, State, Usage,
 };
 pub use spec::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, ImageRoot, ImageVolume, Limits,
@@ -78,5 +80,9 @@ pub trait Containerizer: Send + Sync {
     /// A process in whose network the container's ports are; none where they are in the agent's own.
     fn network(&self, _: &ContainerId) -> Option<i32> {
         None
+    }
+    /// The networks a container has joined, with its addresses there; empty for one in the agent's own.
+    fn joined(&self, _: &ContainerId) -> Vec<Joined> {
+        Vec::new()
     }
 }

@@ -123,6 +123,20 @@ pub enum Input {
         /// The text of a failure goes into the status message.
         result: Result<(), String>,
     },
+    /// A container has joined networks of its own; told before it is said to be built.
+    Joined {
+        /// Which.
+        container: ContainerId,
+        /// The networks, with its addresses.
+        networks: Vec<v1::NetworkInfo>,
+    },
+    /// What the sandbox of a container takes.
+    SandboxUsage {
+        /// Of which container.
+        container: ContainerId,
+        /// In bytes; `None` when it could not be measured.
+        bytes: Option<u64>,
+    },
     /// The container was built, its command not started yet.
     Created {
         /// Which.
@@ -344,6 +358,13 @@ pub enum Act {
     /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no
     /// error when it is not there): answered by [`Input::SandboxRemoved`].
     RemoveSandbox {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// Measure what a sandbox takes: answered by [`Input::SandboxUsage`].
+    MeasureSandbox {
+        /// Of which container.
+        container: ContainerId,
         /// Host path.
         path: PathBuf,
     },

@@ -6,10 +6,14 @@
 //! machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
-use super::{REPORT_FD, account, image, open_status, private_dir, program, rlimits};
+use super::prepare::undumpable;
+use super::{REPORT_FD, account, image, open_status, private_dir, program, rlimits, volumes};
+use crate::agent::containerizer::isolators::seccomp::{self, Filters};
 use crate::agent::containerizer::isolators::{Cgroup, probe};
+use crate::agent::containerizer::linux::Device;
 use crate::agent::containerizer::logs;
-use crate::agent::containerizer::spec::{ContainerSpec, DEFAULT_CAPABILITIES, Network};
+use crate::agent::containerizer::network;
+use crate::agent::containerizer::spec::{ContainerSpec, Network};
 use account::Account;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
@@ -21,6 +25,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// libcontainer's name for the only container under its state directory.
@@ -41,6 +46,8 @@ pub use libcontainer::notify_socket::NOTIFY_FILE;
 /// # Errors
 /// A text: what failed and why.
 pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<i32, String> {
+    // Before anything of the container's own: plug-ins are not counted against it.
+    let files = network::enter(spec, dir)?;
     if let Some(cgroup) = cgroup {
         cgroup.join().map_err(|e| e.cause)?;
     }
@@ -54,7 +61,7 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     }
     own_mounts()?;
     let read_only = match &spec.image {
-        None => bind_host_root(&root)?,
+        None => bind_host_root(&root, spec.network)?,
         Some(own) => {
             image::mount_root(own, &root)?;
             Vec::new()
@@ -63,23 +70,27 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     for volume in &spec.image_volumes {
         image::mount_volume(volume)?;
     }
-    let config = config(spec, &account, &root, read_only)?;
+    let mut mounts = mounts(spec);
+    mounts.extend(files);
+    mounts.extend(volumes::prepare(spec, &account, dir)?);
+    let config = config(spec, &account, &root, read_only, mounts)?;
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
-    create(spec, dir, &state, streams, status)
+    let filters = seccomp::filters(&spec.linux.seccomp, &spec.effective_capabilities())?;
+    let executor = TaskExecutor { spec: Box::new(spec.clone()), status, filters };
+    create(executor, dir, &state, streams)
 }
 
 fn create(
-    spec: &ContainerSpec,
+    executor: TaskExecutor,
     dir: &Path,
     state: &Path,
     (stdout, stderr): (OwnedFd, OwnedFd),
-    status: RawFd,
 ) -> Result<i32, String> {
     let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let container = ContainerBuilder::new(OCI_ID.into(), SyscallType::default())
         .with_root_path(state)
         .map_err(|e| chain(&e))?
-        .with_executor(TaskExecutor { spec: Box::new(spec.clone()), status })
+        .with_executor(executor)
         .with_stdin(OwnedFd::from(null))
         .with_stdout(stdout)
         .with_stderr(stderr)
@@ -132,9 +143,17 @@ fn own_mounts() -> Result<(), String> {
 }
 
 /// The host's tree under `root`, with a read-only `/sys`; what the kernel could not make read-only at once.
-fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
+fn bind_host_root(root: &Path, network: Network) -> Result<Vec<&'static str>, String> {
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
+    if network == Network::Own {
+        // The host's shows the host's network devices.
+        let flags =
+            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), flags, NOBODY)
+            .map_err(mounting("/sys"))?;
+        return Ok(Vec::new());
+    }
     Ok(match read_only(&root.join("sys")) {
         Ok(()) => Vec::new(),
         Err(_) => vec!["/sys"],
@@ -169,6 +188,7 @@ fn config(
     account: &Account,
     root: &Path,
     read_only: Vec<&'static str>,
+    mounts: Vec<Value>,
 ) -> Result<Value, String> {
     let mut limits = Vec::new();
     for l in &spec.rlimits {
@@ -176,11 +196,17 @@ fn config(
         let (soft, hard) = (l.soft.unwrap_or(u64::MAX), l.hard.unwrap_or(u64::MAX));
         limits.push(json!({"type": l.name, "soft": soft, "hard": hard}));
     }
-    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
-    if spec.network == Network::Own {
-        namespaces.push("network");
-    }
-    let namespaces: Vec<_> = namespaces.into_iter().map(|n| json!({"type": n})).collect();
+    // The network's, if it has its own, was entered before.
+    let namespaces = [
+        (true, "mount"),
+        (true, "uts"),
+        (!spec.linux.share_pid, "pid"),
+        (!spec.linux.share_ipc, "ipc"),
+    ];
+    let namespaces = namespaces.iter().filter(|(own, _)| *own);
+    let namespaces: Vec<_> = namespaces.map(|(_, name)| json!({"type": name})).collect();
+    let devices = spec.linux.devices.iter().filter(|d| !is_usual(&d.path));
+    let devices = devices.map(device).collect::<Result<Vec<_>, _>>()?;
     let mut protected =
         vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
     protected.extend(read_only);
@@ -192,7 +218,10 @@ fn config(
     Ok(json!({
         "ociVersion": "1.0.2",
         "root": {"path": root, "readonly": false},
-        "hostname": spec.hostname,
+        "hostname": match spec.network {
+            Network::Own => Some(network::files::hostname(spec)),
+            Network::Host => spec.hostname.as_deref(),
+        },
         "process": {
             "terminal": false,
             "user": {"uid": account.uid, "gid": account.gid, "additionalGids": account.groups},
@@ -203,9 +232,10 @@ fn config(
             "rlimits": limits,
             "noNewPrivileges": spec.no_new_privs,
         },
-        "mounts": mounts(spec),
+        "mounts": mounts,
         "linux": {
             "namespaces": namespaces,
+            "devices": devices,
             "rootfsPropagation": "slave",
             "maskedPaths": masked,
             "readonlyPaths": protected,
@@ -213,21 +243,47 @@ fn config(
     }))
 }
 
+/// Devices that every container has.
+fn is_usual(path: &Path) -> bool {
+    let usual = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "console"];
+    usual.iter().any(|name| path == Path::new("/dev").join(name))
+}
+
+/// A device of the host in OCI's words.
+fn device(device: &Device) -> Result<Value, String> {
+    let path = &device.path;
+    let failed = |why: &str| format!("device {}: {why}", path.display());
+    let meta = fs::metadata(path).map_err(|e| failed(&e.to_string()))?;
+    let kind = match meta.file_type() {
+        t if t.is_char_device() => "c",
+        t if t.is_block_device() => "b",
+        _ => return Err(failed("it is no device")),
+    };
+    let mode = if device.read { 0o444 } else { 0 } | if device.write { 0o222 } else { 0 };
+    let number = meta.rdev();
+    Ok(json!({
+        "path": path,
+        "type": kind,
+        "major": nix::sys::stat::major(number),
+        "minor": nix::sys::stat::minor(number),
+        "fileMode": mode,
+        "uid": 0,
+        "gid": 0,
+    }))
+}
+
 /// The capability sets in OCI's words. Without ambient ones, a task that is not root has none after exec.
 pub fn capabilities(spec: &ContainerSpec) -> Value {
-    let usual = |c: &&&str| spec.image.is_none() || **c != "CAP_MKNOD";
-    let default =
-        || DEFAULT_CAPABILITIES.iter().filter(usual).map(|c| (*c).to_owned()).collect::<Vec<_>>();
-    let sets = &spec.capabilities;
-    let effective = sets.effective.clone().unwrap_or_else(default);
+    let effective = spec.effective_capabilities();
     // What is not bounded cannot be effective after exec; without a bound of its own it is the effective set.
-    let bounding = sets.bounding.clone().unwrap_or_else(|| effective.clone());
+    let bounding = spec.capabilities.bounding.clone().unwrap_or_else(|| effective.clone());
+    let kept = if spec.linux.ambient { effective.clone() } else { Vec::new() };
     json!({
         "bounding": bounding,
         "effective": effective,
         "permitted": effective,
-        "inheritable": [],
-        "ambient": [],
+        "inheritable": kept,
+        "ambient": kept,
     })
 }
 
@@ -237,6 +293,9 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
             "destination": target, "type": kind, "source": kind, "options": options,
         })
     };
+    let size = spec.linux.shm_bytes.map(|bytes| format!("size={bytes}"));
+    let mut shared = vec!["nosuid", "noexec", "nodev", "mode=1777"];
+    shared.extend(size.as_deref());
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -245,7 +304,13 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+        match spec.linux.share_ipc {
+            true => json!({
+                "destination": "/dev/shm", "type": "bind", "source": "/dev/shm",
+                "options": ["rbind", "rw", "nosuid", "noexec", "nodev"],
+            }),
+            false => mount("/dev/shm", "tmpfs", &shared),
+        },
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
     let bind = |source: &Path, target: &Path, read_only: bool| {
@@ -275,6 +340,7 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
 struct TaskExecutor {
     spec: Box<ContainerSpec>,
     status: RawFd,
+    filters: Filters,
 }
 
 impl Executor for TaskExecutor {
@@ -300,6 +366,15 @@ impl Executor for TaskExecutor {
             status: self.status,
             report: REPORT_FD,
         };
-        keep(&task, End::Namespace, || Ok(()))
+        let end = match self.spec.linux.share_pid {
+            true => {
+                // SAFETY: a flag of this process.
+                unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+                End::Sweep
+            }
+            false => End::Namespace,
+        };
+        undumpable();
+        keep(&task, end, || self.filters.load())
     }
 }

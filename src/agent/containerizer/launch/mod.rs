@@ -20,6 +20,7 @@ mod prepare;
 pub mod program;
 pub mod report;
 pub mod rlimits;
+pub mod volumes;
 
 use super::isolators::Cgroup;
 use super::spec::{Backend, ContainerSpec};
@@ -57,7 +58,9 @@ pub struct Launched {
 pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<Launched> {
     let (report, report_tx) = pipe()?;
     let (gate_rx, gate) = pipe()?;
-    let handle = cgroup.and_then(Cgroup::handle);
+    // Plug-ins of networks are run outside of it.
+    let inside = cgroup.filter(|_| spec.linux.networks.is_empty());
+    let handle = inside.and_then(Cgroup::handle);
     let (child, inside) = match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(child) => {
             let gate = (spec.backend == Backend::Posix).then_some(gate);
@@ -125,6 +128,26 @@ fn clone_into(fd: RawFd) -> Option<Split> {
         0 => Some(Split::Child { inside: true }),
         p if p > 0 => Some(Split::Parent(p as i32)),
         _ => None,
+    }
+}
+
+/// Does something in a child; its pid. It ends well if the work did, and else says why to our errors.
+///
+/// # Errors
+/// The kernel's reason, when there is no child.
+pub fn aside(work: impl FnOnce() -> std::result::Result<(), String>) -> Result<i32> {
+    match split(None)? {
+        Split::Parent(pid) => Ok(pid),
+        Split::Child { .. } => {
+            prepare::unblock();
+            match work() {
+                Ok(()) => prepare::leave(0),
+                Err(why) => {
+                    eprintln!("{why}");
+                    prepare::leave(1)
+                }
+            }
+        }
     }
 }
 

@@ -92,6 +92,7 @@ impl Supervisor {
             }
             c.cgroup = Some(cgroup);
         }
+        c.will_join();
         let launched = launch::launch(&c.spec, &c.dir.0, c.cgroup.as_ref())?;
         c.phase = Phase::Building;
         c.gate = launched.gate;
@@ -167,6 +168,8 @@ impl Supervisor {
         let keeper = Keeper { pid, start_time, boot_id: self.boot_id.clone() };
         let noted = c.dir.put_keeper(&keeper);
         c.keeper = Some(keeper);
+        c.hold_network();
+        let network = c.own_network();
         let asker = c.on_create.take();
         let posix = c.spec.backend == Backend::Posix;
         let doomed = c.doomed || noted.is_err();
@@ -174,7 +177,8 @@ impl Supervisor {
         if let Some(asker) = asker {
             let destroyed = || Error::new(Code::Conflict, format!("container {id} was destroyed"));
             let result = noted.and_then(|()| if doomed { Err(destroyed()) } else { Ok(()) });
-            self.answer(asker, result.map(|()| Answer::Done));
+            let made = network.map_or(Answer::Done, Answer::Created);
+            self.answer(asker, result.map(|()| made));
         }
         if let Err(e) = self.watch_memory(id) {
             self.log(id, &e);
@@ -310,6 +314,10 @@ impl Supervisor {
             return self.poll.after(wait, Timer::Clean(id.clone()));
         }
         c.cgroup = None;
+        if !self.leave_networks(id) {
+            return;
+        }
+        let Some(c) = self.table.get_mut(id) else { return };
         c.clean = true;
         c.dir.shrink();
         let askers = std::mem::take(&mut c.on_clean);

@@ -11,9 +11,11 @@ mod disk;
 pub mod entry;
 mod execs;
 mod life;
+mod networks;
 mod peers;
 mod poll;
 mod reap;
+mod seal;
 
 use super::isolators::Cgroups;
 use super::record::Capabilities;
@@ -80,6 +82,7 @@ impl Supervisor {
     /// What cannot be gone on from: its own descriptors fail.
     pub fn run(mut self) -> Result<()> {
         self.adopt();
+        self.sweep_networks();
         self.rest();
         while !self.over {
             let (ready, due) = self.poll.wait()?;

@@ -16,6 +16,8 @@ pub enum Role {
     Keeper(ContainerId),
     /// It is a command run in a container.
     Exec(u64),
+    /// It leaves a container's networks.
+    Leaver(ContainerId),
     /// It makes exit records durable.
     Syncer,
 }
@@ -35,6 +37,7 @@ impl Supervisor {
                 Some(Role::Builder(id)) => self.builder_ended(&id, raw),
                 Some(Role::Keeper(id)) => self.ended(&id, Some(raw)),
                 Some(Role::Exec(n)) => self.exec_ended(n, Some(raw)),
+                Some(Role::Leaver(id)) => self.left_networks(&id, raw),
                 Some(Role::Syncer) => self.syncing = false,
                 None if self.strays.len() < STRAYS_MAX => {
                     self.strays.insert(pid, raw);
