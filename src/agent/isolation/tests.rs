@@ -30,6 +30,8 @@ fn plain(backend: Backend) -> ContainerSpec {
         stderr: None,
         host_root: true,
         mounts: Vec::new(),
+        image: None,
+        image_volumes: Vec::new(),
         linux: Linux::default(),
     }
 }
