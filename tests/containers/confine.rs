@@ -2,7 +2,7 @@
 
 use crate::world::{World, isolates, read, run};
 use mesolith::agent::containerizer::isolators::seccomp::{Seccomp, profile};
-use mesolith::agent::containerizer::linux::Device;
+use mesolith::agent::containerizer::linux::{Device, External};
 use mesolith::agent::containerizer::{
     Backend, CapabilitySets, ContainerSpec, Containerizer, ExecRequest,
 };
@@ -132,6 +132,63 @@ fn a_profile_of_the_operators_is_kept() {
         assert_eq!(record.code(), Some(1));
         let said = read(&spec.sandbox.join("stderr"));
         assert!(said.contains("cannot get system name"), "{said}");
+        w
+    });
+}
+
+// covers: MES-0799
+#[test]
+fn isolators_outside_the_program_have_their_say() {
+    if !isolates("isolators_outside_the_program_have_their_say") {
+        return;
+    }
+    run(|mut w| async move {
+        let (program, told) = (w.dir.path().join("isolator"), w.dir.path().join("told"));
+        let data = w.dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("f"), "given\n").unwrap();
+        let script = |prepare: &str| {
+            let text = format!(
+                "#!/bin/sh\necho $1 >>{told}; cat >>{told}.json\n\
+                 if [ $1 = prepare ]; then {prepare}; fi\n\
+                 if [ $1 = isolate ]; then sleep 0; fi\n",
+                told = told.display()
+            );
+            std::fs::write(&program, text).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&program, mode).unwrap();
+        };
+        let said = |told: &std::path::Path| read(told).replace('\n', " ");
+        let external = External {
+            name: "mine".into(),
+            program: program.clone(),
+            wishes: r#"{"container_info": {"type": "MESOS"}}"#.into(),
+        };
+        script(&format!(
+            "echo '{{\"environment\": {{\"GIVEN\": \"yes\"}}, \"mounts\": [{{\"source\": \"{}\", \
+             \"target\": \"/mnt\", \"read_only\": true}}]}}'",
+            data.display()
+        ));
+        let mut spec = w.spec(Backend::Mesos, "echo $GIVEN; cat /mnt/f");
+        spec.linux.isolators = vec![external.clone()];
+        assert_eq!(output(&mut w, &spec).await, "yes\ngiven\n");
+        assert_eq!(said(&told), "prepare isolate cleanup ");
+        let json = read(&w.dir.path().join("told.json"));
+        assert!(json.contains("\"container_info\":{\"type\":\"MESOS\"}"), "{json}");
+        assert!(json.contains("\"pid\":") && json.contains("\"cgroups\":[\"/"), "{json}");
+
+        for (prepare, why) in [
+            ("echo no luck >&2; exit 1", "the isolator 'mine' failed to prepare: no luck"),
+            ("echo '{\"wings\": 2}'", "unknown field `wings`"),
+        ] {
+            script(prepare);
+            std::fs::remove_file(&told).unwrap();
+            let mut spec = w.spec(Backend::Mesos, "true");
+            spec.linux.isolators = vec![external.clone()];
+            let error = w.agent.create(spec).await.unwrap_err();
+            assert!(error.cause.contains(why), "{error}");
+            assert_eq!(said(&told), "prepare cleanup ");
+        }
         w
     });
 }

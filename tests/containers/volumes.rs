@@ -29,7 +29,7 @@ async fn output(w: &mut World, spec: &ContainerSpec) -> String {
     out
 }
 
-// covers: MES-0872, MES-0873, MES-0864, MES-0866, MES-0870
+// covers: MES-0872, MES-0873, MES-0866, MES-0870
 #[test]
 fn host_paths_are_mounted_at_absolute_paths() {
     if !isolates("host_paths_are_mounted_at_absolute_paths") {
@@ -64,7 +64,7 @@ fn host_paths_are_mounted_at_absolute_paths() {
     });
 }
 
-// covers: MES-0874, MES-0875, MES-0869
+// covers: MES-0874, MES-0875
 #[test]
 fn relative_container_paths_are_in_the_sandbox() {
     if !isolates("relative_container_paths_are_in_the_sandbox") {

@@ -16,6 +16,8 @@ pub const PORTS_MAX: usize = 512;
 pub const DEVICES_MAX: usize = 64;
 /// All secrets of one container together, in bytes.
 pub const SECRET_BYTES_MAX: usize = 128 * 1024;
+/// Isolators outside this program, at most.
+pub const ISOLATORS_MAX: usize = 16;
 /// A network's configuration, in bytes.
 pub const NETWORK_BYTES_MAX: usize = 128 * 1024;
 
@@ -39,6 +41,19 @@ pub struct Linux {
     pub volumes: Vec<Volume>,
     /// Networks it joins; none: see [`super::spec::Network`].
     pub networks: Vec<Join>,
+    /// Isolators outside this program, in their order.
+    pub isolators: Vec<External>,
+}
+
+/// An isolator outside this program, see [`super::isolators::external`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// As the operator calls it.
+    pub name: String,
+    /// What is run.
+    pub program: PathBuf,
+    /// What it is told of the task's wishes: an object in JSON.
+    pub wishes: String,
 }
 
 /// A device node of the host that the container has, too.
@@ -157,6 +172,11 @@ pub fn outer_path(path: &Path) -> bool {
 }
 
 impl Linux {
+    /// Whether there is something to be undone when the container is gone.
+    pub fn leaves_something(&self) -> bool {
+        !self.networks.is_empty() || !self.isolators.is_empty()
+    }
+
     /// Whether it can be carried out as written, as far as that shows without looking at the machine.
     ///
     /// # Errors
@@ -166,6 +186,7 @@ impl Linux {
             (self.volumes.len(), VOLUMES_MAX, "volumes"),
             (self.networks.len(), NETWORKS_MAX, "networks"),
             (self.devices.len(), DEVICES_MAX, "devices"),
+            (self.isolators.len(), ISOLATORS_MAX, "isolators"),
         ];
         if let Some((_, max, what)) = counts.iter().find(|(n, max, _)| n > max) {
             return invalid(format!("more than {max} {what}"));

@@ -15,7 +15,7 @@ pub use devices::parse as parse_devices;
 pub use networks::status;
 
 use crate::agent::containerizer::isolators::names::Isolation;
-use crate::agent::containerizer::linux::{Bridge, Device};
+use crate::agent::containerizer::linux::{Bridge, Device, External};
 use crate::agent::containerizer::{Backend, ContainerSpec, Rlimit};
 use crate::mesos::v1;
 use std::net::Ipv4Addr;
@@ -40,6 +40,8 @@ pub struct Policy {
     pub seccomp_dir: Option<PathBuf>,
     /// The profile of tasks that name none; none: the built-in one.
     pub seccomp_profile: Option<String>,
+    /// Where isolators outside this program are.
+    pub isolators_dir: PathBuf,
     /// Devices beside the usual ones.
     pub devices: Vec<Device>,
     /// Size of `/dev/shm` of tasks that name none, in bytes.
@@ -71,6 +73,7 @@ impl Default for Policy {
             bounding: None,
             seccomp_dir: None,
             seccomp_profile: None,
+            isolators_dir: PathBuf::new(),
             devices: Vec::new(),
             shm_bytes: None,
             share_pid: true,
@@ -112,12 +115,36 @@ impl Policy {
         if self.isolation.devices {
             spec.linux.devices = self.devices.clone();
         }
+        self.external(info, resources, spec);
         let Some(info) = info else { return Ok(()) };
         for volume in &info.volumes {
             let made = self.volume(volume, spec);
             made.map_err(|why| format!("volume '{}': {why}", volume.container_path))?;
         }
         self.networks(info, resources, spec)
+    }
+
+    fn external(
+        &self,
+        info: Option<&v1::ContainerInfo>,
+        resources: &[&v1::Resource],
+        spec: &mut ContainerSpec,
+    ) {
+        if self.isolation.external.is_empty() {
+            return;
+        }
+        let wishes = serde_json::json!({"container_info": info, "resources": resources});
+        let wishes = wishes.to_string();
+        spec.linux.isolators = self
+            .isolation
+            .external
+            .iter()
+            .map(|name| External {
+                name: name.clone(),
+                program: self.isolators_dir.join(name),
+                wishes: wishes.clone(),
+            })
+            .collect();
     }
 
     fn namespaces(&self, linux: &v1::LinuxInfo, spec: &mut ContainerSpec) -> Result<(), String> {

@@ -3,6 +3,7 @@
 use super::{Policy, default_bridge, parse_capabilities, parse_devices};
 use crate::agent::containerizer::isolators::names::{self, Isolation};
 use crate::agent::containerizer::linux::Bridge;
+use crate::agent::containerizer::network::command;
 use crate::agent::core::options as core;
 use crate::base::settings::{Kind, Setting, Values};
 use crate::mesos::v1;
@@ -15,6 +16,11 @@ const ISOLATION: Setting = Setting::new(
     "Isolators by Mesos's names; optional are disk/du, linux/devices, linux/nnp and linux/seccomp, others are always on",
 )
 .or(names::DEFAULT);
+const ISOLATORS_DIR: Setting = Setting::new(
+    "isolators_dir",
+    Kind::Text,
+    "Folder of isolators outside this program, named external/NAME in --isolation",
+);
 const EFFECTIVE: Setting = Setting::new(
     "effective_capabilities",
     Kind::Text,
@@ -93,6 +99,7 @@ const DISK_QUOTA: Setting = Setting::new(
 /// All of them.
 pub const SETTINGS: &[Setting] = &[
     ISOLATION,
+    ISOLATORS_DIR,
     EFFECTIVE,
     BOUNDING,
     SECCOMP_DIR,
@@ -135,6 +142,14 @@ impl Options {
 /// Reads the settings; what is wrong is noted in `values`.
 pub fn read(values: &mut Values) -> Options {
     let isolation = values.parse(&ISOLATION, Isolation::parse).unwrap_or_default();
+    let isolators = values.parse(&ISOLATORS_DIR, absolute);
+    for name in &isolation.external {
+        let program = isolators.as_ref().map(|dir| dir.join(name));
+        if !program.as_deref().is_some_and(command::is_program) {
+            let why = format!("external/{name} is no program in the folder of --isolators_dir");
+            values.fault(&ISOLATION, why);
+        }
+    }
     let effective = values.parse(&EFFECTIVE, |text| parse_capabilities(&json(text)?));
     let bounding = values.parse(&BOUNDING, |text| parse_capabilities(&json(text)?));
     if let (Some(effective), Some(bounding)) = (&effective, &bounding)
@@ -144,6 +159,7 @@ pub fn read(values: &mut Values) -> Options {
     }
     let policy = Policy {
         isolation,
+        isolators_dir: isolators.unwrap_or_default(),
         effective,
         bounding,
         seccomp_dir: values.parse(&SECCOMP_DIR, absolute),

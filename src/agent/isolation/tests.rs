@@ -324,6 +324,7 @@ fn settings_are_read() {
 fn wrong_settings_are_told_by_name() {
     for (name, text, why) in [
         ("isolation", "nonsense", "'nonsense' is no isolator"),
+        ("isolation", "external/gone", "external/gone is no program"),
         ("effective_capabilities", r#"{"capabilities": ["FLY"]}"#, "FLY"),
         (
             "allowed_devices",

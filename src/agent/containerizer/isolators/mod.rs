@@ -1,6 +1,7 @@
 //! What limits, measures and confines a container: cgroups (v1 and v2), seccomp; and the names isolators go by.
 
 pub mod cgroups;
+pub mod external;
 pub mod names;
 mod numbers;
 pub mod probe;

@@ -52,8 +52,11 @@ pub const MISSING: [(&str, &str); 15] = [
     ("volume/csi", "CSI volumes are not supported"),
 ];
 
-/// What of it may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Before the name of an isolator outside this program.
+pub const EXTERNAL: &str = "external/";
+
+/// What of it may be left out, or added.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolation {
     /// The disk use of sandboxes is measured, and kept within the quota if that is enforced.
     pub disk_du: bool,
@@ -63,11 +66,19 @@ pub struct Isolation {
     pub no_new_privs: bool,
     /// System calls are filtered. Implies `no_new_privs`, which the kernel wants for it.
     pub seccomp: bool,
+    /// Isolators outside this program, by their names, in their order.
+    pub external: Vec<String>,
 }
 
 impl Default for Isolation {
     fn default() -> Self {
-        Self { disk_du: true, devices: true, no_new_privs: true, seccomp: true }
+        Self {
+            disk_du: true,
+            devices: true,
+            no_new_privs: true,
+            seccomp: true,
+            external: Vec::new(),
+        }
     }
 }
 
@@ -78,7 +89,15 @@ impl Isolation {
     /// A text for the operator: a name that is unknown, or is known and cannot be had.
     pub fn parse(text: &str) -> Result<Self, String> {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        let mut external = Vec::new();
         for name in &names {
+            if let Some(program) = name.strip_prefix(EXTERNAL) {
+                if program.is_empty() || program.contains('/') || program.starts_with('.') {
+                    return Err(format!("'{name}' names no program"));
+                }
+                external.push(program.to_owned());
+                continue;
+            }
             if let Some((_, why)) = MISSING.iter().find(|(missing, _)| missing == name) {
                 return Err(format!("the isolator '{name}' is not available: {why}"));
             }
@@ -95,6 +114,7 @@ impl Isolation {
             devices: named("linux/devices"),
             no_new_privs: named("linux/nnp") || seccomp,
             seccomp,
+            external,
         })
     }
 }
@@ -124,6 +144,8 @@ mod tests {
         let missing = Isolation::parse("gpu/nvidia").unwrap_err();
         assert!(missing.contains("GPUs are not supported"), "{missing}");
         assert!(Isolation::parse("").is_err());
+        assert!(Isolation::parse("external/../x").is_err());
+        assert_eq!(Isolation::parse("external/a,external/b").unwrap().external, ["a", "b"]);
     }
 
     #[test]

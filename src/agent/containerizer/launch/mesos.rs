@@ -9,7 +9,7 @@ use super::keeper::{End, Task, keep};
 use super::prepare::undumpable;
 use super::{REPORT_FD, account, image, open_status, private_dir, program, rlimits, volumes};
 use crate::agent::containerizer::isolators::seccomp::{self, Filters};
-use crate::agent::containerizer::isolators::{Cgroup, probe};
+use crate::agent::containerizer::isolators::{Cgroup, external, probe};
 use crate::agent::containerizer::linux::Device;
 use crate::agent::containerizer::logs;
 use crate::agent::containerizer::network;
@@ -41,14 +41,20 @@ pub fn notify_dir(dir: &Path) -> PathBuf {
 /// The name of that socket.
 pub use libcontainer::notify_socket::NOTIFY_FILE;
 
-/// Makes the container and parks it; its first process is a child of our parent.
+/// Makes the container and parks it; its first process is a child of our parent. `inside`: we are in its cgroup already.
 ///
 /// # Errors
 /// A text: what failed and why.
-pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<i32, String> {
+pub fn build(
+    asked: &ContainerSpec,
+    dir: &Path,
+    cgroup: Option<&Cgroup>,
+    inside: bool,
+) -> Result<i32, String> {
+    let spec = &external::prepare(asked)?;
     // Before anything of the container's own: plug-ins are not counted against it.
     let files = network::enter(spec, dir)?;
-    if let Some(cgroup) = cgroup {
+    if let Some(cgroup) = cgroup.filter(|_| !inside) {
         cgroup.join().map_err(|e| e.cause)?;
     }
     let account = account::of(spec)?;
@@ -77,7 +83,9 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
     let filters = seccomp::filters(&spec.linux.seccomp, &spec.effective_capabilities())?;
     let executor = TaskExecutor { spec: Box::new(spec.clone()), status, filters };
-    create(executor, dir, &state, streams)
+    let pid = create(executor, dir, &state, streams)?;
+    external::isolate(spec, pid, cgroup)?;
+    Ok(pid)
 }
 
 fn create(

@@ -58,8 +58,8 @@ pub struct Launched {
 pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Result<Launched> {
     let (report, report_tx) = pipe()?;
     let (gate_rx, gate) = pipe()?;
-    // Plug-ins of networks are run outside of it.
-    let inside = cgroup.filter(|_| spec.linux.networks.is_empty());
+    // Plug-ins are run outside of it.
+    let inside = cgroup.filter(|_| !spec.linux.leaves_something());
     let handle = inside.and_then(Cgroup::handle);
     let (child, inside) = match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(child) => {
@@ -71,11 +71,10 @@ pub fn launch(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resu
     let gate = gate_rx.into_raw_fd();
     prepare::in_child(child, gate);
     let mut report = Report::at(REPORT_FD);
-    let cgroup = cgroup.filter(|_| !inside);
     match spec.backend {
         Backend::Mesos => {
             errors::to_report(REPORT_FD);
-            let made = mesos::build(spec, dir, cgroup);
+            let made = mesos::build(spec, dir, cgroup, inside);
             match made {
                 Ok(pid) => report.made(pid),
                 Err(text) => report.failed(&text),

@@ -1,10 +1,11 @@
 //! Containers' networks, from the supervisor's side: what a container has joined is told when it is made, and left by a
-//! helper when it is gone.
+//! helper when it is gone. The same helper tells isolators outside this program.
 
 use super::Supervisor;
 use super::container::Container;
 use super::poll::Timer;
 use super::reap::Role;
+use crate::agent::containerizer::isolators::external;
 use crate::agent::containerizer::launch;
 use crate::agent::containerizer::network::{self, Namespace};
 use crate::agent::containerizer::record::OwnNetwork;
@@ -38,7 +39,7 @@ impl Container {
 
     /// From here on its networks have to be left.
     pub fn will_join(&mut self) {
-        if !self.spec.linux.networks.is_empty() && !self.dir.left() {
+        if self.spec.linux.leaves_something() && !self.dir.left() {
             self.leaving = Leaving::Due(0);
         }
     }
@@ -72,7 +73,10 @@ impl Supervisor {
             Leaving::Under(_) => return false,
             Leaving::Due(tries) => tries,
         };
-        let helper = launch::aside(|| network::leave(&c.spec, &c.dir.0, c.namespace.as_ref()));
+        let helper = launch::aside(|| {
+            let left = network::leave(&c.spec, &c.dir.0, c.namespace.as_ref());
+            left.and(external::cleanup(&c.spec))
+        });
         match helper {
             Ok(pid) => {
                 c.leaving = Leaving::Under(tries);
@@ -95,7 +99,7 @@ impl Supervisor {
             return self.poll.after(PAUSE, Timer::Clean(id.clone()));
         }
         if raw != 0 {
-            eprintln!("container {id}: its networks are left as they are after {TRIES_MAX} tries");
+            eprintln!("container {id}: given up after {TRIES_MAX} tries, something of it is left");
         }
         c.leaving = Leaving::Done;
         c.namespace = None;
