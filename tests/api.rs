@@ -7,6 +7,10 @@ mod agent_http;
 mod calls;
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/docker.rs"]
+mod docker;
+#[path = "containers/engine.rs"]
+mod engine;
 #[path = "api/examples.rs"]
 mod examples;
 #[path = "api/executors.rs"]

@@ -2,12 +2,22 @@
 
 #[path = "containers/backends.rs"]
 mod backends;
+#[path = "containers/docker.rs"]
+mod docker;
+#[path = "containers/docker_faults.rs"]
+mod docker_faults;
 #[path = "containers/ends.rs"]
 mod ends;
+#[path = "containers/engine.rs"]
+mod engine;
+#[path = "containers/images.rs"]
+mod images;
 #[path = "containers/isolation.rs"]
 mod isolation;
 #[path = "containers/limits.rs"]
 mod limits;
+#[path = "containers/made.rs"]
+mod made;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]

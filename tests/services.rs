@@ -3,10 +3,18 @@
 
 #[path = "services/apps.rs"]
 mod apps;
+#[path = "services/docker.rs"]
+mod docker;
 #[path = "services/draining.rs"]
 mod draining;
+#[path = "containers/engine.rs"]
+mod engine;
+#[path = "services/images.rs"]
+mod images;
 #[path = "services/jobs.rs"]
 mod jobs;
+#[path = "containers/made.rs"]
+mod made;
 #[path = "services/restarts.rs"]
 mod restarts;
 #[path = "services/rolling.rs"]

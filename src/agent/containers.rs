@@ -1,6 +1,7 @@
 //! Carries out what the core asks of containers: one queue a container, so that its operations keep their order while
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
+use crate::agent::containerizer::docker::{Docker, DockerSpec};
 use crate::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
     Limits, Network, Rotation, Scope, State,
@@ -8,8 +9,9 @@ use crate::agent::containerizer::{
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::sandbox;
-use crate::base::error::Error;
+use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
@@ -17,7 +19,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Between two tries to destroy a container that resists.
 const DESTROY_PAUSE: Duration = Duration::from_secs(1);
@@ -41,12 +43,16 @@ pub enum Op {
 }
 
 /// How containers are made here.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Making {
     /// Which kind.
     pub backend: Backend,
     /// How task output is rotated.
     pub rotation: Rotation,
+    /// Who makes those of the docker engine, if this agent takes such tasks.
+    pub docker: Option<Docker>,
+    /// Where the images of those that need no engine come from.
+    pub images: Images,
 }
 
 struct Shared {
@@ -120,6 +126,7 @@ impl Containers {
                 Event::Exited { id, record } => {
                     Input::Exited { container: id, exit: exit(&record) }
                 }
+                Event::Stray { id } => Input::Stray { container: id },
                 Event::SupervisorLost => {
                     tracing::error!("the supervisor of containers was lost; another takes over");
                     if self.look_for_lost().await.is_err() {
@@ -221,16 +228,13 @@ impl Worker {
                 Some(Input::Prepared { container, result })
             }
             Op::Create(launch) => {
-                let spec = spec(&launch, &self.shared.making);
-                let result = match containerizer.create(spec).await {
-                    Ok(()) => Ok(()),
-                    Err(e) => Err(text(&e)),
-                };
+                let result = self.create(&launch).await.map_err(|e| text(&e));
                 Some(Input::Created { container, result })
             }
             Op::Start => {
                 let result = containerizer.start(&container).await.map_err(|e| text(&e));
                 let result = result.map(|pid| u32::try_from(pid).unwrap_or(0));
+                self.inspected().await;
                 Some(Input::Started { container, result })
             }
             Op::Resize(limits) => {
@@ -247,6 +251,10 @@ impl Worker {
             Op::Destroy => {
                 while let Err(e) = containerizer.destroy(&container).await {
                     tracing::warn!("cannot destroy container {container} yet: {e}");
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
+                while let Err(e) = self.shared.making.images.release(&container).await {
+                    tracing::warn!("cannot remove the image's files of container {container}: {e}");
                     tokio::time::sleep(DESTROY_PAUSE).await;
                 }
                 Some(Input::Destroyed { container })
@@ -271,7 +279,64 @@ impl Worker {
             &self.id,
             &launch.sandbox,
         );
-        self.shared.fetcher.fetch(launch).await
+        self.shared.fetcher.fetch(launch).await?;
+        let (told, mut heard) = watch::channel(String::new());
+        let mut pulling = std::pin::pin!(self.pull(launch, &told));
+        loop {
+            tokio::select! {
+                outcome = &mut pulling => return outcome,
+                Ok(()) = heard.changed() => {
+                    let message = heard.borrow_and_update().clone();
+                    let container = self.id.clone();
+                    // A core that has ended needs no news.
+                    let _ = self.shared.core.send(Input::Progress { container, message }).await;
+                }
+            }
+        }
+    }
+
+    /// Has the image, if it needs one, and tells how far it is.
+    async fn pull(&self, launch: &Launch, told: &watch::Sender<String>) -> Result<(), String> {
+        match &launch.docker {
+            Some(run) => {
+                let docker = self.docker().map_err(|e| text(&e))?;
+                docker.pull(run, &launch.sandbox, told).await.map_err(|e| text(&e))
+            }
+            None => self.shared.making.images.provide(launch, told).await,
+        }
+    }
+
+    fn docker(&self) -> Result<&Docker, Error> {
+        self.shared.making.docker.as_ref().ok_or_else(|| {
+            Error::new(Code::Unavailable, "this agent does not make docker containers")
+        })
+    }
+
+    async fn create(&self, launch: &Launch) -> Result<(), Error> {
+        let making = &self.shared.making;
+        let Some(run) = &launch.docker else {
+            let spec = making.images.put(launch, spec(launch, making))?;
+            return self.shared.containerizer.create(spec).await;
+        };
+        let spec = DockerSpec {
+            id: launch.container.clone(),
+            run: Arc::clone(run),
+            sandbox: launch.sandbox.clone(),
+            env: launch.environment.clone(),
+            limits: limits_of(&launch.limits),
+            rotation: making.rotation,
+        };
+        self.docker()?.make(spec).await
+    }
+
+    /// Tells the core what the docker engine says of a container that was started, before it hears that it was.
+    async fn inspected(&self) {
+        let docker = self.shared.making.docker.as_ref();
+        if let Some(inspected) = docker.and_then(|docker| docker.inspected(&self.id)) {
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Inspected { container, inspected }).await;
+        }
     }
 
     async fn or_given_up(
@@ -330,5 +395,7 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stderr: Some(making.rotation),
         host_root: true,
         mounts: Vec::new(),
+        image: None,
+        image_volumes: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The Mesos agent: runs tasks in containers on this machine and tells the master what becomes of them.
 //!
 //! Decisions are in [`core`]; [`service`] gives it its inputs and carries out its acts; containers are made and held by
-//! [`containerizer`]; [`api`] is the HTTP face.
+//! [`containerizer`], their images by [`provisioner`]; [`api`] is the HTTP face.
 
 pub mod api;
 pub mod checks;
@@ -9,8 +9,10 @@ pub mod containerizer;
 pub mod containers;
 pub mod core;
 pub mod fetcher;
+pub mod images;
 pub mod options;
 pub mod probe;
+pub mod provisioner;
 pub mod sandbox;
 pub mod service;
 

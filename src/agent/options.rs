@@ -1,11 +1,15 @@
 //! The agent's settings: Mesos's flags by their own names, read into the options of its core and containerizer.
 
+mod images;
+
+use crate::agent::containerizer::docker::Credentials;
 use crate::agent::core::options as core;
 use crate::base::attributes::Attributes;
 use crate::base::resources::Resources;
 use crate::base::roles;
 use crate::base::settings::{Kind, Setting, Values};
 use crate::mesos::convert::parse_resources;
+pub use images::ImageOptions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -126,6 +130,17 @@ const FETCH_TOTAL: Setting = Setting::new(
     "All downloads of a task together may take this long",
 )
 .or("10mins");
+const CACHE_DIR: Setting = Setting::new(
+    "fetcher_cache_dir",
+    Kind::Text,
+    "Folder of downloads that tasks ask to be kept; below the data directory unless told",
+);
+const CACHE_SIZE: Setting = Setting::new(
+    "fetcher_cache_size",
+    Kind::Bytes,
+    "How much is kept there; what was not used for the longest time goes first",
+)
+.or("2GB");
 const LOG_BYTES: Setting = Setting::new(
     "container_log_max_size",
     Kind::Bytes,
@@ -141,6 +156,30 @@ const LOG_FILES: Setting = Setting::new(
 
 const FRAMEWORKS_HOME: Setting =
     Setting::new("frameworks_home", Kind::Text, "Folder at which relative URIs of tasks begin");
+
+const CONTAINERIZERS: Setting = Setting::new(
+    "containerizers",
+    Kind::Text,
+    "Who takes tasks, in this order: mesos, docker; auto: both, docker while its engine answers",
+)
+.or("auto");
+const DOCKER_SOCKET: Setting =
+    Setting::new("docker_socket", Kind::Text, "Where the docker engine listens")
+        .or("/var/run/docker.sock");
+const DOCKER_CONFIG: Setting = Setting::new(
+    "docker_config",
+    Kind::Text,
+    "Credentials to pull images with, in docker's config.json form: the JSON itself or a file's path",
+);
+const DOCKER_PULL_TIMEOUT: Setting =
+    Setting::new("docker_pull_timeout", Kind::Duration, "How long pulling an image may take")
+        .or("20mins");
+const DOCKER_PRIVILEGED: Setting = Setting::new(
+    "docker_allow_privileged",
+    Kind::Bool,
+    "Let docker containers have powers over this machine (privileged, devices, host namespaces)",
+)
+.or("false");
 
 /// All settings of the agent.
 pub const SETTINGS: &[Setting] = &[
@@ -166,9 +205,23 @@ pub const SETTINGS: &[Setting] = &[
     POLICY,
     FETCHER_TIMEOUT,
     FETCH_TOTAL,
+    CACHE_DIR,
+    CACHE_SIZE,
     LOG_BYTES,
     LOG_FILES,
     FRAMEWORKS_HOME,
+    CONTAINERIZERS,
+    DOCKER_SOCKET,
+    DOCKER_CONFIG,
+    DOCKER_PULL_TIMEOUT,
+    DOCKER_PRIVILEGED,
+    images::PROVIDERS,
+    images::BACKEND,
+    images::GC,
+    images::REGISTRY,
+    images::STORE,
+    images::IGNORE,
+    images::SANDBOX,
 ];
 
 /// How containers are made.
@@ -180,6 +233,49 @@ pub enum Launcher {
     Linux,
     /// Plain processes.
     Posix,
+}
+
+/// Who makes containers for tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Containerizers {
+    /// In their order.
+    pub all: Vec<core::Containerizer>,
+    /// Whether the operator named docker: then its engine must be there.
+    pub docker_named: bool,
+}
+
+impl Containerizers {
+    fn parse(text: &str) -> Result<Self, String> {
+        use core::Containerizer::{Docker, Mesos};
+        if text == "auto" {
+            return Ok(Self { all: vec![Mesos, Docker], docker_named: false });
+        }
+        let mut all = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let one = match name {
+                "mesos" => Mesos,
+                "docker" => Docker,
+                _ => return Err(format!("'{name}' is neither mesos nor docker (nor auto)")),
+            };
+            if all.contains(&one) {
+                return Err(format!("'{name}' is named twice"));
+            }
+            all.push(one);
+        }
+        let docker_named = all.contains(&Docker);
+        Ok(Self { all, docker_named })
+    }
+}
+
+/// Where the docker engine is and how images are pulled.
+#[derive(Clone, Debug)]
+pub struct DockerOptions {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// Credentials, as JSON.
+    pub config: Option<Credentials>,
+    /// How long a pull may take.
+    pub pull_timeout: Duration,
 }
 
 /// What the settings come to, besides the core's own options.
@@ -195,8 +291,18 @@ pub struct Options {
     pub launcher: Launcher,
     /// Cgroup below which containers are made; `None` is one of the node's own.
     pub cgroups_root: Option<String>,
+    /// Who takes tasks.
+    pub containerizers: Containerizers,
+    /// The docker engine.
+    pub docker: DockerOptions,
+    /// Images that need no engine.
+    pub images: ImageOptions,
     /// Where relative URIs begin.
     pub frameworks_home: Option<PathBuf>,
+    /// Where downloads are kept; `None` is below the data directory.
+    pub fetch_cache_dir: Option<PathBuf>,
+    /// How much of them.
+    pub fetch_cache_bytes: u64,
     /// A download that brings nothing for this long has failed.
     pub fetch_stall_timeout: Duration,
     /// All downloads of a task together.
@@ -222,6 +328,7 @@ enum Change {
     Completed(usize),
     Policy(core::ReconfigurationPolicy),
     Environment(BTreeMap<String, String>),
+    Sandbox(String),
 }
 
 impl Tuning {
@@ -236,6 +343,7 @@ impl Tuning {
                 Change::Completed(n) => options.max_completed_executors_per_framework = *n,
                 Change::Policy(policy) => options.reconfiguration_policy = *policy,
                 Change::Environment(map) => options.executor_environment_variables = map.clone(),
+                Change::Sandbox(path) => options.sandbox_directory = path.clone(),
             }
         }
     }
@@ -259,8 +367,23 @@ pub fn read(values: &mut Values) -> Options {
         attributes: values.parse(&ATTRIBUTES, Attributes::parse).unwrap_or_default(),
         launcher: launcher.unwrap_or(Launcher::Auto),
         cgroups_root: values.parse(&CGROUPS_ROOT, cgroup_path),
+        containerizers: values
+            .parse(&CONTAINERIZERS, Containerizers::parse)
+            .unwrap_or_else(|| Containerizers { all: Vec::new(), docker_named: false }),
+        docker: DockerOptions {
+            socket: values
+                .parse(&DOCKER_SOCKET, socket)
+                .unwrap_or_else(|| "/var/run/docker.sock".into()),
+            config: values.parse(&DOCKER_CONFIG, credentials),
+            pull_timeout: values
+                .duration(&DOCKER_PULL_TIMEOUT, SECOND, DAY)
+                .unwrap_or(20 * 60 * SECOND),
+        },
+        images: images::read(values),
         frameworks_home: values.parse(&FRAMEWORKS_HOME, absolute),
         fetch_stall_timeout: values.duration(&FETCHER_TIMEOUT, SECOND, DAY).unwrap_or(60 * SECOND),
+        fetch_cache_dir: values.parse(&CACHE_DIR, absolute),
+        fetch_cache_bytes: values.bytes(&CACHE_SIZE).unwrap_or(2 << 30),
         fetch_timeout: values.duration(&FETCH_TOTAL, SECOND, DAY).unwrap_or(600 * SECOND),
         log_bytes_max: values.bytes(&LOG_BYTES).unwrap_or(10 << 20).max(4096),
         log_files_max: values
@@ -275,6 +398,21 @@ pub fn read(values: &mut Values) -> Options {
 fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path") }
+}
+
+/// The engine's socket, also in the form of a URL.
+fn socket(text: &str) -> Result<PathBuf, &'static str> {
+    absolute(text.strip_prefix("unix://").unwrap_or(text))
+}
+
+/// JSON, or the path of a file that holds it.
+fn credentials(text: &str) -> Result<Credentials, String> {
+    if text.trim_start().starts_with('{') {
+        return Credentials::parse(text.as_bytes());
+    }
+    let path = text.strip_prefix("file://").unwrap_or(text);
+    let text = std::fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+    Credentials::parse(&text).map_err(|e| format!("{path}: {e}"))
 }
 
 /// A cgroup's path below the hierarchies' mounts.
@@ -306,6 +444,8 @@ fn tuning(values: &mut Values) -> Tuning {
     }
     changes.push(Change::Flag(|o| &mut o.cgroups_enable_cfs, values.bool(&CFS)));
     changes.push(Change::Flag(|o| &mut o.switch_user, values.bool(&SWITCH_USER)));
+    let allowed = values.bool(&DOCKER_PRIVILEGED);
+    changes.push(Change::Flag(|o| &mut o.docker_allow_privileged, allowed));
     let told = values.bool(&HTTP_COMMAND_EXECUTOR);
     changes.push(Change::Flag(|o| &mut o.http_command_executor, told));
     if let Some(limit) = values.number(&PIDS, 0, 4_194_304) {
@@ -325,5 +465,6 @@ fn tuning(values: &mut Values) -> Tuning {
             .map_err(|e| format!("expected a JSON object of texts: {e}"))
     });
     changes.extend(environment.map(Change::Environment));
+    changes.extend(values.parse(&images::SANDBOX, images::sandbox).map(Change::Sandbox));
     Tuning(changes)
 }

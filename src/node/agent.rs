@@ -2,16 +2,22 @@
 
 use super::lead::seed;
 use super::settings::Options;
+use crate::agent::containerizer::both::Both;
 use crate::agent::containerizer::client::{self, Supervised};
+use crate::agent::containerizer::docker::{self, Docker};
 use crate::agent::containerizer::{Backend, Capabilities, Containerizer, Rotation};
 use crate::agent::containers::{Containers, Making, found};
 use crate::agent::core::AgentCore;
+use crate::agent::core::io::Input;
 use crate::agent::core::options as core;
-use crate::agent::fetcher::{FetchOptions, Fetcher};
-use crate::agent::options::Launcher;
+use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
+use crate::agent::images::Images;
+use crate::agent::options::{Launcher, Options as Wanted};
 use crate::agent::probe;
+use crate::agent::provisioner::{self, Provisioner};
 use crate::agent::service::{Agent, Tools};
 use crate::base::error::{Code, Error, Result};
+use crate::base::ids::ContainerId;
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::link::Link;
@@ -35,6 +41,11 @@ use tokio::task::JoinHandle;
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause; doubles up to the longest: a leader that was just elected takes agents a moment later.
 const DIAL_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// How long the docker engine is waited for that has tasks of an earlier run: machines start both at one time.
+const ENGINE_WAIT: Duration = Duration::from_secs(30);
+/// Between two looks for it.
+const ENGINE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What starting needs.
 pub struct Start<'a> {
@@ -68,6 +79,7 @@ pub struct Role {
     pub notes: Vec<String>,
     store: Arc<AgentStore>,
     supervised: Arc<Supervised>,
+    docker: Option<Docker>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -89,6 +101,9 @@ impl Role {
         for worker in &self.workers {
             worker.abort();
         }
+        if let Some(docker) = &self.docker {
+            docker.close();
+        }
         // The core has stopped, and said so after its last write.
         self.store.close();
         if matches!(left, Ok(0)) {
@@ -105,11 +120,13 @@ impl Role {
 struct Paths {
     work: PathBuf,
     run: PathBuf,
+    cache: PathBuf,
 }
 
 impl Paths {
     fn below(data_dir: &Path) -> Self {
-        Self { work: data_dir.join("agent"), run: data_dir.join("run") }
+        let below = |name: &str| data_dir.join(name);
+        Self { work: below("agent"), run: below("run"), cache: below("fetched") }
     }
 }
 
@@ -160,23 +177,47 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         ));
     }
     let supervised = Arc::new(Supervised::new(options));
-    let containerizer: Arc<dyn Containerizer> = supervised.clone();
-    let capabilities = containerizer.probe().await?;
+    let capabilities = supervised.probe().await?;
     let backend = backend(wanted.launcher, &capabilities)?;
     let (store, records) = AgentStore::open(start.dir)?;
     let store = Arc::new(store);
+    let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
+    let docker = docker(&start, &paths, rotation)?;
+    let containerizer: Arc<dyn Containerizer> = match &docker {
+        Some(docker) => {
+            let there = crate::agent::core::docker::has_containers(&records);
+            hints.extend(engine(docker, wanted, there).await?);
+            Arc::new(Both::new(supervised.clone(), docker.clone()))
+        }
+        None => supervised.clone(),
+    };
     let at_hand = containerizer.recover().await?;
     let options = core_options(&start, &paths)?;
     let files = FileTable::new();
     let (handle, mailbox) = driver::mailbox();
     let io = tokio::runtime::Handle::current();
+    let cache_dir = match &wanted.fetch_cache_dir {
+        // Others may use that folder too.
+        Some(dir) => dir.join(format!("agent-{}", start.address.port())),
+        None => paths.cache.clone(),
+    };
+    let system = |e: String| Error::new(Code::System, e);
     let fetcher = Fetcher::new(FetchOptions {
         stall_timeout: wanted.fetch_stall_timeout,
         total_timeout: wanted.fetch_timeout,
         frameworks_home: wanted.frameworks_home.clone(),
+        cache: Arc::new(Cache::open(&cache_dir, wanted.fetch_cache_bytes).map_err(system)?),
     });
-    let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
-    let making = Making { backend, rotation };
+    let alive: Vec<ContainerId> = at_hand.iter().map(|found| found.id.clone()).collect();
+    let images = images(wanted, &paths, backend, alive).await?;
+    let provided = images.as_ref().ok().cloned();
+    if let Some(Err(why)) = provided.as_ref().map(Provisioner::overlays)
+        && wanted.images.backend != provisioner::Backend::Copy
+    {
+        hints.push(format!("root file systems of images are copied: {why}"));
+    }
+    let images = Images::new(images, options.sandbox_directory.as_str());
+    let making = Making { backend, rotation, docker: docker.clone(), images };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -217,11 +258,22 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     recovered
         .await
         .map_err(|_| Error::new(Code::Internal, "the agent's core ended while it was built"))??;
+    if let Some(docker) = &docker {
+        for container in docker.all() {
+            if let Some(inspected) = docker.inspected(&container) {
+                agent.handle().send(Input::Inspected { container, inspected }).await?;
+            }
+        }
+    }
     let tasks_found = agent.handle().look(|core| core.tasks_live()).await?;
     let mut workers = vec![tokio::spawn(mourn(running, agent.clone()))];
+    if let Some(events) = docker.as_ref().and_then(Docker::events) {
+        workers.push(tokio::spawn(containers.clone().watch(events)));
+    }
     if let Some(events) = containerizer.events() {
         workers.push(tokio::spawn(containers.watch(events)));
     }
+    workers.extend(provided.clone().map(|images| tokio::spawn(images.watch())));
     workers.push(tokio::spawn(dial(agent.clone(), start.line, start.stopping)));
     Ok(Role {
         agent,
@@ -231,8 +283,85 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         notes: hints.into_iter().chain(notes(backend, &capabilities)).collect(),
         store,
         supervised,
+        docker,
         workers,
     })
+}
+
+/// What provides images without an engine; else why nothing does.
+async fn images(
+    wanted: &Wanted,
+    paths: &Paths,
+    backend: Backend,
+    alive: Vec<ContainerId>,
+) -> Result<std::result::Result<Provisioner, String>> {
+    let own = &wanted.images;
+    if !own.allowed {
+        let why = "this agent provides no images: see --image_providers";
+        return Ok(Err(why.into()));
+    }
+    if backend == Backend::Posix {
+        let why = "a container of an image needs isolation, and tasks are plain processes here";
+        return Ok(Err(why.into()));
+    }
+    let options = provisioner::Options {
+        store_dir: own.store_dir.clone().unwrap_or_else(|| paths.work.join("store/docker")),
+        containers_dir: paths.work.join("provisioner/containers"),
+        home: own.home.clone(),
+        credentials: own.credentials.clone(),
+        backend: own.backend,
+        stall_timeout: wanted.fetch_stall_timeout,
+        pull_timeout: wanted.docker.pull_timeout,
+        ignore_runtime: own.ignore_runtime,
+        collection: own.collection.clone(),
+    };
+    let opened = tokio::task::spawn_blocking(move || Provisioner::open(options, &alive)).await;
+    let opened = opened.map_err(|e| Error::new(Code::Internal, format!("images: {e}")))?;
+    opened.map(Ok).map_err(|why| Error::new(Code::System, why))
+}
+
+/// The docker containerizer, if tasks may have it.
+fn docker(start: &Start<'_>, paths: &Paths, rotation: Rotation) -> Result<Option<Docker>> {
+    let wanted = &start.options.agent;
+    if !wanted.containerizers.all.contains(&core::Containerizer::Docker) {
+        return Ok(None);
+    }
+    let run_dir = paths.run.join("docker");
+    std::fs::create_dir_all(&run_dir)
+        .map_err(|e| Error::new(Code::System, format!("{}: {e}", run_dir.display())))?;
+    Ok(Some(Docker::new(docker::Settings {
+        socket: wanted.docker.socket.clone(),
+        pull_timeout: wanted.docker.pull_timeout,
+        credentials: wanted.docker.config.clone(),
+        node: start.line.link.node().to_string(),
+        run_dir,
+        rotation,
+    })))
+}
+
+/// Looks for the docker engine: it must be there if the operator named it, and is waited for a while if tasks of an earlier
+/// run are with it (`awaited`). Otherwise it may come later.
+async fn engine(docker: &Docker, wanted: &Wanted, awaited: bool) -> Result<Option<String>> {
+    let named = wanted.containerizers.docker_named;
+    if !named && !awaited && !docker.is_there() {
+        return Ok(None);
+    }
+    let since = tokio::time::Instant::now();
+    let why = loop {
+        match docker.hello().await {
+            Ok(()) => return Ok(None),
+            Err(e) if !awaited || since.elapsed() > ENGINE_WAIT => break e,
+            Err(e) => tracing::info!("tasks of an earlier run are docker containers: {e}"),
+        }
+        tokio::time::sleep(ENGINE_PAUSE).await;
+    };
+    if named {
+        return Err(why.context("--containerizers names docker").hint(
+            "start the engine, say where it listens by --docker_socket, or leave docker out of \
+             --containerizers",
+        ));
+    }
+    Ok(Some(format!("docker containers cannot be made now: {why}")))
 }
 
 fn backend(launcher: Launcher, capabilities: &Capabilities) -> Result<Backend> {
@@ -275,6 +404,7 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     };
     let mut options = core::Options::new(info, start.address.ip().to_string(), &paths.work);
     options.version = MESOS_VERSION.into();
+    options.containerizers = wanted.containerizers.all.clone();
     wanted.tuning.apply(&mut options);
     Ok(options)
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tokio::process::Command;
 
 /// Cargo builds the examples with the tests, beside them.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     let path = profile.join("examples").join(name);

@@ -124,6 +124,8 @@ impl World {
             stderr: None,
             host_root: true,
             mounts: Vec::new(),
+            image: None,
+            image_volumes: Vec::new(),
         }
     }
 
@@ -144,6 +146,7 @@ impl World {
                     self.ended.insert(id, record);
                 }
                 Event::SupervisorLost => self.lost += 1,
+                Event::Stray { id } => panic!("{id} is not the docker engine's"),
             }
         }
     }

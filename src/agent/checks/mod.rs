@@ -1,7 +1,9 @@
 //! Carries out one check: a command in the task's container, an HTTP request, or a TCP connection. When it is done, and
 //! what its outcome means, is decided by the core.
 //!
-//! Containers share the host's network, so requests and connections are made from here.
+//! Requests and connections go to the loopback address of the task's own network: the agent's, or that of its container.
+
+mod network;
 
 use crate::agent::containerizer::{Containerizer, ExecRequest};
 use crate::agent::core::io::{CheckKind, CheckOutcome};
@@ -24,18 +26,15 @@ pub async fn run(
     check: &CheckKind,
     timeout: Option<Duration>,
 ) -> CheckOutcome {
+    let network = containerizer.network(container);
     let work = async {
-        match check {
-            CheckKind::Command(command) => {
+        match (check, network) {
+            (CheckKind::Command(command), _) => {
                 let limit = timeout.unwrap_or(COMMAND_TIMEOUT_MAX);
                 run_command(&*containerizer, container, command, limit).await
             }
-            CheckKind::Http { scheme, ipv6, port, path } => {
-                request(scheme, *ipv6, *port, path).await
-            }
-            CheckKind::Tcp { ipv6, port } => {
-                CheckOutcome::Tcp(TcpStream::connect((loopback(*ipv6), *port)).await.is_ok())
-            }
+            (other, None) => connect(other).await,
+            (other, Some(pid)) => network::within(pid, timeout, other.clone()).await,
         }
     };
     let Some(limit) = timeout else { return work.await };
@@ -56,6 +55,17 @@ fn timed_out(limit: Duration) -> String {
 
 fn loopback(ipv6: bool) -> IpAddr {
     if ipv6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
+}
+
+/// The checks that are made over a network: this thread's.
+async fn connect(check: &CheckKind) -> CheckOutcome {
+    match check {
+        CheckKind::Http { scheme, ipv6, port, path } => request(scheme, *ipv6, *port, path).await,
+        CheckKind::Tcp { ipv6, port } => {
+            CheckOutcome::Tcp(TcpStream::connect((loopback(*ipv6), *port)).await.is_ok())
+        }
+        CheckKind::Command(_) => CheckOutcome::Failed("a command needs no network".into()),
+    }
 }
 
 async fn run_command(
@@ -92,7 +102,8 @@ async fn run_command(
     }
 }
 
-/// A client that checks no certificates, as the original's does not: what is asked is this machine's own task.
+/// A client that checks no certificates, as the original's does not: what is asked is this machine's own task. It keeps no
+/// connections, so none is used for another task's network.
 fn client() -> Result<&'static reqwest::Client, String> {
     static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
     let made = CLIENT.get_or_init(|| {

@@ -5,7 +5,9 @@
 //! mesos backend has its own pid, mount, ipc and uts namespaces and cgroups; one of the posix backend is a process tree.
 //! Nothing here decides what a container's end means.
 
+pub mod both;
 pub mod client;
+pub mod docker;
 pub mod isolators;
 mod launch;
 pub mod logs;
@@ -21,7 +23,8 @@ pub use record::{
     Usage,
 };
 pub use spec::{
-    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Limits, Network, Rlimit, Rotation,
+    Backend, BindMount, CapabilitySets, Command, ContainerSpec, ImageRoot, ImageVolume, Limits,
+    Network, Rlimit, Root, Rotation,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -72,4 +75,8 @@ pub trait Containerizer: Send + Sync {
     fn forget(&self, id: &ContainerId) -> Answer<'_, ()>;
     /// What happens; can be taken once.
     fn events(&self) -> Option<mpsc::Receiver<Event>>;
+    /// A process in whose network the container's ports are; none where they are in the agent's own.
+    fn network(&self, _: &ContainerId) -> Option<i32> {
+        None
+    }
 }

@@ -151,6 +151,11 @@ pub enum Event {
         /// How.
         record: ExitRecord,
     },
+    /// A container that bears this node's mark was found after the agent had looked for those of an earlier run.
+    Stray {
+        /// Which.
+        id: ContainerId,
+    },
     /// The supervisor is not there any more, or the connection is lost. Its containers may run on: the next call
     /// starts a new supervisor, which adopts them; ask `recover` then.
     SupervisorLost,

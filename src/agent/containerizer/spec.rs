@@ -25,7 +25,8 @@ pub const CFS_PERIOD_US: u64 = 100_000;
 pub const CFS_QUOTA_US_MIN: u64 = 1000;
 /// The search path of a container whose environment names none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW`.
+/// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW`. In a container of an image without
+/// `CAP_MKNOD`, too: device nodes are refused in images, and are not to be made in their containers either.
 pub const DEFAULT_CAPABILITIES: [&str; 13] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
@@ -159,6 +160,39 @@ pub struct BindMount {
     pub read_only: bool,
 }
 
+/// The layers of an image, ready to be put together: made by the provisioner, mounted by the container's builder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How many links to layers there are in it; none: it holds a copy.
+    pub layers: Option<u32>,
+}
+
+/// A root file system from an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRoot {
+    /// The layers.
+    pub root: Root,
+    /// Where the sandbox is seen.
+    pub sandbox: PathBuf,
+    /// The working directory; made if missing.
+    pub cwd: PathBuf,
+    /// The user, where the image names one and the task does not: uid, gid, all groups.
+    pub account: Option<(u32, u32, Vec<u32>)>,
+}
+
+/// An image shown in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageVolume {
+    /// The layers.
+    pub root: Root,
+    /// In the container, absolute.
+    pub target: PathBuf,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+}
+
 /// A container as the agent asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerSpec {
@@ -190,10 +224,16 @@ pub struct ContainerSpec {
     pub stdout: Option<Rotation>,
     /// How `stderr` is rotated; none: it grows.
     pub stderr: Option<Rotation>,
-    /// Whether it sees the host's file system (the only root there is until images).
+    /// Whether it sees the host's file system, and not an image's.
     pub host_root: bool,
     /// More mounts.
     pub mounts: Vec<BindMount>,
+    /// The image it sees instead of the host's file system.
+    #[serde(default)]
+    pub image: Option<ImageRoot>,
+    /// Images that are shown in it.
+    #[serde(default)]
+    pub image_volumes: Vec<ImageVolume>,
 }
 
 fn invalid<T>(text: impl Into<String>) -> Result<T> {
@@ -235,10 +275,40 @@ impl ContainerSpec {
         if self.backend == Backend::Posix {
             self.validate_posix()?;
         }
-        if !self.host_root {
-            return invalid("a root file system from an image is not supported");
+        self.validate_images()
+    }
+
+    fn validate_images(&self) -> Result<()> {
+        if self.host_root == self.image.is_some() {
+            return invalid("a container sees either the host's file system or an image's");
         }
-        Ok(())
+        if self.image_volumes.len() > MOUNTS_MAX {
+            return invalid(format!("more than {MOUNTS_MAX} images as volumes"));
+        }
+        let own = self.image.iter().flat_map(|i| [&i.root.folder, &i.sandbox, &i.cwd]);
+        let volumes = self.image_volumes.iter().flat_map(|v| [&v.root.folder, &v.target]);
+        let mut targets = self.image.iter().map(|i| &i.sandbox);
+        let mut more = self.image_volumes.iter().map(|v| &v.target);
+        match own.chain(volumes).find(|p| !plain_path(p)) {
+            Some(path) => {
+                let path = path.display();
+                invalid(format!("path '{path}' of an image must be absolute, without '..'"))
+            }
+            None if targets.any(|t| t == Path::new("/")) || more.any(|t| t == Path::new("/")) => {
+                invalid("the root itself cannot be mounted over")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Where the sandbox is within the container.
+    pub fn sandbox_inside(&self) -> &Path {
+        self.image.as_ref().map_or(&self.sandbox, |image| &image.sandbox)
+    }
+
+    /// The working directory within the container.
+    pub fn cwd(&self) -> &Path {
+        self.image.as_ref().map_or(&self.sandbox, |image| &image.cwd)
     }
 
     fn validate_command(&self) -> Result<()> {
@@ -309,6 +379,7 @@ impl ContainerSpec {
             (self.network == Network::Own, "a network of its own"),
             (self.hostname.is_some(), "a host name of its own"),
             (!self.mounts.is_empty(), "mounts"),
+            (self.image.is_some() || !self.image_volumes.is_empty(), "images"),
             (self.capabilities != CapabilitySets::default(), "capabilities"),
         ];
         match refused.iter().find(|(asked, _)| *asked) {
@@ -328,7 +399,7 @@ impl ContainerSpec {
             }
         };
         default("PATH", DEFAULT_PATH.into());
-        default("MESOS_SANDBOX", self.sandbox.display().to_string());
+        default("MESOS_SANDBOX", self.sandbox_inside().display().to_string());
         env
     }
 }

@@ -65,17 +65,19 @@ fn spoken(task: &v1::TaskInfo) -> String {
 }
 
 /// What the end of a command task's process means for the task.
-pub(super) fn ended(exit: &Exit, kill: Option<&Kill>) -> Report {
-    let message = exit.status.map(|status| format!("Command {}", words::wait_status(status)));
+pub(super) fn ended(exit: &Exit, kill: Option<&Kill>, in_docker: bool) -> Report {
+    let what = if in_docker { "Container" } else { "Command" };
+    let message = exit.status.map(|status| format!("{what} {}", words::wait_status(status)));
     let cause = kill.map(|k| k.cause);
     if let (None, Some(report)) = (cause, over_memory(exit)) {
         return report;
     }
     let Some(status) = exit.status else {
         if let Some(cause) = cause {
-            return killed(cause, Some("Command's exit status is unknown".into()));
+            return killed(cause, Some(format!("{what}'s exit status is unknown")));
         }
-        let text = "Abnormal executor termination: the exit status of the command is unknown";
+        let of = what.to_lowercase();
+        let text = format!("Abnormal executor termination: the exit status of the {of} is unknown");
         return Report::agent(TaskState::TaskFailed, Reason::ExecutorTerminated, text);
     };
     if let Some(cause) = cause {

@@ -1,6 +1,7 @@
 //! An executor's container on its way: prepared, created, started, ended, destroyed. Each step
 //! waits for the answer to the one before.
 
+use super::docker::Inspected;
 use super::io::{Act, Exit, Launch};
 use super::status::Report;
 use super::tables::{End, ExecutorKey, Phase};
@@ -105,8 +106,45 @@ impl AgentCore {
             s.write(records::state(key, task));
             return self.terminate(s, key);
         }
-        self.report(s, key, Report::executor(TaskState::TaskRunning));
+        let running = match self.tables.executor_of(key) {
+            Some(executor) => self.running(&executor),
+            None => Report::executor(TaskState::TaskRunning),
+        };
+        self.report(s, key, running);
         self.watch(s, key);
+    }
+
+    /// That the command of an executor runs, with what the docker engine says of it.
+    pub(super) fn running(&self, key: &ExecutorKey) -> Report {
+        let inspected = self.tables.executors.get(key).and_then(|e| e.inspected.as_ref());
+        let mut report = Report::executor(TaskState::TaskRunning);
+        report.data = inspected.map(|inspected| inspected.json.clone());
+        report
+    }
+
+    /// How far a container's preparation has come: told to a command task's framework.
+    pub(super) fn progressed(&mut self, s: &mut Step<'_>, id: &ContainerId, message: String) {
+        let Some(key) = self.in_phase(id, Phase::Preparing) else { return };
+        let Some(task) = self.tables.command_task(&key) else { return };
+        let mut report = Report::executor(TaskState::TaskStarting);
+        report.message = Some(message);
+        self.report(s, &task, report);
+    }
+
+    /// What the docker engine says of a container.
+    pub(super) fn inspected(&mut self, container: &ContainerId, inspected: Arc<Inspected>) {
+        let key = self.tables.of_container(container);
+        if let Some(executor) = key.and_then(|key| self.tables.executors.get_mut(&key)) {
+            executor.inspected = Some(inspected);
+        }
+    }
+
+    /// A container with this agent's mark that nobody here knows is destroyed.
+    pub(super) fn stray(&mut self, s: &mut Step<'_>, container: ContainerId) {
+        if self.tables.of_container(&container).is_none() {
+            self.count("orphans_destroyed");
+            s.act(Act::Destroy { container });
+        }
     }
 
     /// The launch did not come to its end: the tasks fail, what is there of the container goes.
@@ -185,9 +223,11 @@ impl AgentCore {
             let state = self.tables.tasks.get(&task).map(|t| t.state());
             if kill.is_none() && exit.status.is_some() && state == Some(TaskState::TaskStarting) {
                 // It ran, though its end was heard of first.
-                self.report(s, &task, Report::executor(TaskState::TaskRunning));
+                let running = self.running(&key);
+                self.report(s, &task, running);
             }
-            self.report(s, &task, command::ended(exit, kill.as_ref()));
+            let in_docker = self.tables.executors.get(&key).is_some_and(|e| e.in_docker());
+            self.report(s, &task, command::ended(exit, kill.as_ref(), in_docker));
         } else {
             self.executor_exited(s, &key, Some(exit));
         }
@@ -237,7 +277,10 @@ impl AgentCore {
             let kill = self.tables.tasks.get(&task).and_then(|t| t.kill.clone());
             let report = match end {
                 Some(end) => Report::agent(end.state, end.reason, end.message),
-                None => command::ended(&Exit::default(), kill.as_ref()),
+                None => {
+                    let in_docker = self.tables.executors.get(&key).is_some_and(|e| e.in_docker());
+                    command::ended(&Exit::default(), kill.as_ref(), in_docker)
+                }
             };
             self.report(s, &task, report);
         } else {

@@ -1,7 +1,8 @@
 //! The environment of executors and command tasks. Nothing of the agent's own is inherited.
 
 use super::options::Options;
-use super::words;
+use super::{docker, words};
+use crate::base::ids::ContainerId;
 use crate::mesos::v1;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub(super) struct Of<'a> {
     pub task: Option<&'a v1::TaskInfo>,
     pub command: &'a v1::CommandInfo,
     pub sandbox: &'a Path,
+    pub container: &'a ContainerId,
 }
 
 /// Variables in the order of their first setting; a later value wins.
@@ -39,11 +41,18 @@ impl Variables {
 /// The text for the status of the task: a secret that cannot be resolved here.
 pub(super) fn build(of: &Of<'_>) -> Result<Vec<(String, String)>, String> {
     let mut vars = Variables::default();
-    vars.set("PATH", PATH);
+    let in_docker = docker::is_docker(container_info(of));
+    if !in_docker {
+        // An image has one of its own.
+        vars.set("PATH", PATH);
+    }
     for (name, value) in &of.options.executor_environment_variables {
         vars.set(name, value);
     }
     agent(of, &mut vars);
+    if in_docker {
+        vars.set("MESOS_CONTAINER_NAME", docker::name(of.container));
+    }
     if of.task.is_none() {
         executor(of, &mut vars);
     }
@@ -57,9 +66,11 @@ fn agent(of: &Of<'_>, vars: &mut Variables) {
     let options = of.options;
     let endpoint = options.endpoint();
     let directory = of.sandbox.display().to_string();
-    let container = of.task.map_or(of.executor.container.as_ref(), |t| t.container.as_ref());
-    let sandbox =
-        if has_image(container) { options.sandbox_directory.clone() } else { directory.clone() };
+    let sandbox = if has_image(container_info(of)) {
+        options.sandbox_directory.clone()
+    } else {
+        directory.clone()
+    };
     let framework = of.framework.id.as_ref().map_or("", |id| &id.value);
     vars.set("MESOS_FRAMEWORK_ID", framework);
     vars.set("MESOS_EXECUTOR_ID", &of.executor.executor_id.value);
@@ -83,6 +94,10 @@ fn agent(of: &Of<'_>, vars: &mut Variables) {
     if let Some(role) = role {
         vars.set("MESOS_ALLOCATION_ROLE", role);
     }
+}
+
+fn container_info<'a>(of: &'a Of<'_>) -> Option<&'a v1::ContainerInfo> {
+    of.task.map_or(of.executor.container.as_ref(), |t| t.container.as_ref())
 }
 
 fn executor(of: &Of<'_>, vars: &mut Variables) {

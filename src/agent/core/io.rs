@@ -1,5 +1,6 @@
 //! What happens to the agent's core, and what it asks its shell to do.
 
+use super::docker;
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::base::time::Wall;
 use crate::mesos::internal::{AgentMessage, MasterMessage};
@@ -96,7 +97,26 @@ pub enum Input {
         /// The message.
         message: Box<MasterMessage>,
     },
-    /// Sandbox made and URIs fetched, or why not.
+    /// How far the preparation of a container has come.
+    Progress {
+        /// Which.
+        container: ContainerId,
+        /// For the status of its task.
+        message: String,
+    },
+    /// What the docker engine says of a container that was started or found again.
+    Inspected {
+        /// Which.
+        container: ContainerId,
+        /// Its account.
+        inspected: Arc<docker::Inspected>,
+    },
+    /// A container that bears this agent's mark was found late; it may be nobody's.
+    Stray {
+        /// Which.
+        container: ContainerId,
+    },
+    /// Sandbox made and URIs fetched, image pulled, or why not.
     Prepared {
         /// Which container.
         container: ContainerId,
@@ -209,6 +229,8 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// What it may use.
     pub limits: Limits,
+    /// What it is to be, where the docker engine makes it.
+    pub docker: Option<Arc<docker::Run>>,
 }
 
 /// What a container may use.
@@ -241,7 +263,7 @@ pub enum Act {
         /// Which.
         link: LinkId,
     },
-    /// Make the sandbox and fetch the command's URIs: answered by [`Input::Prepared`].
+    /// Make the sandbox, fetch the command's URIs, pull its image: answered by [`Input::Prepared`].
     Prepare(Arc<Launch>),
     /// Build the container: answered by [`Input::Created`].
     Create(Arc<Launch>),

@@ -59,6 +59,11 @@ impl AgentCore {
         let Some(executor_key) = self.tables.executor_of(key) else { return };
         let Some(executor) = self.tables.executors.get(&executor_key) else { return };
         let (phase, command, session) = (executor.phase, executor.command_task, executor.session);
+        // As the original's executors have it.
+        let default = match executor.in_docker() {
+            true => shutdown_grace(&self.options, &executor.info),
+            false => GRACE,
+        };
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
         if task.is_terminal() {
             return;
@@ -71,7 +76,7 @@ impl AgentCore {
         let grace = grace
             .or_else(|| grace_of(policy.as_ref()))
             .or_else(|| grace_of(task.info.kill_policy.as_ref()))
-            .unwrap_or(GRACE);
+            .unwrap_or(default);
         let deadline = s.wall + grace;
         let first = task.kill.is_none();
         match &mut task.kill {

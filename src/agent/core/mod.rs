@@ -8,6 +8,7 @@ mod changing;
 mod checks;
 mod command;
 mod container;
+pub mod docker;
 mod drain;
 mod environment;
 mod executor_api;
@@ -160,6 +161,9 @@ impl AgentCore {
             Input::MasterConnected { link } => self.connected(s, link),
             Input::MasterLost { link } => self.lost(link),
             Input::FromMaster { link, message } => self.heard(s, link, *message),
+            Input::Progress { container, message } => self.progressed(s, &container, message),
+            Input::Inspected { container, inspected } => self.inspected(&container, inspected),
+            Input::Stray { container } => self.stray(s, container),
             Input::Prepared { container, result } => self.prepared(s, &container, result),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),

@@ -17,6 +17,25 @@ pub enum ReconfigurationPolicy {
     Additive,
 }
 
+/// Who makes containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containerizer {
+    /// This program itself.
+    Mesos,
+    /// The docker engine, for a ContainerInfo of type DOCKER.
+    Docker,
+}
+
+impl Containerizer {
+    /// Its name in the flag.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mesos => "mesos",
+            Self::Docker => "docker",
+        }
+    }
+}
+
 /// The agent's settings.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -55,6 +74,11 @@ pub struct Options {
     pub cgroups_enable_cfs: bool,
     /// Processes and threads a container may have; none is no limit.
     pub pids_limit: Option<u64>,
+    /// Which containerizers take tasks, in their order (`containerizers`).
+    pub containerizers: Vec<Containerizer>,
+    /// Whether containers of the docker engine may have powers over the host
+    /// (`docker_allow_privileged`).
+    pub docker_allow_privileged: bool,
     /// How long sandboxes are kept at the most (`gc_delay`).
     pub gc_delay: Duration,
     /// The part of the disk that is kept free of old sandboxes (`gc_disk_headroom`).
@@ -92,6 +116,8 @@ impl Options {
             switch_user: true,
             cgroups_enable_cfs: false,
             pids_limit: Some(PIDS_LIMIT),
+            containerizers: vec![Containerizer::Mesos, Containerizer::Docker],
+            docker_allow_privileged: false,
             gc_delay: Duration::from_secs(7 * 24 * 3600),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_secs(60),

@@ -231,7 +231,8 @@ impl AgentCore {
             Some(_) => self.terminate(s, &task_key),
             None if task.state() == TaskState::TaskRunning => self.watch(s, &task_key),
             None => {
-                self.report(s, &task_key, Report::executor(TaskState::TaskRunning));
+                let running = self.running(key);
+                self.report(s, &task_key, running);
                 self.watch(s, &task_key);
             }
         }

@@ -115,6 +115,7 @@ fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
         command_task: r.command_task,
         phase,
         pid: r.pid,
+        inspected: None,
         registered: r.registered.unwrap_or(false),
         session: None,
         ending: matches!(phase, Phase::Ending | Phase::Gone),

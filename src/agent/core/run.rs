@@ -1,11 +1,12 @@
 //! A task arrives: refused with a status, or written down as launching and put on its way.
 
 use super::io::{Act, Launch};
+use super::options::Containerizer;
 use super::tables::{
     EXECUTORS_MAX, Executor, ExecutorKey, Framework, Phase, TASKS_MAX, TASKS_PER_EXECUTOR_MAX,
     Task, TaskKey, aware,
 };
-use super::{AgentCore, Step, command, environment, limits, records};
+use super::{AgentCore, Step, command, docker, environment, limits, records};
 use crate::base::ids::{self, ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::mesos::internal::RunTask;
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
@@ -230,6 +231,7 @@ impl AgentCore {
             command_task,
             phase: Phase::Preparing,
             pid: None,
+            inspected: None,
             registered: false,
             session: None,
             ending: false,
@@ -273,6 +275,23 @@ impl AgentCore {
         };
         let command = command.unwrap_or_default();
         let user = command.user.clone().unwrap_or_else(|| framework.user.clone());
+        let container = executor.info.container.as_ref();
+        let docker = match (docker::containerizer(&self.options, container)?, container) {
+            (Containerizer::Docker, Some(container)) => {
+                let mut resources = vec![executor.info.resources.as_slice()];
+                resources.extend(task.map(|t| t.resources.as_slice()));
+                let of = docker::Of {
+                    options: &self.options,
+                    container,
+                    command: &command,
+                    resources,
+                    sandbox: &executor.sandbox,
+                    executor: !executor.command_task,
+                };
+                Some(Arc::new(docker::run(&of)?))
+            }
+            _ => None,
+        };
         let environment = environment::build(&environment::Of {
             options: &self.options,
             agent_id: self.identity.info.id.as_ref().map_or("", |id| &id.value),
@@ -281,6 +300,7 @@ impl AgentCore {
             task: task.map(|t| &**t),
             command: &command,
             sandbox: &executor.sandbox,
+            container: &executor.container,
         })?;
         Ok(Launch {
             container: executor.container.clone(),
@@ -292,6 +312,7 @@ impl AgentCore {
             user: self.options.switch_user.then_some(user),
             environment,
             limits: self.wanted_limits(key),
+            docker,
         })
     }
 

@@ -23,13 +23,23 @@ pub(super) struct Report {
     /// Instead of what the health check last found.
     pub healthy: Option<bool>,
     pub limitation: Option<v1::TaskResourceLimitation>,
+    /// What the docker engine says of the container.
+    pub data: Option<Vec<u8>>,
 }
 
 impl Report {
     /// The built-in executor says so.
     pub fn executor(state: TaskState) -> Self {
         let source = Source::Executor;
-        Self { state, source, reason: None, message: None, healthy: None, limitation: None }
+        Self {
+            state,
+            source,
+            reason: None,
+            message: None,
+            healthy: None,
+            limitation: None,
+            data: None,
+        }
     }
 
     /// The agent says so.
@@ -67,6 +77,7 @@ impl AgentCore {
             check_status: task.checks.status(),
             container_status: container,
             limitation: report.limitation,
+            data: report.data,
             ..Default::default()
         };
         self.store_status(s, key, status);
@@ -103,16 +114,29 @@ impl AgentCore {
     }
 
     fn container_status(&self, executor: &super::tables::Executor) -> v1::ContainerStatus {
-        let ip = v1::network_info::IpAddress {
+        let address = |ip: &String| v1::network_info::IpAddress {
             protocol: None,
-            ip_address: Some(self.options.ip.clone()),
+            ip_address: Some(ip.clone()),
+        };
+        // In the host's network a container has the agent's address.
+        let own = executor.inspected.as_ref().filter(|i| !i.addresses.is_empty());
+        let network = match own {
+            Some(inspected) => v1::NetworkInfo {
+                name: inspected.network.clone(),
+                ip_addresses: inspected.addresses.iter().map(address).collect(),
+                ..Default::default()
+            },
+            None => v1::NetworkInfo {
+                ip_addresses: vec![address(&self.options.ip)],
+                ..Default::default()
+            },
         };
         v1::ContainerStatus {
             container_id: Some(v1::ContainerId {
                 value: executor.container.as_str().into(),
                 parent: None,
             }),
-            network_infos: vec![v1::NetworkInfo { ip_addresses: vec![ip], ..Default::default() }],
+            network_infos: vec![network],
             cgroup_info: None,
             executor_pid: executor.pid,
         }

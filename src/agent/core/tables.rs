@@ -3,6 +3,7 @@
 
 use super::changing::Changing;
 use super::checks::Checks;
+use super::docker::{self, Inspected};
 use super::io::{Launch, Limits, SessionId};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use crate::base::time::Wall;
@@ -69,6 +70,8 @@ pub(super) struct Executor {
     pub command_task: bool,
     pub phase: Phase,
     pub pid: Option<u32>,
+    /// What the docker engine says of it, once it was started.
+    pub inspected: Option<Arc<Inspected>>,
     /// A custom executor has subscribed at least once.
     pub registered: bool,
     pub session: Option<SessionId>,
@@ -94,6 +97,11 @@ pub(super) struct Executor {
 }
 
 impl Executor {
+    /// Whether the docker engine makes its container.
+    pub fn in_docker(&self) -> bool {
+        docker::is_docker(self.info.container.as_ref())
+    }
+
     /// No process of it can run any more.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Gone

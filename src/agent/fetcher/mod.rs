@@ -1,8 +1,8 @@
 //! Brings the URIs of a command into its sandbox before it starts: files, HTTP downloads, archives unpacked, the
-//! executable bit set. The original's rules (its `docs/fetcher.md`); there is no cache: a URI that asks for it is
-//! downloaded each time, which is the original's own way out when its cache fails.
+//! executable bit set, kept in a cache where that is asked for. The original's rules (its `docs/fetcher.md`).
 
 mod archive;
+mod cache;
 mod owner;
 mod pace;
 mod place;
@@ -10,6 +10,8 @@ mod source;
 
 use crate::agent::core::io::Launch;
 use crate::mesos::v1;
+pub use cache::Cache;
+use cache::{Had, Load};
 use owner::Owner;
 use pace::Pace;
 use place::Sandbox;
@@ -36,13 +38,16 @@ pub struct FetchOptions {
     pub total_timeout: Duration,
     /// Where relative paths begin (`--frameworks_home`).
     pub frameworks_home: Option<PathBuf>,
+    /// What is kept for later tasks.
+    pub cache: Arc<Cache>,
 }
 
 /// How often was fetched for a command, with what outcome.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counts {
     succeeded: AtomicU64,
     failed: AtomicU64,
+    cache: Arc<Cache>,
 }
 
 impl Counts {
@@ -54,6 +59,11 @@ impl Counts {
     /// One of them was not.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// What is kept for later tasks.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 }
 
@@ -68,7 +78,9 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher with these options.
     pub fn new(options: FetchOptions) -> Self {
-        Self { options, turns: Arc::new(Semaphore::new(FETCHES_MAX)), counts: Arc::default() }
+        let (succeeded, failed) = (AtomicU64::default(), AtomicU64::default());
+        let counts = Arc::new(Counts { succeeded, failed, cache: options.cache.clone() });
+        Self { options, turns: Arc::new(Semaphore::new(FETCHES_MAX)), counts }
     }
 
     /// What it has done so far.
@@ -139,11 +151,12 @@ impl Fetch {
     fn run(self) -> Result<(), String> {
         let owner = self.user.as_deref().map(Owner::find).transpose()?;
         let sandbox = Sandbox::open(&self.sandbox)?;
-        if let Some(owner) = owner {
+        if let Some(owner) = &owner {
             owner.assume()?;
         }
+        let owner = owner.as_ref();
         for uri in &self.command.uris {
-            let fetched = self.pace.check().and_then(|()| self.one(&sandbox, uri));
+            let fetched = self.pace.check().and_then(|()| self.one(&sandbox, owner, uri));
             let line = match &fetched {
                 Ok(path) => format!("Fetched '{}' to '{}'\n", uri.value, path.display()),
                 Err(why) => format!("Failed to fetch '{}': {why}\n", uri.value),
@@ -154,12 +167,36 @@ impl Fetch {
         Ok(())
     }
 
-    fn one(&self, sandbox: &Sandbox, uri: &v1::command_info::Uri) -> Result<PathBuf, String> {
+    fn one(
+        &self,
+        sandbox: &Sandbox,
+        owner: Option<&Owner>,
+        uri: &v1::command_info::Uri,
+    ) -> Result<PathBuf, String> {
         let name = place::name_of(uri)?;
         let source = source::read(&uri.value, self.options.frameworks_home.as_deref())?;
         let mode = if uri.executable() { 0o755 } else { 0o644 };
         let mut file = sandbox.create(&name, mode)?;
-        source.copy(&mut file, &self.io, &self.pace, self.options.stall_timeout)?;
+        let (io, pace, stall) = (&self.io, &self.pace, self.options.stall_timeout);
+        let had = match uri.cache() {
+            true => {
+                let load = Load { source: &source, owner, io, pace, stall };
+                Some(self.options.cache.get(self.user.as_deref(), uri.value.trim_start(), load)?)
+            }
+            false => None,
+        };
+        let mut from_cache = false;
+        match had {
+            Some(Had::Copy(mut copy)) => {
+                from_cache = true;
+                pace.copy(&mut copy, &mut file, source::FETCHED_BYTES_MAX)?;
+            }
+            Some(Had::Direct(why)) => {
+                sandbox.log(&format!("Fetching '{}' without the cache: {why}\n", uri.value));
+                source.copy(&mut file, io, pace, stall)?;
+            }
+            None => source.copy(&mut file, io, pace, stall)?,
+        }
         let kind = match uri.extract() && !uri.executable() {
             true => archive::kind_of(&name),
             false => None,
@@ -167,6 +204,10 @@ impl Fetch {
         if let Some(kind) = kind {
             file.rewind().map_err(|e| format!("cannot read it again: {e}"))?;
             archive::extract(sandbox, &name, kind, file, &self.pace)?;
+            // As the original, which unpacks from its cache.
+            if from_cache && kind != archive::Kind::Gz {
+                sandbox.remove(&name)?;
+            }
         }
         Ok(sandbox.path(&name))
     }

@@ -26,6 +26,20 @@ impl Owner {
         Ok(Self { uid: user.uid, gid: user.gid, groups })
     }
 
+    fn take(&self) {
+        setfsgid(self.gid);
+        setfsuid(self.uid);
+    }
+
+    /// Does something as the agent itself on a thread that has assumed this user, and assumes it again.
+    pub fn paused<T>(&self, act: impl FnOnce() -> T) -> T {
+        setfsuid(Uid::effective());
+        setfsgid(Gid::effective());
+        let done = act();
+        self.take();
+        done
+    }
+
     /// Makes the calling thread touch files as this user, until it ends. The other threads stay what they are.
     ///
     /// # Errors
@@ -46,8 +60,7 @@ impl Owner {
             let e = std::io::Error::last_os_error();
             return Err(format!("cannot take the groups of the user {}: {e}", self.uid));
         }
-        setfsgid(self.gid);
-        setfsuid(self.uid);
+        self.take();
         // These calls tell no failure, only what was before: the second time it must be what was set.
         match (setfsgid(self.gid), setfsuid(self.uid)) == (self.gid, self.uid) {
             true => Ok(()),

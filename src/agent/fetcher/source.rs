@@ -53,12 +53,26 @@ pub fn read(uri: &str, home: Option<&Path>) -> Result<Source, String> {
 }
 
 impl Source {
+    /// How many bytes it has; none when nobody tells.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub fn size(&self, io: &Handle, pace: &Pace, stall: Duration) -> Result<Option<u64>, String> {
+        match self {
+            Source::File(path) => {
+                let told = open(path)?.metadata();
+                told.map(|there| Some(there.len())).map_err(|e| format!("{}: {e}", path.display()))
+            }
+            Source::Http(url) => io.block_on(within(pace, head(url, stall))),
+        }
+    }
+
     /// Writes what the URI leads to into `file`. Blocks; what is waited for goes on at `io`.
     ///
     /// # Errors
     /// Why it could not be had.
     pub fn copy(
-        self,
+        &self,
         file: &mut File,
         io: &Handle,
         pace: &Pace,
@@ -66,19 +80,25 @@ impl Source {
     ) -> Result<(), String> {
         match self {
             Source::File(path) => {
-                let mut from = open(&path)?;
+                let mut from = open(path)?;
                 pace.copy(&mut from, file, FETCHED_BYTES_MAX).map(drop)
             }
-            Source::Http(url) => io.block_on(async {
-                let left = tokio::time::Instant::from_std(pace.until);
-                tokio::select! {
-                    biased;
-                    () = pace.given_up.cancelled() => Err("given up".into()),
-                    () = tokio::time::sleep_until(left) => Err(pace.late()),
-                    done = download(&url, file, stall) => done,
-                }
-            }),
+            Source::Http(url) => io.block_on(within(pace, download(url, file, stall))),
         }
+    }
+}
+
+/// Waits for something until nobody waits for the fetch any more, or its time is over.
+async fn within<T>(
+    pace: &Pace,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let left = tokio::time::Instant::from_std(pace.until);
+    tokio::select! {
+        biased;
+        () = pace.given_up.cancelled() => Err("given up".into()),
+        () = tokio::time::sleep_until(left) => Err(pace.late()),
+        done = work => done,
     }
 }
 
@@ -122,14 +142,25 @@ fn client() -> Result<&'static reqwest::Client, String> {
     made.as_ref().map_err(Clone::clone)
 }
 
+fn failed(e: reqwest::Error) -> String {
+    // Its text holds the URL, which the caller names already.
+    let e = e.without_url();
+    let cause = std::error::Error::source(&e).map(|c| format!(": {c}")).unwrap_or_default();
+    format!("{e}{cause}")
+}
+
+/// The size that a server tells without sending anything.
+async fn head(url: &str, stall: Duration) -> Result<Option<u64>, String> {
+    let asked = tokio::time::timeout(stall, client()?.head(url).send()).await;
+    let Ok(answer) = asked else { return Ok(None) };
+    let answer = answer.map_err(failed)?;
+    let told = answer.headers().get(reqwest::header::CONTENT_LENGTH);
+    let size = told.and_then(|told| told.to_str().ok()?.parse().ok());
+    Ok(size.filter(|_| answer.status().is_success()))
+}
+
 async fn download(url: &str, file: &mut File, stall: Duration) -> Result<(), String> {
     let stalled = || format!("nothing came for {}", crate::base::units::MesosDuration(stall));
-    let failed = |e: reqwest::Error| {
-        // Its text holds the URL, which the caller names already.
-        let e = e.without_url();
-        let cause = std::error::Error::source(&e).map(|c| format!(": {c}")).unwrap_or_default();
-        format!("{e}{cause}")
-    };
     let request = client()?.get(url).send();
     let mut answer =
         tokio::time::timeout(stall, request).await.map_err(|_| stalled())?.map_err(failed)?;

@@ -13,7 +13,14 @@ fn fetcher() -> Fetcher {
         stall_timeout: Duration::from_secs(10),
         total_timeout: Duration::from_secs(30),
         frameworks_home: None,
+        cache: Arc::new(cache(1 << 20)),
     })
+}
+
+/// An empty cache for so many bytes; its folder is gone with the process's others.
+fn cache(capacity: u64) -> Cache {
+    let dir = tempfile::tempdir().expect("dir");
+    Cache::open(&dir.keep(), capacity).expect("a folder")
 }
 
 fn uri(value: impl Into<String>) -> v1::command_info::Uri {
@@ -31,6 +38,7 @@ fn launch(sandbox: &Path, uris: Vec<v1::command_info::Uri>) -> Launch {
         user: None,
         environment: Vec::new(),
         limits: Limits::default(),
+        docker: None,
     }
 }
 
@@ -168,5 +176,6 @@ fn paths_may_be_relative_to_the_folder_of_frameworks() {
     assert_eq!(blank, Ok(source::Source::Http("http://h/x".into())));
 }
 
+mod cached;
 mod kinds;
 mod limits;

@@ -191,7 +191,10 @@ async fn refusals_say_what_and_where_and_store_nothing() {
         (r#"{"name":"a/b","command":"c"}"#, Some("name")),
         (r#"{"name":"j","command":"c","schedule":"FOO"}"#, Some("schedule")),
         (r#"{"name":"j","command":"c","scheduleTimeZone":"X/Y"}"#, Some("scheduleTimeZone")),
-        (r#"{"name":"j","command":"c","container":{"image":"x"}}"#, Some("container")),
+        (
+            r#"{"name":"j","command":"c","container":{"image":"x","type":"LXC"}}"#,
+            Some("container.type"),
+        ),
     ] {
         let (_, named) = client.refused("POST /scheduler/iso8601", body).await;
         assert_eq!(named.as_deref(), field, "{body}");

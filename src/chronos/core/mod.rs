@@ -8,6 +8,7 @@
 //! them.
 
 mod agenda;
+mod container;
 mod delete;
 mod depend;
 mod end;

@@ -1,9 +1,10 @@
 //! The task of a run: command, environment, downloads, resources.
 
+use super::container;
 use super::run::{Run, Task};
 use crate::base::ids;
 use crate::base::resources::Resources;
-use crate::chronos::model::Job;
+use crate::chronos::model::{Engine, Job};
 use crate::mesos::convert::{Format, resources_to_v1};
 use crate::mesos::make;
 use crate::mesos::v1::{
@@ -42,8 +43,10 @@ pub(super) fn build(job: &Job, run: &Run, task: &Task, place: &Place<'_>) -> Tas
     };
     command.environment = Some(environment(job, run, task, place.host));
     command.user = (!job.run_as_user.is_empty()).then(|| job.run_as_user.clone());
+    let container = job.container.as_ref().map(|c| container::build(c, &task.id));
     if job.executor.is_empty() {
         info.command = Some(command);
+        info.container = container;
         return info;
     }
     let data = match job.task_info_data.is_empty() {
@@ -58,6 +61,7 @@ pub(super) fn build(job: &Job, run: &Run, task: &Task, place: &Place<'_>) -> Tas
         framework_id: place.framework_id.map(Into::into),
         command: Some(command),
         name: Some(format!("ChronosTask:{}", job.name)),
+        container,
         ..ExecutorInfo::default()
     });
     info
@@ -86,6 +90,15 @@ fn command(job: &Job, arguments: &[String]) -> CommandInfo {
             ..CommandInfo::default()
         };
     }
+    if job.command.is_empty() {
+        // The image's own.
+        return CommandInfo {
+            shell: Some(false),
+            arguments: arguments.to_vec(),
+            uris: downloads(job),
+            ..CommandInfo::default()
+        };
+    }
     if job.shell {
         let value = match arguments {
             [] => job.command.clone(),
@@ -99,7 +112,10 @@ fn command(job: &Job, arguments: &[String]) -> CommandInfo {
             ..CommandInfo::default()
         };
     }
-    let argv = std::iter::once(&job.command).chain(arguments).cloned().collect();
+    // The docker engine is given the program with its arguments, a shell-less task its argv[0] apart from the program.
+    let in_docker = job.container.as_ref().is_some_and(|c| c.engine == Engine::Docker);
+    let first = (!in_docker).then_some(&job.command);
+    let argv = first.into_iter().chain(arguments).cloned().collect();
     CommandInfo {
         value: Some(job.command.clone()),
         shell: Some(false),

@@ -1,9 +1,10 @@
 //! Jobs as clients send and see them: what is read is acted on, or refused naming the field; unknown keys are ignored, as in
 //! the original.
 //!
-//! Nothing here plans or launches. Containers are refused until agents can run images.
+//! Nothing here plans or launches.
 
 mod constraint;
+mod container;
 mod fields;
 pub mod name;
 mod problem;
@@ -14,6 +15,7 @@ mod show;
 mod tests;
 
 pub use constraint::{Constraint, Operator};
+pub use container::{Container, Engine, External, Network, NetworkInfo, Pair, Volume};
 pub use name::Era;
 pub use problem::Problem;
 pub use read::{Rules, read, read_text};
@@ -88,6 +90,8 @@ pub struct Job {
     pub environment: Vec<(String, String)>,
     /// Whose the task is; empty: the framework's user.
     pub run_as_user: String,
+    /// What it runs in, if not on the agent itself.
+    pub container: Option<Container>,
     /// Where it may run: all must hold.
     pub constraints: Vec<Constraint>,
 }

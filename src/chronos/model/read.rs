@@ -1,5 +1,6 @@
 //! A job from JSON.
 
+use super::container;
 use super::fields::Fields;
 use super::show::Counters;
 use super::{Constraint, Fetch, JOB_BYTES_MAX, Job, PARENTS_MAX, Problem, RETRIES_MAX, When};
@@ -51,7 +52,6 @@ pub fn read_text(
 pub fn read(value: &Value, rules: &Rules, now: Wall) -> Result<(Job, Option<Counters>), Problem> {
     let f = Fields::new(value, "")?;
     let name = f.required("name")?;
-    refuse_container(&f)?;
     let uris = f.texts("uris")?;
     let job = Job {
         when: when(&f, &name, now)?,
@@ -79,6 +79,7 @@ pub fn read(value: &Value, rules: &Rules, now: Wall) -> Result<(Job, Option<Coun
         fetch: fetch(&f)?,
         environment: environment(&f)?,
         run_as_user: f.text_or("runAsUser", &rules.user)?,
+        container: container::read(&f)?,
         constraints: constraints(&f)?,
         uris,
         name,
@@ -89,7 +90,8 @@ pub fn read(value: &Value, rules: &Rules, now: Wall) -> Result<(Job, Option<Coun
 
 /// What makes sense only together.
 fn check(f: &Fields<'_>, job: &Job) -> Result<(), Problem> {
-    if job.command.is_empty() && job.executor.is_empty() {
+    // An image has a command of its own.
+    if job.command.is_empty() && job.executor.is_empty() && job.container.is_none() {
         return Err(f.wrong("command", "is missing"));
     }
     for (at, uri) in job.uris.iter().enumerate() {
@@ -108,17 +110,6 @@ fn check(f: &Fields<'_>, job: &Job) -> Result<(), Problem> {
 /// `GET jobs` shows the one as the other when one is empty: sent back like that they are no contradiction.
 fn same_downloads(job: &Job) -> bool {
     job.fetch.iter().map(|f| &f.uri).eq(&job.uris)
-}
-
-fn refuse_container(f: &Fields<'_>) -> Result<(), Problem> {
-    match f.get("container") {
-        None => Ok(()),
-        Some(_) => Err(f.wrong(
-            "container",
-            "is not supported: the agents of this version run no images; without it the command \
-             runs on the agent itself",
-        )),
-    }
 }
 
 fn when(f: &Fields<'_>, name: &str, now: Wall) -> Result<When, Problem> {

@@ -70,6 +70,8 @@ pub struct Shown<'a> {
     run_as_user: &'a str,
     concurrent: bool,
     max_completion_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'a super::Container>,
     #[serde(serialize_with = "constraints")]
     constraints: &'a [super::Constraint],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +151,7 @@ pub fn show<'a>(job: &'a Job, counters: &Counters, through: i64) -> Shown<'a> {
         run_as_user: &job.run_as_user,
         concurrent: job.concurrent,
         max_completion_time: job.max_completion_time,
+        container: job.container.as_ref(),
         constraints: &job.constraints,
         parents,
         schedule,

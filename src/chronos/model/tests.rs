@@ -50,6 +50,44 @@ fn reading_is_lenient_where_the_original_was() {
     assert!(job.has_parent("p") && job.schedule().is_none());
 }
 
+/// covers: CHR-0116, CHR-0119
+#[test]
+fn containers_are_read_in_both_forms_and_shown_in_one() {
+    let with = |container: Value, command: Option<&str>| {
+        let mut value = json!({"name": "j", "schedule": "R/2030-01-01T00:00:00Z/PT1H"});
+        if let Some(command) = command {
+            value["command"] = json!(command);
+        }
+        value["container"] = container;
+        job(value)
+    };
+    let small = with(json!({"type": "DOCKER", "image": "libmesos/ubuntu"}), Some("c"));
+    assert_eq!(
+        serde_json::to_string(&small.container).unwrap(),
+        concat!(
+            r#"{"type":"DOCKER","image":"libmesos/ubuntu","network":"HOST","networkInfos":[],"volumes":[],"#,
+            r#""forcePullImage":false,"parameters":[]}"#
+        )
+    );
+    let volumes = json!([{"containerPath": "/c", "hostPath": "/h", "mode": "ro"}]);
+    let parameters = json!([{"key": "dns", "value": "1.1.1.1"}]);
+    let flat = with(
+        json!({"type": "docker", "image": "i", "network": "bridge", "forcePullImage": "TRUE",
+            "volumes": volumes, "parameters": parameters}),
+        None,
+    );
+    let nested = with(
+        json!({"type": "Docker", "volumes": volumes, "docker": {"image": "i", "network": "BRIDGE",
+            "forcePullImage": true, "parameters": parameters}}),
+        None,
+    );
+    assert_eq!(flat.container, nested.container);
+    assert_eq!(with(shown(&flat)["container"].clone(), None).container, flat.container);
+    assert_eq!(shown(&small)["container"]["image"], "libmesos/ubuntu");
+    let named = json!({"image": "i", "network": "USER", "networkInfos": [{"name": "n"}]});
+    assert_eq!(with(named, None).container.unwrap().network, Network::User);
+}
+
 /// covers: CHR-0121
 #[test]
 fn null_is_absent() {
@@ -104,7 +142,23 @@ fn what_cannot_be_acted_on_is_refused_naming_the_field() {
         ("retries", json!(1.5), "retries"),
         ("retries", json!(1_000_000), "retries"),
         ("shell", json!("perhaps"), "shell"),
-        ("container", json!({"type": "DOCKER", "image": "x"}), "container"),
+        ("container", json!("x"), "container"),
+        ("container", json!({"type": "DOCKER"}), "container.image"),
+        ("container", json!({"docker": {"image": ""}}), "container.docker.image"),
+        ("container", json!({"image": "x", "type": "LXC"}), "container.type"),
+        ("container", json!({"image": "x", "network": "MARS"}), "container.network"),
+        ("container", json!({"image": "x", "network": "USER"}), "container.networkInfos"),
+        (
+            "container",
+            json!({"image": "x", "volumes": [{"containerPath": "/x", "mode": "W"}]}),
+            "container.volumes[0].mode",
+        ),
+        ("container", json!({"image": "x", "parameters": [{}]}), "container.parameters[0].key"),
+        (
+            "container",
+            json!({"docker": {"image": "x", "portMappings": [{"containerPort": 1}]}}),
+            "container.docker.portMappings",
+        ),
         ("uris", json!("u"), "uris"),
         ("uris", json!([""]), "uris[0]"),
         ("fetch", json!([{"uri": "u"}, {}]), "fetch[1].uri"),

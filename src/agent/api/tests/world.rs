@@ -5,7 +5,8 @@ use crate::agent::api::{Api, Realms, face, identity::Identity, metrics};
 use crate::agent::containerizer::{Backend, Containerizer, Rotation};
 use crate::agent::containers::{Containers, Making};
 use crate::agent::core::{AgentCore, options::Options};
-use crate::agent::fetcher::{FetchOptions, Fetcher};
+use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
+use crate::agent::images::Images;
 use crate::agent::service::{Agent, AgentShell, Tools};
 use crate::base::resources::Resources;
 use crate::base::rng::Rng;
@@ -108,10 +109,12 @@ fn agent(
         stall_timeout: PATIENCE,
         total_timeout: PATIENCE,
         frameworks_home: None,
+        cache: Arc::new(Cache::open(&dir.path().join("cache"), 1 << 20).expect("a folder")),
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
-    let making = Making { backend: Backend::Posix, rotation };
+    let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
+    let making = Making { backend: Backend::Posix, rotation, docker: None, images };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());

@@ -1,5 +1,6 @@
 //! The user a container runs as, from the machine's user database.
 
+use crate::agent::containerizer::spec::ContainerSpec;
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
 use std::ffi::CString;
 
@@ -12,6 +13,17 @@ pub struct Account {
     pub gid: u32,
     /// All groups.
     pub groups: Vec<u32>,
+}
+
+/// Whom a container's task runs as. Looked up on this machine, never in an image: to do so loads libraries.
+///
+/// # Errors
+/// A text: the user is unknown, or the database cannot be read.
+pub fn of(spec: &ContainerSpec) -> Result<Account, String> {
+    match spec.image.as_ref().and_then(|image| image.account.clone()) {
+        Some((uid, gid, groups)) => Ok(Account { uid, gid, groups }),
+        None => resolve(spec.user.as_deref()),
+    }
 }
 
 /// The named user; none: who we are.

@@ -47,7 +47,12 @@ pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
         Split::Child { inside } => {
             in_child(report_tx.into_raw_fd(), output_tx.into_raw_fd());
             let mut report = Report::at(REPORT_FD);
-            if let Err(why) = enter(e, inside).and_then(|()| spawn(e, &mut report)) {
+            // Before the container is entered: its files must not say who is who.
+            let account = account::of(e.spec);
+            let spawned = account.and_then(|account| {
+                enter(e, inside).and_then(|()| spawn(e, &account, &mut report))
+            });
+            if let Err(why) = spawned {
                 report.failed(&why);
             }
             leave(0)
@@ -87,7 +92,11 @@ pub fn pidfd(pid: i32) -> Result<OwnedFd> {
     }
 }
 
-fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
+fn spawn(
+    e: &Exec<'_>,
+    account: &account::Account,
+    report: &mut Report,
+) -> std::result::Result<(), String> {
     let (go, gate) = pipe().map_err(|e| e.cause)?;
     // SAFETY: a fork whose child is our parent's; this process has one thread.
     let pid =
@@ -99,7 +108,7 @@ fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
             if nix::unistd::read(go.as_raw_fd(), &mut byte) != Ok(1) {
                 leave(126);
             }
-            let why = run(e);
+            let why = run(e, account);
             report.not_executed(&why);
             leave(127)
         }
@@ -111,7 +120,7 @@ fn spawn(e: &Exec<'_>, report: &mut Report) -> std::result::Result<(), String> {
 }
 
 /// In the command's process, to the end.
-fn run(e: &Exec<'_>) -> String {
+fn run(e: &Exec<'_>, account: &account::Account) -> String {
     let ready = || -> std::result::Result<(), String> {
         let _ = nix::unistd::setsid();
         let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
@@ -120,13 +129,12 @@ fn run(e: &Exec<'_>) -> String {
         }
         drop(own(GATE_FD));
         nix::unistd::chdir(e.cwd).map_err(|err| format!("{}: {err}", e.cwd))?;
-        let account = account::resolve(e.spec.user.as_deref())?;
         if e.spec.no_new_privs {
             posix::no_new_privs()?;
         }
         match e.spec.backend {
-            Backend::Posix => account::become_user(&account)?,
-            Backend::Mesos => confine(e.spec, &account)?,
+            Backend::Posix => account::become_user(account)?,
+            Backend::Mesos => confine(e.spec, account)?,
         }
         // SAFETY: marks descriptors only.
         unsafe {

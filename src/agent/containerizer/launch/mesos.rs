@@ -2,11 +2,11 @@
 //!
 //! The builder works in a mount namespace of its own, so that nothing it mounts is ever seen on the host: whatever
 //! dies when, the kernel drops those mounts with the last process in it. There it binds the host's root under the
-//! bundle, and hides the cgroup file systems from libcontainer: cgroups are ours (it would join every controller the
+//! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it would join every controller the
 //! machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
-use super::{REPORT_FD, account, open_status, private_dir, program, rlimits};
+use super::{REPORT_FD, account, image, open_status, private_dir, program, rlimits};
 use crate::agent::containerizer::isolators::{Cgroup, probe};
 use crate::agent::containerizer::logs;
 use crate::agent::containerizer::spec::{ContainerSpec, DEFAULT_CAPABILITIES, Network};
@@ -44,7 +44,7 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     if let Some(cgroup) = cgroup {
         cgroup.join().map_err(|e| e.cause)?;
     }
-    let account = account::resolve(spec.user.as_deref())?;
+    let account = account::of(spec)?;
     let streams = logs::open_streams(&spec.sandbox, account.uid, account.gid)?;
     let status = open_status(dir)?;
     let root = dir.join("rootfs");
@@ -52,7 +52,17 @@ pub fn build(spec: &ContainerSpec, dir: &Path, cgroup: Option<&Cgroup>) -> Resul
     for d in [&root, &state] {
         private_dir(d).map_err(|e| e.cause)?;
     }
-    let read_only = bind_host_root(&root)?;
+    own_mounts()?;
+    let read_only = match &spec.image {
+        None => bind_host_root(&root)?,
+        Some(own) => {
+            image::mount_root(own, &root)?;
+            Vec::new()
+        }
+    };
+    for volume in &spec.image_volumes {
+        image::mount_volume(volume)?;
+    }
     let config = config(spec, &account, &root, read_only)?;
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
     create(spec, dir, &state, streams, status)
@@ -95,13 +105,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn mounting(what: &str) -> impl Fn(nix::Error) -> String {
+pub(super) fn mounting(what: &str) -> impl Fn(nix::Error) -> String {
     move |e| format!("mounting {what}: {e}")
 }
 
-/// The host's tree under `root`, in a mount namespace of our own, without cgroups and with a read-only `/sys`; what
-/// the kernel could not make read-only at once.
-fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
+/// A mount namespace of our own, in which no cgroups are seen.
+fn own_mounts() -> Result<(), String> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)
         .map_err(|e| format!("a mount namespace: {e}"))?;
     let slave = MsFlags::MS_SLAVE | MsFlags::MS_REC;
@@ -119,6 +128,11 @@ fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
         mount(Some("tmpfs"), CGROUP_MOUNT, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
             .map_err(mounting(CGROUP_MOUNT))?;
     }
+    Ok(())
+}
+
+/// The host's tree under `root`, with a read-only `/sys`; what the kernel could not make read-only at once.
+fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
     Ok(match read_only(&root.join("sys")) {
@@ -170,6 +184,10 @@ fn config(
     let mut protected =
         vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
     protected.extend(read_only);
+    let mut masked = vec!["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"];
+    if spec.image.is_some() {
+        masked.extend(image::MASKED);
+    }
     let (program, _) = spec.command.resolve();
     Ok(json!({
         "ociVersion": "1.0.2",
@@ -180,7 +198,7 @@ fn config(
             "user": {"uid": account.uid, "gid": account.gid, "additionalGids": account.groups},
             "args": [program],
             "env": [],
-            "cwd": spec.sandbox,
+            "cwd": spec.cwd(),
             "capabilities": capabilities(spec),
             "rlimits": limits,
             "noNewPrivileges": spec.no_new_privs,
@@ -189,7 +207,7 @@ fn config(
         "linux": {
             "namespaces": namespaces,
             "rootfsPropagation": "slave",
-            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"],
+            "maskedPaths": masked,
             "readonlyPaths": protected,
         },
     }))
@@ -197,7 +215,9 @@ fn config(
 
 /// The capability sets in OCI's words. Without ambient ones, a task that is not root has none after exec.
 pub fn capabilities(spec: &ContainerSpec) -> Value {
-    let default = || DEFAULT_CAPABILITIES.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>();
+    let usual = |c: &&&str| spec.image.is_none() || **c != "CAP_MKNOD";
+    let default =
+        || DEFAULT_CAPABILITIES.iter().filter(usual).map(|c| (*c).to_owned()).collect::<Vec<_>>();
     let sets = &spec.capabilities;
     let effective = sets.effective.clone().unwrap_or_else(default);
     // What is not bounded cannot be effective after exec; without a bound of its own it is the effective set.
@@ -228,15 +248,25 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
         mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
-    all.extend(spec.mounts.iter().map(|m| {
-        let access = if m.read_only { "ro" } else { "rw" };
+    let bind = |source: &Path, target: &Path, read_only: bool| {
+        let access = if read_only { "ro" } else { "rw" };
         json!({
-            "destination": m.target,
+            "destination": target,
             "type": "bind",
-            "source": m.source,
+            "source": source,
             "options": ["rbind", access, "rslave"],
         })
-    }));
+    };
+    if let Some(own) = &spec.image {
+        all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]));
+        all.push(bind(&spec.sandbox, &own.sandbox, false));
+        if spec.network == Network::Host {
+            all.extend(image::names().map(|(source, target)| bind(&source, target, true)));
+        }
+    }
+    let volumes = spec.image_volumes.iter();
+    all.extend(volumes.map(|v| bind(&image::merged(&v.root), &v.target, v.read_only)));
+    all.extend(spec.mounts.iter().map(|m| bind(&m.source, &m.target, m.read_only)));
     all
 }
 

@@ -12,6 +12,7 @@
 pub mod account;
 mod errors;
 pub mod exec;
+mod image;
 pub mod keeper;
 pub mod mesos;
 pub mod posix;

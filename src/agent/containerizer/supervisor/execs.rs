@@ -66,7 +66,7 @@ impl Supervisor {
         let mut all = c.spec.environment();
         all.retain(|(name, _)| !env.iter().any(|(n, _)| n == name));
         all.extend(env);
-        let cwd = cwd.unwrap_or_else(|| c.spec.sandbox.display().to_string());
+        let cwd = cwd.unwrap_or_else(|| c.spec.cwd().display().to_string());
         let (report, output) = exec::exec(&exec::Exec {
             spec: &c.spec,
             keeper: c.pid().unwrap_or(0),

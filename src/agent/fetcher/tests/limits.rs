@@ -90,7 +90,7 @@ async fn a_download_that_stalls_fails_and_so_does_one_that_takes_too_long() {
     for (stall_timeout, total_timeout, text) in
         [(soon, late, "nothing came for 100ms"), (late, soon, "not done within 100ms")]
     {
-        let options = FetchOptions { stall_timeout, total_timeout, frameworks_home: None };
+        let options = FetchOptions { stall_timeout, total_timeout, ..fetcher().options };
         let why = Fetcher::new(options).fetch(&launch).await.expect_err("too slow");
         assert!(why.contains(text), "{why}");
     }
@@ -103,7 +103,7 @@ async fn a_fetch_that_nobody_waits_for_ends() {
     let fetcher = Fetcher::new(FetchOptions {
         stall_timeout: Duration::from_secs(600),
         total_timeout: Duration::from_secs(600),
-        frameworks_home: None,
+        ..fetcher().options
     });
     {
         let mut fetch = std::pin::pin!(fetcher.fetch(&launch));
