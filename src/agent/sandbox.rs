@@ -185,10 +185,9 @@ fn sum(root: &Path, device: u64) -> u64 {
         if meta.dev() != device {
             continue;
         }
-        if !meta.is_dir() && meta.nlink() > 1 && linked.len() < LINKED_MAX {
-            if !linked.insert(meta.ino()) {
-                continue;
-            }
+        let is_linked = !meta.is_dir() && meta.nlink() > 1 && linked.len() < LINKED_MAX;
+        if is_linked && !linked.insert(meta.ino()) {
+            continue;
         }
         total += meta.blocks() * BLOCK;
         if meta.is_dir() {

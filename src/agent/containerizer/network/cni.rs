@@ -22,8 +22,11 @@ pub struct Of<'a> {
     pub device: &'a str,
 }
 
-/// A network's plug-ins, in their order, each with its configuration.
-fn plugins(config: &str, join: &Join) -> Result<Vec<(String, Map<String, Value>)>, String> {
+/// A plug-in's name, and its configuration.
+type Plugin = (String, Map<String, Value>);
+
+/// A network's plug-ins, in their order.
+fn plugins(config: &str, join: &Join) -> Result<Vec<Plugin>, String> {
     let invalid = |why: &str| format!("the configuration of network '{}': {why}", join.name);
     let whole: Value = serde_json::from_str(config).map_err(|e| invalid(&e.to_string()))?;
     let version = whole.get("cniVersion").and_then(Value::as_str).unwrap_or("0.2.0").to_owned();
