@@ -113,7 +113,10 @@ pub fn isolate(spec: &ContainerSpec, pid: i32, cgroup: Option<&Cgroup>) -> Resul
 /// # Errors
 /// A text: what the first one said that failed. All are told.
 pub fn cleanup(spec: &ContainerSpec) -> Result<(), String> {
-    spec.linux.isolators.iter().rev().fold(Ok(()), |outcome, isolator| {
-        outcome.and(run(isolator, "cleanup", spec, &Value::Null).map(drop))
-    })
+    let mut outcome = Ok(());
+    for isolator in spec.linux.isolators.iter().rev() {
+        // Each has its turn, whatever became of the one before.
+        outcome = outcome.and(run(isolator, "cleanup", spec, &Value::Null).map(drop));
+    }
+    outcome
 }
