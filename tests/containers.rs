@@ -24,6 +24,8 @@ mod made;
 mod networks;
 #[path = "containers/probes.rs"]
 mod probes;
+#[path = "containers/rooted.rs"]
+mod rooted;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]

@@ -15,7 +15,7 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
-fn provisioner(w: &World, home: Home, backend: Backend) -> Provisioner {
+pub fn provisioner(w: &World, home: Home, backend: Backend) -> Provisioner {
     let options = Options {
         store_dir: w.dir.path().join("store"),
         containers_dir: w.dir.path().join("provisioned"),
@@ -35,7 +35,7 @@ fn wanted(name: &str) -> Wanted {
 }
 
 /// A folder of saved images.
-fn saved(w: &World, images: &[(&str, Image)]) -> Home {
+pub fn saved(w: &World, images: &[(&str, Image)]) -> Home {
     let dir = w.dir.path().join("images");
     std::fs::create_dir_all(&dir).unwrap();
     for (name, image) in images {
@@ -59,7 +59,7 @@ fn of(mut spec: ContainerSpec, provisioned: &Provisioned) -> ContainerSpec {
     spec
 }
 
-async fn container(w: &mut World, p: &Provisioner, name: &str, shell: &str) -> ContainerSpec {
+pub async fn container(w: &mut World, p: &Provisioner, name: &str, shell: &str) -> ContainerSpec {
     let spec = w.spec(Containers::Mesos, shell);
     let provisioned = p.provision(&spec.id, Some(&wanted(name)), &[], &|_| {}).await.unwrap();
     of(spec, &provisioned)
@@ -72,7 +72,7 @@ fn out(spec: &ContainerSpec) -> String {
 }
 
 /// Nothing is left of these containers but the images.
-async fn released(w: &World, p: &Provisioner, specs: &[&ContainerSpec]) {
+pub async fn released(w: &World, p: &Provisioner, specs: &[&ContainerSpec]) {
     for spec in specs {
         p.release(&spec.id).await.unwrap();
     }

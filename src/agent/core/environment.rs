@@ -97,7 +97,8 @@ fn agent(of: &Of<'_>, vars: &mut Variables) {
 }
 
 fn container_info<'a>(of: &'a Of<'_>) -> Option<&'a v1::ContainerInfo> {
-    of.task.map_or(of.executor.container.as_ref(), |t| t.container.as_ref())
+    // A command task without one has the operator's, as its executor does.
+    of.task.and_then(|t| t.container.as_ref()).or(of.executor.container.as_ref())
 }
 
 fn executor(of: &Of<'_>, vars: &mut Variables) {
