@@ -67,10 +67,11 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The host's mounts, without their numbers.
+/// The host's mounts, without their numbers, and without those of docker engines: they come and go meanwhile.
 pub fn mounts() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    text.lines().map(|l| l.split_once(' ').unwrap().1.to_owned()).collect()
+    let ours = text.lines().filter(|l| !l.contains("docker"));
+    ours.map(|l| l.split_once(' ').unwrap().1.to_owned()).collect()
 }
 
 /// The directories of that name in all hierarchies, with what is below.

@@ -2,8 +2,8 @@
 //!
 //! The builder works in a mount namespace of its own, so that nothing it mounts is ever seen on the host: whatever
 //! dies when, the kernel drops those mounts with the last process in it. There it binds the host's root under the
-//! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it would join every controller the
-//! machine has, the slow way).
+//! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it
+//! would join every controller the machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
 use super::prepare::undumpable;
@@ -74,7 +74,7 @@ pub fn build(
         }
     };
     for volume in &spec.image_volumes {
-        image::mount_volume(volume)?;
+        image::mount_volume(volume, spec, &account)?;
     }
     let mut mounts = mounts(spec);
     mounts.extend(files);

@@ -85,14 +85,22 @@ fn host(path: &Path, make: bool) -> Result<PathBuf, String> {
     Ok(path.to_owned())
 }
 
+/// What is to be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
+    /// A directory.
     Directory,
+    /// A file.
     File,
 }
 
 /// Has a directory or file below the sandbox: what is missing is made, and given to the task's user.
-fn below(sandbox: &Path, path: &Path, account: &Account, kind: Kind) -> Result<(), String> {
+pub(super) fn below(
+    sandbox: &Path,
+    path: &Path,
+    account: &Account,
+    kind: Kind,
+) -> Result<(), String> {
     let failed = |at: &Path, e: nix::Error| {
         let why = match e {
             nix::Error::ELOOP | nix::Error::ENOTDIR => "a link, or not what it should be".into(),
