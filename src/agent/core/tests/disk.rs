@@ -154,15 +154,21 @@ fn networks_are_told_and_remembered() {
     assert_eq!(told(&w), vec![network.clone()]);
 }
 
+/// A container of the mesos containerizer.
+fn mesos() -> v1::ContainerInfo {
+    let r#type = v1::container_info::Type::Mesos as i32;
+    v1::ContainerInfo { r#type, ..Default::default() }
+}
+
 #[test]
 fn executors_without_a_container_info_have_the_operators() {
     let mut options = Options::new(agent_info(), "127.0.0.1", "/work");
-    let info = v1::ContainerInfo { hostname: Some("usual".into()), ..Default::default() };
+    let info = v1::ContainerInfo { hostname: Some("usual".into()), ..mesos() };
     options.default_container_info = Some(info.clone());
     let mut w = World::with(options);
     w.connect();
     w.run(task("t"));
-    let own = v1::ContainerInfo { hostname: Some("own".into()), ..Default::default() };
+    let own = v1::ContainerInfo { hostname: Some("own".into()), ..mesos() };
     w.run(v1::TaskInfo { container: Some(own), ..task("u") });
     for (id, name) in [("t", "usual"), ("u", "own")] {
         let container = &w.containers[&w.container(id).expect("it runs")];
