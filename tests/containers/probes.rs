@@ -36,8 +36,9 @@ fn the_program_of_the_host_cannot_be_written_through_its_processes() {
         assert_eq!(said(&mut w, &spec).await, "end\n");
         // Were it seen, it would be read-only: the supervisor runs from such a view.
         let own = format!("/proc/{}/exe", w.supervisor());
-        let opened = std::fs::OpenOptions::new().write(true).open(own);
-        assert_eq!(opened.unwrap_err().raw_os_error(), Some(libc::EROFS));
+        // Opening it fails in any case as long as it runs: what counts is how it is mounted.
+        let view = nix::sys::statvfs::statvfs(own.as_str()).unwrap();
+        assert!(view.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
         w
     });
 }

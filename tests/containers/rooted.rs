@@ -3,9 +3,9 @@
 use crate::images::{container, provisioner, released, saved};
 use crate::made::{Image, base, busybox, layer};
 use crate::world::{mounts, read, run};
-use mesolith::agent::containerizer::{Containerizer, Network};
 use mesolith::agent::containerizer::isolators::seccomp::Seccomp;
 use mesolith::agent::containerizer::linux::{Source, Target, Volume};
+use mesolith::agent::containerizer::{Containerizer, Network};
 use mesolith::agent::provisioner::Backend;
 use serde_json::json;
 

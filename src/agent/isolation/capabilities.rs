@@ -11,9 +11,19 @@ use v1::capability_info::Capability;
 /// # Errors
 /// A text for the operator.
 pub fn parse(text: &str) -> Result<Vec<String>, String> {
-    let info: v1::CapabilityInfo = serde_json::from_str(text)
+    // By name, not as the message: that drops names it does not know.
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        capabilities: Vec<String>,
+    }
+    let named: Named = serde_json::from_str(text)
         .map_err(|e| format!("expected {{\"capabilities\": [\"CHOWN\", …]}}: {e}"))?;
-    names(&info)
+    let known = |name: String| match Capability::from_str_name(&name) {
+        Some(Capability::Unknown) | None => Err(format!("Unknown capability '{name}'")),
+        Some(known) => Ok(format!("CAP_{}", known.as_str_name())),
+    };
+    named.capabilities.into_iter().map(known).collect()
 }
 
 fn names(info: &v1::CapabilityInfo) -> Result<Vec<String>, String> {
