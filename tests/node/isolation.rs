@@ -34,7 +34,7 @@ fn a_container_is_what_its_task_asks() {
     let home = Home::new();
     let node = home.up().with_agent();
     let mut scheduler = Scheduler::subscribe("asks", &node.master);
-    let (data, out) = (home.beside("data"), home.beside("out"));
+    let (data, out) = (home.beside("shown"), home.beside("out"));
     std::fs::create_dir(&data).unwrap();
     std::fs::create_dir(&out).unwrap();
     std::fs::write(data.join("f"), "from the host\n").unwrap();
