@@ -2,6 +2,8 @@
 
 #[path = "containers/backends.rs"]
 mod backends;
+#[path = "containers/confine.rs"]
+mod confine;
 #[path = "containers/docker.rs"]
 mod docker;
 #[path = "containers/docker_faults.rs"]
@@ -20,11 +22,19 @@ mod limits;
 mod made;
 #[path = "containers/nested.rs"]
 mod nested;
+#[path = "containers/networks.rs"]
+mod networks;
+#[path = "containers/probes.rs"]
+mod probes;
+#[path = "containers/rooted.rs"]
+mod rooted;
 #[path = "containers/sessions.rs"]
 mod sessions;
 #[path = "containers/speed.rs"]
 mod speed;
 #[path = "containers/survival.rs"]
 mod survival;
+#[path = "containers/volumes.rs"]
+mod volumes;
 #[path = "containers/world.rs"]
 mod world;

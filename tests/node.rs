@@ -11,6 +11,8 @@ mod exec;
 mod execute;
 #[path = "node/files.rs"]
 mod files;
+#[path = "node/isolation.rs"]
+mod isolation;
 #[path = "node/life.rs"]
 mod life;
 #[path = "node/recovery.rs"]

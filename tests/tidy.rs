@@ -80,6 +80,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("libcontainer", &["agent/containerizer/"]),
     ("libcgroups", &["agent/containerizer/"]),
     ("bollard", &["agent/containerizer/docker/"]),
+    ("seccompiler", &["agent/containerizer/isolators/seccomp/"]),
     ("clap", &["cli/", "config/", "main.rs", "options.rs"]),
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["cli/"]),

@@ -2,14 +2,16 @@
 //! different containers go on side by side. A destroy gives up whatever is being prepared.
 
 use crate::agent::containerizer::docker::{Docker, DockerSpec};
+use crate::agent::containerizer::linux::Linux;
 use crate::agent::containerizer::{
-    Backend, BindMount, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord,
-    Found, Limits, Nested, Network, Rotation, Scope, State, Window,
+    Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Found,
+    Limits, Nested, Network, Rotation, Scope, State, Window,
 };
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
 use crate::agent::images::Images;
+use crate::agent::isolation::{self, Policy};
 use crate::agent::sandbox;
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
@@ -54,6 +56,8 @@ pub struct Making {
     pub docker: Option<Docker>,
     /// Where the images of those that need no engine come from.
     pub images: Images,
+    /// What tasks may ask of containers.
+    pub policy: Policy,
 }
 
 struct Shared {
@@ -230,6 +234,7 @@ impl Worker {
             }
             Op::Create(launch) => {
                 let result = self.create(&launch).await.map_err(|e| text(&e));
+                self.tell_networks(&result).await;
                 Some(Input::Created { container, result })
             }
             Op::Start => {
@@ -270,7 +275,29 @@ impl Worker {
         }
     }
 
+    /// What is asked, as the supervisor makes it. Reads the operator's files, so not on this thread.
+    async fn spec(&self, launch: &Launch) -> Result<ContainerSpec, String> {
+        let (launch, shared) = (launch.clone(), Arc::clone(&self.shared));
+        let made = tokio::task::spawn_blocking(move || spec(&launch, &shared.making)).await;
+        made.unwrap_or_else(|e| Err(format!("its container could not be thought of: {e}")))
+    }
+
+    /// Tells the core which networks a container has joined, before it hears that it was made.
+    async fn tell_networks(&self, result: &Result<(), String>) {
+        let joined = self.shared.containerizer.joined(&self.id);
+        if result.is_ok() && !joined.is_empty() {
+            let networks = joined.iter().map(isolation::status).collect();
+            let container = self.id.clone();
+            // A core that has ended needs no news.
+            let _ = self.shared.core.send(Input::Joined { container, networks }).await;
+        }
+    }
+
     async fn prepare(&self, launch: &Launch) -> Result<(), String> {
+        // What cannot be is refused before anything is fetched for it.
+        if launch.docker.is_none() {
+            self.spec(launch).await?;
+        }
         if launch.nested.is_some() {
             self.make_nested(launch).await?;
         } else if launch.framework.id.is_none() {
@@ -314,15 +341,8 @@ impl Worker {
     async fn create(&self, launch: &Launch) -> Result<(), Error> {
         let making = &self.shared.making;
         let Some(run) = &launch.docker else {
-            let mut spec = making.images.put(launch, spec(launch, making))?;
-            if let Some(image) = &spec.image {
-                // Within its own root the sandbox is elsewhere.
-                for mount in &mut spec.mounts {
-                    if let Ok(rest) = mount.target.strip_prefix(&launch.sandbox) {
-                        mount.target = image.sandbox.join(rest);
-                    }
-                }
-            }
+            let failed = |why| Error::new(Code::Invalid, why);
+            let spec = making.images.put(launch, self.spec(launch).await.map_err(failed)?)?;
             return self.shared.containerizer.create(spec).await;
         };
         let spec = DockerSpec {
@@ -368,13 +388,7 @@ impl Worker {
             .as_ref()
             .map(|task| nested.parent_sandbox.join("tasks").join(&task.task_id.value));
         let made = sandbox::make_nested(launch.sandbox.clone(), launch.user.clone(), link).await;
-        made.map_err(|e| text(&e))?;
-        for mount in shared(launch) {
-            let made =
-                sandbox::make_shared(&nested.parent_sandbox, mount.source, &launch.user).await;
-            made.map_err(|e| text(&e))?;
-        }
-        Ok(())
+        made.map_err(|e| text(&e))
     }
 
     /// Of a container that is nobody's task or executor: shown under its own path.
@@ -416,7 +430,7 @@ fn limits_of(limits: &io::Limits) -> Limits {
 }
 
 /// The container that the launch asks for.
-fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
+fn spec(launch: &Launch, making: &Making) -> Result<ContainerSpec, String> {
     let command = match launch.command.shell() {
         _ if launch.pause => Command::Pause,
         true => Command::Shell(launch.command.value().to_string()),
@@ -425,7 +439,7 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
             argv: launch.command.arguments.clone(),
         },
     };
-    ContainerSpec {
+    let mut spec = ContainerSpec {
         id: launch.container.clone(),
         backend: making.backend,
         sandbox: launch.sandbox.clone(),
@@ -441,12 +455,19 @@ fn spec(launch: &Launch, making: &Making) -> ContainerSpec {
         stdout: Some(making.rotation),
         stderr: Some(making.rotation),
         host_root: true,
-        mounts: shared(launch),
+        mounts: Vec::new(),
         image: None,
         image_volumes: Vec::new(),
         nested: nested(launch),
         terminal: terminal(launch),
-    }
+        linux: Linux::default(),
+    };
+    let resources = launch.executor.resources.iter();
+    let resources = resources.chain(launch.task.iter().flat_map(|task| &task.resources));
+    let resources: Vec<_> = resources.collect();
+    let parent = launch.nested.as_ref().map(|nested| nested.parent_sandbox.as_path());
+    making.policy.apply(launch.container_info(), &resources, parent, &mut spec)?;
+    Ok(spec)
 }
 
 /// What it has of the container that it is in.
@@ -466,23 +487,4 @@ fn terminal(launch: &Launch) -> Option<Window> {
         rows: small(size.rows),
         columns: small(size.columns),
     }))
-}
-
-/// The directories of its parent's sandbox that it sees.
-fn shared(launch: &Launch) -> Vec<BindMount> {
-    use v1::volume::{Mode, source::Type, source::sandbox_path};
-    let Some(nested) = &launch.nested else { return Vec::new() };
-    let volumes = launch.container_info().into_iter().flat_map(|info| &info.volumes);
-    let of_parent = volumes.filter_map(|volume| {
-        let source = volume.source.as_ref().filter(|s| s.r#type() == Type::SandboxPath)?;
-        let path = source.sandbox_path.as_ref()?;
-        (path.r#type() == sandbox_path::Type::Parent).then_some((volume, path))
-    });
-    of_parent
-        .map(|(volume, path)| BindMount {
-            source: nested.parent_sandbox.join(&path.path),
-            target: launch.sandbox.join(&volume.container_path),
-            read_only: volume.mode == Mode::Ro as i32,
-        })
-        .collect()
 }

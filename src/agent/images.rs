@@ -132,7 +132,10 @@ impl Images {
         };
         let value = command.value.as_deref();
         Ok(Some(Spoken {
-            command: runtime.command(command.shell(), value, &command.arguments)?,
+            command: match launch.pause {
+                true => crate::agent::containerizer::Command::Pause,
+                false => runtime.command(command.shell(), value, &command.arguments)?,
+            },
             env: runtime.environment(&launch.environment, named),
             root: ImageRoot {
                 root: root.clone(),
@@ -174,7 +177,7 @@ struct Spoken {
 }
 
 fn container(launch: &Launch) -> Option<&v1::ContainerInfo> {
-    launch.executor.container.as_ref().filter(|c| !docker::is_docker(Some(c)))
+    launch.container_info().filter(|c| !docker::is_docker(Some(c)))
 }
 
 /// The image of the container itself.

@@ -10,6 +10,7 @@ pub mod containers;
 pub mod core;
 pub mod fetcher;
 pub mod images;
+pub mod isolation;
 pub mod options;
 pub mod probe;
 pub mod provisioner;

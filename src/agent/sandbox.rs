@@ -70,39 +70,6 @@ pub async fn make_nested(path: PathBuf, user: Option<String>, link: Option<PathB
     .await
 }
 
-/// Makes a directory of a sandbox that is shown in another container, if it is not there.
-///
-/// # Errors
-/// [`Code::Invalid`] when it is not within the sandbox, if by a link; [`Code::System`] for what the file system refuses.
-pub async fn make_shared(parent: &Path, path: PathBuf, user: &Option<String>) -> Result<()> {
-    let (parent, user) = (parent.to_path_buf(), user.clone());
-    blocking(move || {
-        let outside = || {
-            let cause = format!("{} is not within {}", path.display(), parent.display());
-            Error::new(Code::Invalid, cause)
-        };
-        if path.components().any(|c| c == std::path::Component::ParentDir) {
-            return Err(outside());
-        }
-        let real = |path: &Path| path.canonicalize().map_err(|e| system("look at", path, e));
-        let whole = real(&parent)?;
-        // The part that is there is looked at before anything is made in it.
-        let there = path.ancestors().find(|p| p.exists()).unwrap_or(&path);
-        if !real(there)?.starts_with(&whole) {
-            return Err(outside());
-        }
-        if !path.exists() {
-            let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
-            made.map_err(|e| system("make", &path, e))?;
-            if let Some(name) = &user {
-                give(&path, name)?;
-            }
-        }
-        if real(&path)?.starts_with(&whole) { Ok(()) } else { Err(outside()) }
-    })
-    .await
-}
-
 fn give(path: &Path, name: &str) -> Result<()> {
     let found = User::from_name(name).map_err(|e| system("look up the owner of", path, e))?;
     let Some(user) = found else {
@@ -215,6 +182,52 @@ fn unescape(field: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Sandboxes measured at one time; others wait: each is a walk over all its files.
+const MEASURED_MAX: usize = 2;
+static MEASURING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(MEASURED_MAX);
+
+/// What a sandbox takes on its disk, in bytes: blocks of everything in it, each file once, links not followed, other file
+/// systems left out. None when it cannot be read.
+pub async fn size(path: PathBuf) -> Option<u64> {
+    // The semaphore is never closed.
+    let turn = MEASURING.acquire().await;
+    let measured = blocking(move || {
+        let meta = fs::symlink_metadata(&path).map_err(|e| system("measure", &path, e))?;
+        Ok(sum(&path, meta.dev()))
+    })
+    .await;
+    drop(turn);
+    measured.ok()
+}
+
+/// Files with several names that are remembered, so as to be counted once; beyond that they count with each name.
+const LINKED_MAX: usize = 100_000;
+
+fn sum(root: &Path, device: u64) -> u64 {
+    /// The unit of a file's blocks, in bytes.
+    const BLOCK: u64 = 512;
+    let mut linked = std::collections::BTreeSet::new();
+    let mut total = 0;
+    let mut next = vec![root.to_path_buf()];
+    while let Some(path) = next.pop() {
+        // What goes while it is looked at takes nothing.
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.dev() != device {
+            continue;
+        }
+        let is_linked = !meta.is_dir() && meta.nlink() > 1 && linked.len() < LINKED_MAX;
+        if is_linked && !linked.insert(meta.ino()) {
+            continue;
+        }
+        total += meta.blocks() * BLOCK;
+        if meta.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            next.extend(entries.map(|entry| entry.path()));
+        }
+    }
+    total
+}
+
 /// How full the disk of a directory is, 0 to 1; 0 when it cannot be asked, so that nothing is removed by mistake.
 pub async fn disk_used(path: PathBuf) -> f64 {
     let asked = blocking(move || {
@@ -243,6 +256,23 @@ mod tests {
         assert_eq!(unescape("/a\\040b"), "/a b");
         let found = mount_below(Path::new("/proc")).expect("the table is readable");
         assert_eq!(found.as_deref(), Some(Path::new("/proc")));
+    }
+
+    // covers: MES-0855
+    #[tokio::test]
+    async fn a_sandbox_is_measured_without_what_links_lead_to() {
+        let (dir, other) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a"));
+        fs::write(other.path().join("big"), vec![1; 4 << 20]).expect("written");
+        let empty = size(dir.path().to_path_buf()).await.expect("measured");
+        symlink(other.path(), dir.path().join("link")).expect("linked");
+        symlink(dir.path(), dir.path().join("loop")).expect("linked");
+        fs::create_dir(dir.path().join("d")).expect("made");
+        fs::write(dir.path().join("d/one"), vec![1; 1 << 20]).expect("written");
+        fs::hard_link(dir.path().join("d/one"), dir.path().join("two")).expect("linked");
+        let grown = size(dir.path().to_path_buf()).await.expect("measured") - empty;
+        assert!((1 << 20..2 << 20).contains(&grown), "{grown}");
+        assert_eq!(size(dir.path().join("nosuch")).await, None);
     }
 
     #[tokio::test]

@@ -307,6 +307,12 @@ impl AgentShell {
                     Input::SandboxRemoved { path, result: result.map_err(|e| e.cause) }
                 });
             }
+            Act::MeasureSandbox { container, path } => {
+                self.spawn(async move {
+                    let bytes = sandbox::size(path).await;
+                    Input::SandboxUsage { container, bytes }
+                });
+            }
             Act::MeasureDisk => {
                 let work_dir = self.work_dir.clone();
                 self.spawn(
@@ -357,7 +363,10 @@ impl Shell<AgentCore> for AgentShell {
             act @ (Act::ExecutorEvent { .. } | Act::CloseExecutor { .. } | Act::Answer { .. }) => {
                 self.executor_act(act);
             }
-            act @ (Act::AttachSandbox { .. } | Act::RemoveSandbox { .. } | Act::MeasureDisk) => {
+            act @ (Act::AttachSandbox { .. }
+            | Act::RemoveSandbox { .. }
+            | Act::MeasureSandbox { .. }
+            | Act::MeasureDisk) => {
                 self.sandbox_act(act);
             }
         }

@@ -217,7 +217,8 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         hints.push(format!("root file systems of images are copied: {why}"));
     }
     let images = Images::new(images, options.sandbox_directory.as_str());
-    let making = Making { backend, rotation, docker: docker.clone(), images };
+    let policy = start.options.isolation.policy.clone();
+    let making = Making { backend, rotation, docker: docker.clone(), images, policy };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -406,6 +407,7 @@ fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
     options.version = MESOS_VERSION.into();
     options.containerizers = wanted.containerizers.all.clone();
     wanted.tuning.apply(&mut options);
+    start.options.isolation.apply(&mut options);
     Ok(options)
 }
 

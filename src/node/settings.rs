@@ -181,11 +181,12 @@ impl Table {
 }
 
 /// Every setting of `up`.
-pub fn tables() -> [Table; 5] {
+pub fn tables() -> [Table; 6] {
     [
         Table::new("Node", "", SETTINGS),
         Table::new("Master", "", master::options::SETTINGS),
         Table::new("Agent", "", agent::options::SETTINGS),
+        Table::new("Isolation", "", agent::isolation::options::SETTINGS),
         Table::new("Marathon", MARATHON, marathon::options::SETTINGS),
         Table::new("Chronos", CHRONOS, chronos::options::SETTINGS),
     ]
@@ -391,6 +392,8 @@ pub struct Options {
     pub master: master::options::Options,
     /// Of the agent.
     pub agent: agent::options::Options,
+    /// The agent's, of isolation.
+    pub isolation: agent::isolation::options::Options,
     /// Of Marathon.
     pub marathon: marathon::options::Options,
     /// Of Chronos.
@@ -517,6 +520,7 @@ pub fn read(
         quiet: values.bool(&QUIET),
         master: master::options::read(&mut values),
         agent: agent::options::read(&mut values),
+        isolation: agent::isolation::options::read(&mut values),
         marathon: marathon::options::read(&mut marathon),
         chronos: chronos::options::read(&mut chronos),
         wire: VERSIONS,

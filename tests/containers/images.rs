@@ -15,7 +15,7 @@ use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
 
-fn provisioner(w: &World, home: Home, backend: Backend) -> Provisioner {
+pub fn provisioner(w: &World, home: Home, backend: Backend) -> Provisioner {
     let options = Options {
         store_dir: w.dir.path().join("store"),
         containers_dir: w.dir.path().join("provisioned"),
@@ -35,7 +35,7 @@ fn wanted(name: &str) -> Wanted {
 }
 
 /// A folder of saved images.
-fn saved(w: &World, images: &[(&str, Image)]) -> Home {
+pub fn saved(w: &World, images: &[(&str, Image)]) -> Home {
     let dir = w.dir.path().join("images");
     std::fs::create_dir_all(&dir).unwrap();
     for (name, image) in images {
@@ -59,7 +59,7 @@ fn of(mut spec: ContainerSpec, provisioned: &Provisioned) -> ContainerSpec {
     spec
 }
 
-async fn container(w: &mut World, p: &Provisioner, name: &str, shell: &str) -> ContainerSpec {
+pub async fn container(w: &mut World, p: &Provisioner, name: &str, shell: &str) -> ContainerSpec {
     let spec = w.spec(Containers::Mesos, shell);
     let provisioned = p.provision(&spec.id, Some(&wanted(name)), &[], &|_| {}).await.unwrap();
     of(spec, &provisioned)
@@ -72,7 +72,7 @@ fn out(spec: &ContainerSpec) -> String {
 }
 
 /// Nothing is left of these containers but the images.
-async fn released(w: &World, p: &Provisioner, specs: &[&ContainerSpec]) {
+pub async fn released(w: &World, p: &Provisioner, specs: &[&ContainerSpec]) {
     for spec in specs {
         p.release(&spec.id).await.unwrap();
     }
@@ -134,7 +134,7 @@ fn an_image_of_a_registry_runs_as_its_own_user_or_as_the_tasks() {
         own.command = Command::Exec { program: "/bin/id".into(), argv: vec!["id".into()] };
         std::os::unix::fs::chown(&own.sandbox, Some(4321), None).unwrap();
         assert_eq!(w.whole(&own).await.code(), Some(0));
-        assert_eq!(out(&own), "uid=4321(web) gid=4322(web) groups=4322(web),7(log)\n");
+        assert_eq!(out(&own), "uid=4321(web) gid=4322(web) groups=7(log),4322(web)\n");
         // A task's user is one of the host, whatever the image calls him.
         let mut hosts = container(&mut w, &p, "own:1", "id -u").await;
         hosts.user = Some("nobody".into());
@@ -157,12 +157,12 @@ fn a_container_of_an_image_sees_little_of_the_host_and_changes_nothing() {
         let p = provisioner(&w, saved(&w, &[("app", image)]), Backend::Auto);
         let tries = "mknod /disk b 8 0 2>/dev/null && echo a device
             mknod /dev/disk b 8 0 2>/dev/null && echo a device in dev
+            (: >>/proc/1/exe) 2>/dev/null && echo the hosts program
             mount -t tmpfs x /mnt 2>/dev/null && echo a mount
             echo x 2>/dev/null >/sys/kernel/mm/ksm/run && echo sys
             echo x 2>/dev/null >/proc/sys/kernel/hostname && echo proc
             head -c 1 /proc/1/exe >/dev/null 2>&1 && echo the keepers program
-            ls /proc/1/fd/ 2>/dev/null | grep . && echo the keepers files
-            grep -v ' /[a-z]* \\| / ' /proc/self/mountinfo >/dev/null
+            for f in /proc/1/fd/*; do readlink $f && echo the keepers files; done
             cat /etc/hosts >/dev/null; (echo x >>/etc/hosts) 2>/dev/null && echo hosts
             echo x >/dev/null && test -c /dev/zero && echo ok; true";
         let spec = container(&mut w, &p, "app", tries).await;
@@ -276,7 +276,17 @@ fn images_are_volumes_of_containers_of_either_kind() {
         own.image_volumes = volumes(&provisioned, Path::new("/data"));
         w.whole(&own).await;
         assert_eq!(out(&own), "1\n2\n3\n");
-        released(&w, &p, &[&host, &own]).await;
+        // A link in the sandbox leads nowhere else: nothing is made there.
+        let victim = w.dir.path().join("victim");
+        std::fs::create_dir(&victim).unwrap();
+        let mut linked = w.spec(Containers::Mesos, "true");
+        std::os::unix::fs::symlink(&victim, linked.sandbox.join("out")).unwrap();
+        let provisioned = p.provision(&linked.id, None, &both, &|_| {}).await.unwrap();
+        linked.image_volumes = volumes(&provisioned, &linked.sandbox.join("out"));
+        let why = w.agent.create(linked.clone()).await.unwrap_err();
+        assert!(why.cause.contains("'out' in the sandbox: a link"), "{why}");
+        assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
+        released(&w, &p, &[&host, &own, &linked]).await;
         w
     });
 }

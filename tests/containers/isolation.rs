@@ -28,12 +28,7 @@ fn namespaces_are_its_own() {
         assert!(processes <= 5, "sees the host's processes: {out}");
         assert_eq!(lines[7], "inside");
         assert_eq!(lines[8], "NoNewPrivs:\t1");
-        assert!(
-            lines[9..]
-                .contains(&"CapEff:\t00000000a80405fb".replace("a80405fb", "a80405db").as_str())
-                || lines[9..].iter().any(|l| l.starts_with("CapEff")),
-            "{out}"
-        );
+        assert!(lines[9..].iter().all(|l| l.ends_with("\t00000000a00405fb")), "{out}");
         assert_ne!(std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "inside");
         w
     });
@@ -84,7 +79,7 @@ fn capabilities_are_those_asked_for() {
         let out = read(&spec.sandbox.join("stdout"));
         assert_eq!(status(&out, "CapEff") & net_raw, 0);
         assert_eq!(status(&out, "CapEff"), status(&out, "CapBnd"));
-        assert_eq!(status(&out, "CapEff").count_ones(), 13);
+        assert_eq!(status(&out, "CapEff").count_ones(), 12);
 
         spec = w.spec(Backend::Mesos, "cat /proc/self/status");
         let only = vec!["CAP_NET_RAW".to_owned()];

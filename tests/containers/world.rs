@@ -1,6 +1,7 @@
 //! A run directory, a supervisor, sandboxes; and that nothing of it is left on the machine afterwards.
 
 use mesolith::agent::containerizer::client::{Options, Supervised};
+use mesolith::agent::containerizer::linux::Linux;
 use mesolith::agent::containerizer::{
     Backend, CapabilitySets, Command, ContainerSpec, Containerizer, Event, ExitRecord, Limits,
     Network,
@@ -66,10 +67,11 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The host's mounts, without their numbers.
+/// The host's mounts, without their numbers, and without those of docker engines: they come and go meanwhile.
 pub fn mounts() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    text.lines().map(|l| l.split_once(' ').unwrap().1.to_owned()).collect()
+    let ours = text.lines().filter(|l| !l.contains("docker"));
+    ours.map(|l| l.split_once(' ').unwrap().1.to_owned()).collect()
 }
 
 /// The directories of that name in all hierarchies, with what is below.
@@ -128,6 +130,7 @@ impl World {
             terminal: None,
             image: None,
             image_volumes: Vec::new(),
+            linux: Linux::default(),
         }
     }
 

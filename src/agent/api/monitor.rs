@@ -132,6 +132,8 @@ pub(super) fn resource_statistics(u: &Usage, executor: &ExecutorView) -> v1::Res
         mem_mapped_file_bytes: u.mem_mapped_file_bytes,
         mem_swap_bytes: u.mem_swap_bytes,
         mem_limit_bytes: u.mem_limit_bytes.or(executor.limits.memory_bytes),
+        disk_used_bytes: executor.disk_used,
+        disk_limit_bytes: executor.disk_limit,
         ..Default::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The supervisor's containers and those of the docker engine behind one door: each call goes to whose the container is.
 
 use super::docker::Docker;
-use super::record::{Capabilities, ExecOutcome, Found, Scope, Usage};
+use super::record::{Capabilities, ExecOutcome, Found, Joined, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
 use super::{Answer, Attached, Containerizer, Event, ExecRequest, Session, SessionRequest};
 use crate::base::ids::ContainerId;
@@ -89,5 +89,9 @@ impl Containerizer for Both {
 
     fn network(&self, id: &ContainerId) -> Option<i32> {
         self.of(id).network(id)
+    }
+
+    fn joined(&self, id: &ContainerId) -> Vec<Joined> {
+        self.of(id).joined(id)
     }
 }

@@ -10,7 +10,9 @@ pub mod client;
 pub mod docker;
 pub mod isolators;
 mod launch;
+pub mod linux;
 pub mod logs;
+pub mod network;
 pub mod record;
 pub mod session;
 pub mod spec;
@@ -20,8 +22,8 @@ pub mod wire;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 pub use record::{
-    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, OomInfo, Scope, State,
-    Usage,
+    Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, Joined, OomInfo,
+    OwnNetwork, Scope, State, Usage,
 };
 pub use session::{Attached, Session, SessionRequest};
 pub use spec::{
@@ -92,5 +94,9 @@ pub trait Containerizer: Send + Sync {
     /// A process in whose network the container's ports are; none where they are in the agent's own.
     fn network(&self, _: &ContainerId) -> Option<i32> {
         None
+    }
+    /// The networks a container has joined, with its addresses there; empty for one in the agent's own.
+    fn joined(&self, _: &ContainerId) -> Vec<Joined> {
+        Vec::new()
     }
 }

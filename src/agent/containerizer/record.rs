@@ -1,8 +1,10 @@
 //! What is told about containers: how they ended, what they use, what this machine can do. Pure data.
 
+use super::linux::PortMapping;
 use crate::base::ids::ContainerId;
 use crate::base::time::Wall;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// That the kernel killed for want of memory within the container's limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,34 @@ pub struct Found {
     pub id: ContainerId,
     /// What became of it.
     pub state: State,
+    /// The network of its own, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<OwnNetwork>,
+}
+
+/// The network namespace of a container that does not use the agent's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnNetwork {
+    /// A process in it.
+    pub pid: i32,
+    /// The networks it was connected with.
+    pub joined: Vec<Joined>,
+}
+
+/// A network that a container has joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// As the task calls it.
+    pub name: String,
+    /// The container's device in it.
+    pub device: String,
+    /// The container's addresses in it.
+    pub addresses: Vec<IpAddr>,
+    /// Ports of the host that lead into the container.
+    pub ports: Vec<PortMapping>,
+    /// What the last plug-in answered, as JSON, for those that end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
 }
 
 /// What a container uses now.

@@ -1,5 +1,6 @@
 //! What a container is to be: pure data, built by the agent's core, stored by the supervisor. No I/O.
 
+use super::linux::Linux;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{self, ContainerId};
 use serde::{Deserialize, Serialize};
@@ -27,16 +28,15 @@ pub const CFS_QUOTA_US_MIN: u64 = 1000;
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a process is called that waits.
 pub const PAUSE: &str = "mesolith-pause";
-/// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW`. In a container of an image without
-/// `CAP_MKNOD`, too: device nodes are refused in images, and are not to be made in their containers either.
-pub const DEFAULT_CAPABILITIES: [&str; 13] = [
+/// The capabilities of a task that asks for none: Docker's set less `CAP_NET_RAW` and `CAP_MKNOD` (no cgroup keeps a task
+/// from the devices it could make).
+pub const DEFAULT_CAPABILITIES: [&str; 12] = [
     "CAP_AUDIT_WRITE",
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_FOWNER",
     "CAP_FSETID",
     "CAP_KILL",
-    "CAP_MKNOD",
     "CAP_NET_BIND_SERVICE",
     "CAP_SETFCAP",
     "CAP_SETGID",
@@ -148,7 +148,7 @@ pub enum Network {
     /// The agent's.
     #[default]
     Host,
-    /// A namespace of its own with a loopback device that is down.
+    /// A namespace of its own: its loopback device, and the networks it joins.
     Own,
 }
 
@@ -272,6 +272,9 @@ pub struct ContainerSpec {
     /// Images that are shown in it.
     #[serde(default)]
     pub image_volumes: Vec<ImageVolume>,
+    /// What only the mesos backend can do.
+    #[serde(default)]
+    pub linux: Linux,
 }
 
 fn invalid<T>(text: impl Into<String>) -> Result<T> {
@@ -312,6 +315,10 @@ impl ContainerSpec {
         self.validate_command()?;
         self.validate_limits()?;
         self.validate_mounts()?;
+        self.linux.validate()?;
+        if self.network == Network::Host && !self.linux.networks.is_empty() {
+            return invalid("networks can only be joined from a network of its own");
+        }
         for rotation in [self.stdout, self.stderr].into_iter().flatten() {
             if rotation.max_bytes < ROTATE_BYTES_MIN || rotation.files > ROTATED_FILES_MAX {
                 return invalid(format!(
@@ -429,6 +436,7 @@ impl ContainerSpec {
             (!self.mounts.is_empty(), "mounts"),
             (self.image.is_some() || !self.image_volumes.is_empty(), "images"),
             (self.capabilities != CapabilitySets::default(), "capabilities"),
+            (self.linux != Linux::default(), "namespaces, devices, volumes or a seccomp profile"),
         ];
         match refused.iter().find(|(asked, _)| *asked) {
             Some((_, what)) => {
@@ -436,6 +444,12 @@ impl ContainerSpec {
             }
             None => Ok(()),
         }
+    }
+
+    /// The capabilities its task begins with, as root.
+    pub fn effective_capabilities(&self) -> Vec<String> {
+        let usual = || DEFAULT_CAPABILITIES.iter().map(|c| (*c).to_owned()).collect();
+        self.capabilities.effective.clone().unwrap_or_else(usual)
     }
 
     /// The environment it gets: as asked, with `PATH` and `MESOS_SANDBOX` when missing.

@@ -3,7 +3,7 @@
 //! Frames are a 32-bit little-endian length and that many bytes. The first message of either side tells its version;
 //! another version is refused. Within a version changes are additive.
 
-use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
+use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits, Window};
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
@@ -167,6 +167,8 @@ pub enum Answer {
     Session(i32),
     /// To `Attach`.
     Attached,
+    /// To `Create`, of a container with a network of its own.
+    Created(OwnNetwork),
     /// To all others.
     Done,
 }

@@ -108,6 +108,7 @@ impl AgentCore {
         executor.registered |= executor.is_default();
         let own = executor.is_default();
         s.write(records::executor(&key, executor));
+        self.watch_disk(s, &key);
         match self.tables.command_task(&key) {
             Some(task) => self.command_started(s, &task),
             None if ending => self.destroy(s, &key),
@@ -204,6 +205,7 @@ impl AgentCore {
         executor.launch = None;
         s.write(records::executor(key, executor));
         let container = executor.container.clone();
+        self.timers.cancel(&Timer::Sandbox(container.clone()));
         self.timers.cancel(&Timer::Subscribe(key.clone()));
         self.timers.cancel(&Timer::Shutdown(key.clone()));
         self.timers.set(Timer::Destroy(container.clone()), s.now + DESTROY_RETRY);

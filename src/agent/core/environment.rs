@@ -118,7 +118,12 @@ fn agent(of: &Of<'_>, vars: &mut Variables) {
 }
 
 fn container_info<'a>(of: &'a Of<'_>) -> Option<&'a v1::ContainerInfo> {
-    of.task.map_or(of.executor.container.as_ref(), |t| t.container.as_ref())
+    // A command task without one has the operator's, as its executor does.
+    let operators = of.executor.container.as_ref();
+    // That of a group's task is the task's alone.
+    let operators = operators
+        .filter(|_| of.task.is_none() || of.executor.r#type() != v1::executor_info::Type::Default);
+    of.task.and_then(|t| t.container.as_ref()).or(operators)
 }
 
 fn executor(of: &Of<'_>, vars: &mut Variables) {

@@ -123,6 +123,20 @@ pub enum Input {
         /// The text of a failure goes into the status message.
         result: Result<(), String>,
     },
+    /// A container has joined networks of its own; told before it is said to be built.
+    Joined {
+        /// Which.
+        container: ContainerId,
+        /// The networks, with its addresses.
+        networks: Vec<v1::NetworkInfo>,
+    },
+    /// What the sandbox of a container takes.
+    SandboxUsage {
+        /// Of which container.
+        container: ContainerId,
+        /// In bytes; `None` when it could not be measured.
+        bytes: Option<u64>,
+    },
     /// The container was built, its command not started yet.
     Created {
         /// Which.
@@ -271,8 +285,9 @@ impl Launch {
     /// What its container is asked to be.
     pub fn container_info(&self) -> Option<&v1::ContainerInfo> {
         match &self.task {
-            Some(task) => task.container.as_ref(),
-            None => self.executor.container.as_ref(),
+            Some(task) if self.nested.is_some() => task.container.as_ref(),
+            // A command task's is its executor's, or the operator's.
+            _ => self.executor.container.as_ref(),
         }
     }
 }
@@ -418,6 +433,13 @@ pub enum Act {
     /// Remove a directory below the work directory, whole (but nothing behind a mount in it; no
     /// error when it is not there): answered by [`Input::SandboxRemoved`].
     RemoveSandbox {
+        /// Host path.
+        path: PathBuf,
+    },
+    /// Measure what a sandbox takes: answered by [`Input::SandboxUsage`].
+    MeasureSandbox {
+        /// Of which container.
+        container: ContainerId,
         /// Host path.
         path: PathBuf,
     },

@@ -23,7 +23,8 @@ pub fn scalar_revocable(resources: &[v1::Resource], name: &str, revocable: bool)
     sum(resources.iter().filter(|r| r.revocable.is_some() == revocable), name)
 }
 
-fn sum<'a>(resources: impl Iterator<Item = &'a v1::Resource>, name: &str) -> f64 {
+/// The sum of a scalar resource.
+pub fn sum<'a>(resources: impl Iterator<Item = &'a v1::Resource>, name: &str) -> f64 {
     let mut sum = Scalar::from_f64(0.0);
     for resource in resources.filter(|r| r.name == name) {
         if let Some(scalar) = &resource.scalar {

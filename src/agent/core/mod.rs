@@ -8,6 +8,7 @@ mod changing;
 mod checks;
 mod command;
 mod container;
+mod disk;
 pub mod docker;
 mod drain;
 mod environment;
@@ -79,6 +80,8 @@ enum Timer {
     Heartbeat(SessionId),
     /// Measure the disk.
     Disk,
+    /// Measure what a container's sandbox takes.
+    Sandbox(ContainerId),
     /// The next sandbox is old enough.
     Collect,
     /// Stop, whatever is not acknowledged yet.
@@ -167,6 +170,8 @@ impl AgentCore {
             Input::Inspected { container, inspected } => self.inspected(&container, inspected),
             Input::Stray { container } => self.stray(s, container),
             Input::Prepared { container, result } => self.prepared(s, &container, result),
+            Input::Joined { container, networks } => self.joined(s, &container, networks),
+            Input::SandboxUsage { container, bytes } => self.sandbox_usage(s, &container, bytes),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),
             Input::Resized { container, result } => self.resized(s, &container, result),
@@ -206,6 +211,7 @@ impl AgentCore {
             Timer::Destroy(container) => self.destroy_again(s, &container),
             Timer::Heartbeat(session) => self.heartbeat(s, session),
             Timer::Disk => self.measure(s),
+            Timer::Sandbox(container) => self.measure_sandbox(s, &container),
             Timer::Collect => self.collect(s),
             Timer::Leave => self.leave(s),
         }

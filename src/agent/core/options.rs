@@ -79,6 +79,12 @@ pub struct Options {
     /// Whether containers of the docker engine may have powers over the host
     /// (`docker_allow_privileged`).
     pub docker_allow_privileged: bool,
+    /// How often sandboxes are measured (`container_disk_watch_interval`); none: never.
+    pub container_disk_watch_interval: Option<Duration>,
+    /// Whether a container ends that takes more disk than its tasks asked for (`enforce_container_disk_quota`).
+    pub enforce_container_disk_quota: bool,
+    /// What an executor without a ContainerInfo has (`default_container_info`).
+    pub default_container_info: Option<v1::ContainerInfo>,
     /// How long sandboxes are kept at the most (`gc_delay`).
     pub gc_delay: Duration,
     /// The part of the disk that is kept free of old sandboxes (`gc_disk_headroom`).
@@ -118,6 +124,9 @@ impl Options {
             pids_limit: Some(PIDS_LIMIT),
             containerizers: vec![Containerizer::Mesos, Containerizer::Docker],
             docker_allow_privileged: false,
+            container_disk_watch_interval: Some(Duration::from_secs(15)),
+            enforce_container_disk_quota: false,
+            default_container_info: None,
             gc_delay: Duration::from_secs(7 * 24 * 3600),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_secs(60),

@@ -107,6 +107,7 @@ pub(super) fn executor(key: &ExecutorKey, executor: &Executor) -> Op {
         registered: Some(executor.registered),
         end,
         launched: Some(executor.launched.0),
+        networks: executor.networks.clone(),
     };
     Op::put(executor_key(key), stored::encode(&record))
 }

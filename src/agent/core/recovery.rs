@@ -220,6 +220,7 @@ impl AgentCore {
         executor.pid = Some(pid);
         executor.phase = Phase::Running;
         s.write(super::records::executor(key, executor));
+        self.watch_disk(s, key);
         let Some(task_key) = self.tables.command_task(key) else {
             return self.restore_limits(key);
         };

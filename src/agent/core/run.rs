@@ -271,6 +271,9 @@ impl AgentCore {
             }
             None => command::executor_info(framework_id, &task_info),
         };
+        let container_info =
+            info.container.clone().or_else(|| self.options.default_container_info.clone());
+        let info = v1::ExecutorInfo { container: container_info, ..info };
         let executor = Executor {
             info: Arc::new(info),
             container: container.clone(),
@@ -279,6 +282,9 @@ impl AgentCore {
             phase: Phase::Preparing,
             pid: None,
             inspected: None,
+            networks: Vec::new(),
+            disk_used: None,
+            disk_limit: None,
             registered: false,
             session: None,
             ending: false,

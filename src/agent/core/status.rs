@@ -131,22 +131,22 @@ impl AgentCore {
             protocol: None,
             ip_address: Some(ip.clone()),
         };
-        // In the host's network a container has the agent's address.
-        let own = executor.inspected.as_ref().filter(|i| !i.addresses.is_empty());
-        let network = match own {
-            Some(inspected) => v1::NetworkInfo {
-                name: inspected.network.clone(),
-                ip_addresses: inspected.addresses.iter().map(address).collect(),
-                ..Default::default()
-            },
-            None => v1::NetworkInfo {
-                ip_addresses: vec![address(&self.options.ip)],
-                ..Default::default()
-            },
+        let named = |name: Option<String>, addresses: Vec<_>| {
+            vec![v1::NetworkInfo { name, ip_addresses: addresses, ..Default::default() }]
+        };
+        let engine = executor.inspected.as_ref().filter(|i| !i.addresses.is_empty());
+        let networks = match engine {
+            Some(inspected) => {
+                let addresses = inspected.addresses.iter().map(address).collect();
+                named(inspected.network.clone(), addresses)
+            }
+            None if !executor.networks.is_empty() => executor.networks.clone(),
+            // In the host's network a container has the agent's address.
+            None => named(None, vec![address(&self.options.ip)]),
         };
         v1::ContainerStatus {
             container_id: Some(container.into()),
-            network_infos: vec![network],
+            network_infos: networks,
             cgroup_info: None,
             executor_pid: pid,
         }

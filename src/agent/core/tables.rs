@@ -72,6 +72,12 @@ pub(super) struct Executor {
     pub pid: Option<u32>,
     /// What the docker engine says of it, once it was started.
     pub inspected: Option<Arc<Inspected>>,
+    /// The networks of its own that it has joined.
+    pub networks: Vec<v1::NetworkInfo>,
+    /// What its sandbox took when it was last measured, in bytes.
+    pub disk_used: Option<u64>,
+    /// What it might take then, in bytes; none where no disk was asked for.
+    pub disk_limit: Option<u64>,
     /// A custom executor has subscribed at least once.
     pub registered: bool,
     pub session: Option<SessionId>,

@@ -48,6 +48,10 @@ pub struct ExecutorView {
     pub pid: Option<u32>,
     /// What its container may use.
     pub limits: Limits,
+    /// What its sandbox took when it was last measured, in bytes.
+    pub disk_used: Option<u64>,
+    /// What it might take then, in bytes.
+    pub disk_limit: Option<u64>,
     /// Absolute path of its sandbox.
     pub directory: PathBuf,
     /// When it was accepted.
@@ -162,6 +166,8 @@ fn picture(executor: &Executor) -> ExecutorView {
         container: executor.container.clone(),
         pid: executor.pid,
         limits: executor.limits,
+        disk_used: executor.disk_used,
+        disk_limit: executor.disk_limit,
         directory: executor.sandbox.clone(),
         launched: executor.launched,
         tasks: Vec::new(),

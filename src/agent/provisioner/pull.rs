@@ -129,13 +129,13 @@ impl Work {
             Source::Registry { place, login, .. } => {
                 let stall = self.tools.stall;
                 let registry = Registry::new(place.clone(), login.clone(), stall);
-                self.from_registry(&registry).await
+                self.by_registry(&registry).await
             }
-            Source::Files(path) => self.from_files(path.clone()).await,
+            Source::Files(path) => self.by_files(path.clone()).await,
         }
     }
 
-    async fn from_registry(&self, registry: &Registry) -> Result<Arc<Ready>, String> {
+    async fn by_registry(&self, registry: &Registry) -> Result<Arc<Ready>, String> {
         let (manifest, digest) = self.manifest(registry).await?;
         let bytes = registry.small_blob(&manifest.config.digest, CONFIG_BYTES_MAX).await?;
         let config = Config::read(&bytes)?;
@@ -199,7 +199,7 @@ impl Work {
         .await
     }
 
-    async fn from_files(&self, path: PathBuf) -> Result<Arc<Ready>, String> {
+    async fn by_files(&self, path: PathBuf) -> Result<Arc<Ready>, String> {
         let reference = self.order.reference.clone();
         let (layout, found) = blocking(move || {
             let layout = Layout::open(&path)?;

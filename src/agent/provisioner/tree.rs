@@ -317,13 +317,12 @@ impl Tree {
     /// # Errors
     /// The kernel's reason, other than that it is not allowed.
     pub fn whiteout(&mut self, path: &Path) -> Result<bool> {
-        let made = self.make(path, |dir, name| {
+        self.make(path, |dir, name| {
             match mknodat(Some(dir), name, SFlag::S_IFCHR, Mode::empty(), 0) {
                 Err(Errno::EPERM | Errno::EOPNOTSUPP) => Ok(false),
                 other => other.map(|()| true),
             }
-        });
-        made
+        })
     }
 
     /// Marks a folder as hiding all of the same name below; whether that can be done here.

@@ -156,7 +156,6 @@ fn tar(
         // What is not wanted of it is passed over here, where it may be long.
         io::copy(&mut entry, &mut io::sink()).map_err(text)?;
     }
-    drop(entries);
     head.set(u64::MAX);
     let mut rest = archive.into_inner();
     // The digest is over all there is.

@@ -114,7 +114,8 @@ fn agent(
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
     let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
-    let making = Making { backend: Backend::Posix, rotation, docker: None, images };
+    let policy = crate::agent::isolation::Policy::default();
+    let making = Making { backend: Backend::Posix, rotation, docker: None, images, policy };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());

@@ -2,7 +2,8 @@
 
 mod streams;
 
-use super::record::{Capabilities, Event, ExecOutcome, Found, Scope, Usage};
+use super::linux::Linux;
+use super::record::{Capabilities, Event, ExecOutcome, Found, Joined, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
 use super::supervisor::entry::{CGROUP_ROOT, IDLE, SOCKET, home};
 use super::wire::{
@@ -124,7 +125,11 @@ pub struct Supervised {
     seq: std::sync::atomic::AtomicU64,
     tell: mpsc::Sender<Event>,
     events: Mutex<Option<mpsc::Receiver<Event>>>,
+    networks: Networks,
 }
+
+/// Networks of containers that have their own, by what the supervisor told last.
+type Networks = Arc<Mutex<BTreeMap<ContainerId, OwnNetwork>>>;
 
 fn lost() -> Error {
     let mut e = Error::new(Code::Unavailable, "the connection to the supervisor is lost");
@@ -142,6 +147,23 @@ impl Supervised {
             seq: std::sync::atomic::AtomicU64::new(1),
             tell,
             events: Mutex::new(Some(events)),
+            networks: Networks::default(),
+        }
+    }
+
+    /// A supervisor of an earlier program would leave out what it does not know.
+    async fn demand(&self, linux: &Linux) -> Result<()> {
+        if *linux == Linux::default() {
+            return Ok(());
+        }
+        let can = self.probe().await?;
+        match can.isolators.iter().any(|name| name == "linux/seccomp") {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::Unavailable,
+                "the supervisor of this agent's containers is of an earlier version",
+            )
+            .hint("it ends with the last task that it holds")),
         }
     }
 
@@ -246,7 +268,8 @@ impl Supervised {
             }
         };
         let waiting: Waiting = Arc::new(Mutex::new(Some(BTreeMap::new())));
-        tokio::spawn(listen(reader, buffer, waiting.clone(), self.tell.clone()));
+        let (tell, networks) = (self.tell.clone(), self.networks.clone());
+        tokio::spawn(listen(reader, buffer, waiting.clone(), tell, networks));
         Ok(Link { writer, waiting, capabilities })
     }
 }
@@ -274,6 +297,7 @@ async fn listen(
     mut buffer: Vec<u8>,
     waiting: Waiting,
     tell: mpsc::Sender<Event>,
+    networks: Networks,
 ) {
     loop {
         match read(&mut reader, &mut buffer).await {
@@ -285,6 +309,7 @@ async fn listen(
                 }
             }
             Ok(Message::Exited { id, record }) => {
+                lock(&networks).remove(&id);
                 if tell.send(Event::Exited { id, record }).await.is_err() {
                     break;
                 }
@@ -315,7 +340,11 @@ impl Containerizer for Supervised {
     fn recover(&self) -> Answer<'_, Vec<Found>> {
         Box::pin(async {
             match self.call(Call::List).await? {
-                Told::List(found) => Ok(found),
+                Told::List(found) => {
+                    let own = found.iter().filter_map(|f| Some((f.id.clone(), f.network.clone()?)));
+                    *lock(&self.networks) = own.collect();
+                    Ok(found)
+                }
                 _ => wrong(),
             }
         })
@@ -324,7 +353,12 @@ impl Containerizer for Supervised {
     fn create(&self, spec: ContainerSpec) -> Answer<'_, ()> {
         Box::pin(async {
             spec.validate()?;
-            self.call(Call::Create(Box::new(spec))).await.map(drop)
+            self.demand(&spec.linux).await?;
+            let id = spec.id.clone();
+            if let Told::Created(network) = self.call(Call::Create(Box::new(spec))).await? {
+                lock(&self.networks).insert(id, network);
+            }
+            Ok(())
         })
     }
 
@@ -344,6 +378,7 @@ impl Containerizer for Supervised {
     }
 
     fn destroy(&self, id: &ContainerId) -> Answer<'_, ()> {
+        lock(&self.networks).remove(id);
         let call = Call::Destroy(id.clone());
         Box::pin(async { self.call(call).await.map(drop) })
     }
@@ -402,6 +437,20 @@ impl Containerizer for Supervised {
     fn events(&self) -> Option<mpsc::Receiver<Event>> {
         lock(&self.events).take()
     }
+
+    fn network(&self, id: &ContainerId) -> Option<i32> {
+        lock(&self.networks).get(&outermost(id)).map(|network| network.pid)
+    }
+
+    fn joined(&self, id: &ContainerId) -> Vec<Joined> {
+        let networks = lock(&self.networks);
+        networks.get(&outermost(id)).map(|network| network.joined.clone()).unwrap_or_default()
+    }
+}
+
+/// The container that one is nested in, if it is.
+fn outermost(id: &ContainerId) -> ContainerId {
+    id.as_str().split('.').next().unwrap_or_default().into()
 }
 
 #[cfg(test)]

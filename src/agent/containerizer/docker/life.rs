@@ -51,7 +51,7 @@ impl Docker {
                 }
                 (true, None) => State::Running { pid: pid.unwrap_or(0) },
             };
-            found.push(Found { id, state });
+            found.push(Found { id, state, network: None });
         }
         Ok(found)
     }
@@ -75,7 +75,10 @@ impl Docker {
             }
             None => State::Created,
         };
-        known.iter().map(|(id, entry)| Found { id: id.clone(), state: state(entry) }).collect()
+        known
+            .iter()
+            .map(|(id, entry)| Found { id: id.clone(), state: state(entry), network: None })
+            .collect()
     }
 
     pub(super) async fn start_container(&self, id: &ContainerId) -> Result<i32> {

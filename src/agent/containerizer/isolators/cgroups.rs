@@ -166,6 +166,11 @@ impl Cgroup {
         }
     }
 
+    /// All its directories.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        self.dirs().into_iter().map(Path::to_path_buf).collect()
+    }
+
     /// The directory of a controller (all in one on v2).
     pub fn dir(&self, controller: &str) -> &Path {
         match self {

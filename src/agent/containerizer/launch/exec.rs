@@ -3,10 +3,10 @@
 //! A helper enters the namespaces and clones the command's process as its own sibling, so that it is the supervisor's
 //! child, and tells its pid before letting it go.
 
-use super::prepare::{default_signals, in_child, leave};
+use super::prepare::{default_signals, in_child, leave, undumpable};
 use super::report::Report;
 use super::{GATE_FD, REPORT_FD, Split, account, mesos, own, pipe, posix, program, split, streams};
-use crate::agent::containerizer::isolators::Cgroup;
+use crate::agent::containerizer::isolators::{Cgroup, seccomp};
 use crate::agent::containerizer::spec::{Backend, ContainerSpec, Window};
 use crate::base::error::{Code, Error, Result};
 use libcontainer::capabilities::{drop_privileges, reset_effective};
@@ -64,6 +64,7 @@ pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
         Split::Parent(_) => Ok((report, output)),
         Split::Child { inside } => {
             in_child(report_tx.into_raw_fd(), output_tx.into_raw_fd());
+            undumpable();
             let mut report = Report::at(REPORT_FD);
             // Before the container is entered: its files must not say who is who.
             let account = match e.user {
@@ -163,7 +164,8 @@ fn run(e: &Exec<'_>, account: &account::Account) -> String {
             libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         }
         default_signals();
-        Ok(())
+        let calls = &e.spec.linux.seccomp;
+        seccomp::filters(calls, &e.spec.effective_capabilities())?.load()
     };
     let name = e.argv.first().map(String::as_str).unwrap_or_default();
     match ready().and_then(|()| program::find(name, e.env)) {

@@ -1,8 +1,10 @@
 //! Putting images together, in the mount namespace of a container's builder: nobody else sees it, and it goes with the last
 //! process that does. Devices in them do not work, and set-user-id programs give nothing.
 
+use super::account::Account;
 use super::mesos::mounting;
-use crate::agent::containerizer::spec::{ImageRoot, ImageVolume, Root};
+use super::volumes;
+use crate::agent::containerizer::spec::{ContainerSpec, ImageRoot, ImageVolume, Root};
 use crate::agent::provisioner::root::{COPY, LINKS, MERGED, UPPER, WORK};
 use crate::agent::provisioner::tree::{Tree, inside};
 use nix::mount::{MsFlags, mount};
@@ -45,8 +47,8 @@ pub fn mount_root(image: &ImageRoot, at: &Path) -> Result<(), String> {
     tree.folder(&inside(&image.cwd)?)
         .map_err(|e| format!("the working directory cannot be made: {e}"))?;
     // What is mounted over them must not follow links of the image, which may lead nowhere.
-    for (_, name) in names() {
-        let path = inside(name)?;
+    for name in NAMES {
+        let path = inside(Path::new(name))?;
         let is_link = |s: &nix::sys::stat::FileStat| s.st_mode & libc::S_IFMT == libc::S_IFLNK;
         let above = path.parent().unwrap_or(Path::new(""));
         if tree.read(above).is_ok() && tree.look(&path)?.as_ref().is_some_and(is_link) {
@@ -56,11 +58,18 @@ pub fn mount_root(image: &ImageRoot, at: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts an image that is a volume together.
+/// Puts an image that is a volume together, and makes the place where it is to be seen if that is in the sandbox.
 ///
 /// # Errors
 /// A text: what failed and why.
-pub fn mount_volume(volume: &ImageVolume) -> Result<(), String> {
+pub fn mount_volume(
+    volume: &ImageVolume,
+    spec: &ContainerSpec,
+    account: &Account,
+) -> Result<(), String> {
+    if let Ok(path) = volume.target.strip_prefix(spec.sandbox_inside()) {
+        volumes::below(&spec.sandbox, path, account, volumes::Kind::Directory)?;
+    }
     put_together(&volume.root, &merged(&volume.root))
 }
 

@@ -2,14 +2,20 @@
 //!
 //! The builder works in a mount namespace of its own, so that nothing it mounts is ever seen on the host: whatever
 //! dies when, the kernel drops those mounts with the last process in it. There it binds the host's root under the
-//! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it would join every controller the
-//! machine has, the slow way).
+//! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it
+//! would join every controller the machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
-use super::{Joined, REPORT_FD, account, image, open_status, private_dir, program, rlimits};
-use crate::agent::containerizer::isolators::{Cgroup, probe};
+use super::prepare::undumpable;
+use super::{
+    Joined, REPORT_FD, account, image, open_status, private_dir, program, rlimits, volumes, within,
+};
+use crate::agent::containerizer::isolators::seccomp::{self, Filters};
+use crate::agent::containerizer::isolators::{Cgroup, external, probe};
+use crate::agent::containerizer::linux::Device;
 use crate::agent::containerizer::logs;
-use crate::agent::containerizer::spec::{Command, ContainerSpec, DEFAULT_CAPABILITIES, Network};
+use crate::agent::containerizer::network;
+use crate::agent::containerizer::spec::{Command, ContainerSpec, Network};
 use account::Account;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::oci_spec::runtime::Spec;
@@ -21,11 +27,13 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// libcontainer's name for the only container under its state directory.
 const OCI_ID: &str = "c";
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+const SHM: &str = "/dev/shm";
 const NOBODY: Option<&str> = None;
 
 /// Where libcontainer listens for the word to start, once a container in `dir` is parked.
@@ -36,17 +44,25 @@ pub fn notify_dir(dir: &Path) -> PathBuf {
 /// The name of that socket.
 pub use libcontainer::notify_socket::NOTIFY_FILE;
 
-/// Makes the container and parks it; its first process is a child of our parent.
+/// Makes the container and parks it; its first process is a child of our parent. `inside`: we are in its cgroup already.
 ///
 /// # Errors
 /// A text: what failed and why.
 pub fn build(
-    spec: &ContainerSpec,
+    asked: &ContainerSpec,
     dir: &Path,
     cgroup: Option<&Cgroup>,
+    inside: bool,
     joined: Option<&Joined>,
 ) -> Result<i32, String> {
-    if let Some(cgroup) = cgroup {
+    let mut spec = external::prepare(asked)?;
+    // Before anything of the container's own: plug-ins are not counted against it.
+    let files = match joined {
+        Some(parent) => within::network(&mut spec, parent)?,
+        None => network::enter(&spec, dir)?,
+    };
+    let spec = &spec;
+    if let Some(cgroup) = cgroup.filter(|_| !inside) {
         cgroup.join().map_err(|e| e.cause)?;
     }
     let account = account::of(spec)?;
@@ -59,38 +75,42 @@ pub fn build(
     }
     own_mounts()?;
     let read_only = match &spec.image {
-        None => bind_host_root(&root)?,
+        None => bind_host_root(&root, spec.network)?,
         Some(own) => {
             image::mount_root(own, &root)?;
             Vec::new()
         }
     };
     for volume in &spec.image_volumes {
-        image::mount_volume(volume)?;
+        image::mount_volume(volume, spec, &account)?;
     }
-    let config = config(spec, &account, &root, read_only, joined)?;
+    let shm = match joined.filter(|_| spec.linux.share_ipc) {
+        Some(parent) => within::shm(parent, dir)?,
+        None => spec.linux.share_ipc.then(|| SHM.into()),
+    };
+    let mut mounts = mounts(spec, shm.as_deref());
+    mounts.extend(files);
+    mounts.extend(volumes::prepare(spec, &account, dir)?);
+    let config = config(spec, &account, &root, read_only, mounts, joined)?;
     fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
-    create(spec, dir, &state, streams, status)
-}
-
-impl Joined {
-    fn namespace(&self, kind: &str) -> String {
-        format!("/proc/{}/ns/{kind}", self.keeper)
-    }
+    let filters = seccomp::filters(&spec.linux.seccomp, &spec.effective_capabilities())?;
+    let executor = TaskExecutor { spec: Box::new(spec.clone()), status, filters };
+    let pid = create(executor, dir, &state, streams)?;
+    external::isolate(spec, pid, cgroup)?;
+    Ok(pid)
 }
 
 fn create(
-    spec: &ContainerSpec,
+    executor: TaskExecutor,
     dir: &Path,
     state: &Path,
     (stdout, stderr): (OwnedFd, OwnedFd),
-    status: RawFd,
 ) -> Result<i32, String> {
     let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let container = ContainerBuilder::new(OCI_ID.into(), SyscallType::default())
         .with_root_path(state)
         .map_err(|e| chain(&e))?
-        .with_executor(TaskExecutor { spec: Box::new(spec.clone()), status })
+        .with_executor(executor)
         .with_stdin(OwnedFd::from(null))
         .with_stdout(stdout)
         .with_stderr(stderr)
@@ -143,9 +163,17 @@ fn own_mounts() -> Result<(), String> {
 }
 
 /// The host's tree under `root`, with a read-only `/sys`; what the kernel could not make read-only at once.
-fn bind_host_root(root: &Path) -> Result<Vec<&'static str>, String> {
+fn bind_host_root(root: &Path, network: Network) -> Result<Vec<&'static str>, String> {
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some("/"), root, NOBODY, bind, NOBODY).map_err(mounting("the host's root"))?;
+    if network == Network::Own {
+        // The host's shows the host's network devices.
+        let flags =
+            MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), flags, NOBODY)
+            .map_err(mounting("/sys"))?;
+        return Ok(Vec::new());
+    }
     Ok(match read_only(&root.join("sys")) {
         Ok(()) => Vec::new(),
         Err(_) => vec!["/sys"],
@@ -180,6 +208,7 @@ fn config(
     account: &Account,
     root: &Path,
     read_only: Vec<&'static str>,
+    mounts: Vec<Value>,
     joined: Option<&Joined>,
 ) -> Result<Value, String> {
     let mut limits = Vec::new();
@@ -188,19 +217,26 @@ fn config(
         let (soft, hard) = (l.soft.unwrap_or(u64::MAX), l.hard.unwrap_or(u64::MAX));
         limits.push(json!({"type": l.name, "soft": soft, "hard": hard}));
     }
-    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
-    if joined.map_or(spec.network == Network::Own, |parent| parent.network) {
-        namespaces.push("network");
-    }
-    let shared = spec.nested.as_ref().map(|nested| nested.share_pid);
-    let namespace = |kind: &'static str| match (joined, kind) {
-        // Its own, with a view of its own; and its own processes unless they are shared.
-        (None, _) | (Some(_), "mount") => json!({"type": kind}),
-        (Some(_), "pid") if shared != Some(true) => json!({"type": kind}),
-        (Some(parent), "network") => json!({"type": kind, "path": parent.namespace("net")}),
-        (Some(parent), kind) => json!({"type": kind, "path": parent.namespace(kind)}),
+    // The network's, if it has its own, was entered before. What it has of its parent is the parent's.
+    let nested = spec.nested.as_ref();
+    let share_pid = nested.map_or(spec.linux.share_pid, |nested| nested.share_pid);
+    let namespace = |kind: &'static str| match joined {
+        Some(parent) => json!({"type": kind, "path": parent.namespace(kind)}),
+        None => json!({"type": kind}),
     };
-    let namespaces: Vec<_> = namespaces.into_iter().map(namespace).collect();
+    let mut namespaces = vec![json!({"type": "mount"}), namespace("uts")];
+    match (joined, share_pid) {
+        (Some(_), true) => namespaces.push(namespace("pid")),
+        (_, false) => namespaces.push(json!({"type": "pid"})),
+        (None, true) => {}
+    }
+    match (joined, spec.linux.share_ipc) {
+        (Some(_), true) => namespaces.push(namespace("ipc")),
+        (_, false) => namespaces.push(json!({"type": "ipc"})),
+        (None, true) => {}
+    }
+    let devices = spec.linux.devices.iter().filter(|d| !is_usual(&d.path));
+    let devices = devices.map(device).collect::<Result<Vec<_>, _>>()?;
     let mut protected =
         vec!["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
     protected.extend(read_only);
@@ -212,7 +248,11 @@ fn config(
     Ok(json!({
         "ociVersion": "1.0.2",
         "root": {"path": root, "readonly": false},
-        "hostname": spec.hostname,
+        "hostname": match spec.network {
+            _ if joined.is_some() => None,
+            Network::Own => Some(network::files::hostname(spec)),
+            Network::Host => spec.hostname.as_deref(),
+        },
         "process": {
             "terminal": false,
             "user": {"uid": account.uid, "gid": account.gid, "additionalGids": account.groups},
@@ -223,9 +263,10 @@ fn config(
             "rlimits": limits,
             "noNewPrivileges": spec.no_new_privs,
         },
-        "mounts": mounts(spec),
+        "mounts": mounts,
         "linux": {
             "namespaces": namespaces,
+            "devices": devices,
             "rootfsPropagation": "slave",
             "maskedPaths": masked,
             "readonlyPaths": protected,
@@ -233,30 +274,59 @@ fn config(
     }))
 }
 
+/// Devices that every container has.
+fn is_usual(path: &Path) -> bool {
+    let usual = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "console"];
+    usual.iter().any(|name| path == Path::new("/dev").join(name))
+}
+
+/// A device of the host in OCI's words.
+fn device(device: &Device) -> Result<Value, String> {
+    let path = &device.path;
+    let failed = |why: &str| format!("device {}: {why}", path.display());
+    let meta = fs::metadata(path).map_err(|e| failed(&e.to_string()))?;
+    let kind = match meta.file_type() {
+        t if t.is_char_device() => "c",
+        t if t.is_block_device() => "b",
+        _ => return Err(failed("it is no device")),
+    };
+    let mode = if device.read { 0o444 } else { 0 } | if device.write { 0o222 } else { 0 };
+    let number = meta.rdev();
+    Ok(json!({
+        "path": path,
+        "type": kind,
+        "major": nix::sys::stat::major(number),
+        "minor": nix::sys::stat::minor(number),
+        "fileMode": mode,
+        "uid": 0,
+        "gid": 0,
+    }))
+}
+
 /// The capability sets in OCI's words. Without ambient ones, a task that is not root has none after exec.
 pub fn capabilities(spec: &ContainerSpec) -> Value {
-    let usual = |c: &&&str| spec.image.is_none() || **c != "CAP_MKNOD";
-    let default =
-        || DEFAULT_CAPABILITIES.iter().filter(usual).map(|c| (*c).to_owned()).collect::<Vec<_>>();
-    let sets = &spec.capabilities;
-    let effective = sets.effective.clone().unwrap_or_else(default);
+    let effective = spec.effective_capabilities();
     // What is not bounded cannot be effective after exec; without a bound of its own it is the effective set.
-    let bounding = sets.bounding.clone().unwrap_or_else(|| effective.clone());
+    let bounding = spec.capabilities.bounding.clone().unwrap_or_else(|| effective.clone());
+    let kept = if spec.linux.ambient { effective.clone() } else { Vec::new() };
     json!({
         "bounding": bounding,
         "effective": effective,
         "permitted": effective,
-        "inheritable": [],
-        "ambient": [],
+        "inheritable": kept,
+        "ambient": kept,
     })
 }
 
-fn mounts(spec: &ContainerSpec) -> Vec<Value> {
+fn mounts(spec: &ContainerSpec, shm: Option<&Path>) -> Vec<Value> {
     let mount = |target: &str, kind: &str, options: &[&str]| {
         json!({
             "destination": target, "type": kind, "source": kind, "options": options,
         })
     };
+    let size = spec.linux.shm_bytes.map(|bytes| format!("size={bytes}"));
+    let mut shared = vec!["nosuid", "noexec", "nodev", "mode=1777"];
+    shared.extend(size.as_deref());
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -265,7 +335,13 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
             "devpts",
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777"]),
+        match shm {
+            Some(shm) => json!({
+                "destination": SHM, "type": "bind", "source": shm,
+                "options": ["rbind", "rw", "nosuid", "noexec", "nodev"],
+            }),
+            None => mount(SHM, "tmpfs", &shared),
+        },
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
     let bind = |source: &Path, target: &Path, read_only: bool| {
@@ -295,6 +371,7 @@ fn mounts(spec: &ContainerSpec) -> Vec<Value> {
 struct TaskExecutor {
     spec: Box<ContainerSpec>,
     status: RawFd,
+    filters: Filters,
 }
 
 impl Executor for TaskExecutor {
@@ -326,7 +403,12 @@ impl Executor for TaskExecutor {
             pause: self.spec.command == Command::Pause,
         };
         // Among others' processes it is nobody's first: what is left of it is not ended by the kernel.
-        let shared = self.spec.nested.as_ref().is_some_and(|nested| nested.share_pid);
-        keep(&task, if shared { End::Sweep } else { End::Namespace }, || Ok(()))
+        let shared = match &self.spec.nested {
+            Some(nested) => nested.share_pid,
+            None => self.spec.linux.share_pid,
+        };
+        let end = if shared { End::Sweep } else { End::Namespace };
+        undumpable();
+        keep(&task, end, || self.filters.load())
     }
 }

@@ -21,6 +21,8 @@ pub mod program;
 pub mod report;
 pub mod rlimits;
 pub mod streams;
+pub mod volumes;
+mod within;
 
 use super::isolators::Cgroup;
 use super::spec::{Backend, ContainerSpec};
@@ -42,12 +44,14 @@ pub const REPORT_FD: RawFd = 3;
 pub const GATE_FD: RawFd = 4;
 
 /// The container that one is nested in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Joined {
     /// Its first process.
     pub keeper: i32,
     /// Whether it has a network of its own.
     pub network: bool,
+    /// The directory of the outermost container, with its files for the network.
+    pub outermost: PathBuf,
 }
 
 /// A launch under way.
@@ -75,7 +79,9 @@ pub fn launch(
         None => pipe()?,
         Some(_) => streams::pair().map_err(|why| Error::new(Code::System, why))?,
     };
-    let handle = cgroup.and_then(Cgroup::handle);
+    // Plug-ins are run outside of it.
+    let inside = cgroup.filter(|_| !spec.linux.leaves_something());
+    let handle = inside.and_then(Cgroup::handle);
     let (child, inside) = match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(child) => {
             let needed = spec.backend == Backend::Posix || spec.terminal.is_some();
@@ -87,11 +93,10 @@ pub fn launch(
     let gate = gate_rx.into_raw_fd();
     prepare::in_child(child, gate);
     let mut report = Report::at(REPORT_FD);
-    let cgroup = cgroup.filter(|_| !inside);
     match spec.backend {
         Backend::Mesos => {
             errors::to_report(REPORT_FD);
-            let made = mesos::build(spec, dir, cgroup, joined);
+            let made = mesos::build(spec, dir, cgroup, inside, joined);
             match made {
                 Ok(pid) => report.made(pid),
                 Err(text) => report.failed(&text),
@@ -144,6 +149,26 @@ fn clone_into(fd: RawFd) -> Option<Split> {
         0 => Some(Split::Child { inside: true }),
         p if p > 0 => Some(Split::Parent(p as i32)),
         _ => None,
+    }
+}
+
+/// Does something in a child; its pid. It ends well if the work did, and else says why to our errors.
+///
+/// # Errors
+/// The kernel's reason, when there is no child.
+pub fn aside(work: impl FnOnce() -> std::result::Result<(), String>) -> Result<i32> {
+    match split(None)? {
+        Split::Parent(pid) => Ok(pid),
+        Split::Child { .. } => {
+            prepare::unblock();
+            match work() {
+                Ok(()) => prepare::leave(0),
+                Err(why) => {
+                    eprintln!("{why}");
+                    prepare::leave(1)
+                }
+            }
+        }
     }
 }
 

@@ -21,6 +21,13 @@ pub fn in_child(report: RawFd, gate: RawFd) {
     let _ = fs::write("/proc/self/oom_score_adj", "0");
 }
 
+/// Nobody in the container may look into this process, or at the files it has open, until it executes a program: it is of the
+/// host, whatever user it is.
+pub fn undumpable() {
+    // SAFETY: a flag of this process.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
 /// No signal blocked.
 pub fn unblock() {
     // Cannot fail with a valid mask.

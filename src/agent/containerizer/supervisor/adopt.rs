@@ -51,6 +51,10 @@ impl Supervisor {
         let pid = keeper.as_ref().map_or(0, |k| k.pid);
         c.keeper = keeper;
         let mut terminal = None;
+        c.will_join();
+        if alive {
+            c.hold_network();
+        }
         let watched = if !known && alive { pidfd(pid).ok() } else { None };
         if !known && had_keeper {
             c.phase = if started { Phase::Running } else { Phase::Created };

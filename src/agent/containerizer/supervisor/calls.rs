@@ -70,7 +70,12 @@ impl Supervisor {
     }
 
     fn list(&self) -> Vec<Found> {
-        self.table.iter().map(|(id, c)| Found { id: id.clone(), state: c.state() }).collect()
+        let found = |(id, c): (&ContainerId, &Container)| Found {
+            id: id.clone(),
+            state: c.state(),
+            network: c.own_network(),
+        };
+        self.table.iter().map(found).collect()
     }
 
     pub(super) fn container(&mut self, id: &ContainerId) -> Result<&mut Container> {

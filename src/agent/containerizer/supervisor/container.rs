@@ -1,11 +1,13 @@
 //! One container in the supervisor's table.
 
 use super::disk::{Dir, Keeper};
+use super::networks::Leaving;
 use super::terminals::Terminal;
 use crate::agent::containerizer::isolators::Cgroup;
 use crate::agent::containerizer::launch::posix;
 use crate::agent::containerizer::launch::report::Reader;
 use crate::agent::containerizer::logs::Log;
+use crate::agent::containerizer::network::Namespace;
 use crate::agent::containerizer::record::{ExitRecord, State};
 use crate::agent::containerizer::spec::{Backend, Command, ContainerSpec};
 use crate::base::error::Error;
@@ -77,6 +79,10 @@ pub struct Container {
     pub clean: bool,
     /// Since when it is being cleaned up.
     pub cleaning: Option<Instant>,
+    /// Whether its networks have to be left.
+    pub leaving: Leaving,
+    /// The namespace of its networks, while they have to be left.
+    pub namespace: Option<Namespace>,
     /// Who waits for it to be parked.
     pub on_create: Option<Asker>,
     /// Why it could not be made, told when nothing of it is left.
@@ -107,6 +113,8 @@ impl Container {
             doomed: false,
             clean: false,
             cleaning: None,
+            leaving: Leaving::Done,
+            namespace: None,
             on_create: None,
             failed: None,
             on_start: None,

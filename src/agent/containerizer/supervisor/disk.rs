@@ -9,7 +9,10 @@
 //! anyway, so on the launch path nothing is synced. Exit records are, by a forked child and many at a time: a sync in
 //! the supervisor itself would hold up all others (20 ms each on a busy disk).
 
+use crate::agent::containerizer::launch::volumes::SECRETS;
 use crate::agent::containerizer::launch::{STATUS_FILE, private_dir};
+use crate::agent::containerizer::network::JOINED;
+use crate::agent::containerizer::network::files::HOME as ETC;
 use crate::agent::containerizer::record::ExitRecord;
 use crate::agent::containerizer::spec::ContainerSpec;
 use crate::base::error::{Code, Error, Result};
@@ -121,6 +124,19 @@ impl Dir {
         self.put("started", &true).map(drop)
     }
 
+    /// Whether its networks were left.
+    pub fn left(&self) -> bool {
+        self.0.join("left").exists()
+    }
+
+    /// Notes that its networks were left.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn put_left(&self) -> Result<()> {
+        self.put("left", &true).map(drop)
+    }
+
     /// How the task ended, if its keeper could tell.
     pub fn status(&self) -> Option<i32> {
         let bytes = fs::read(self.0.join(STATUS_FILE)).ok()?;
@@ -159,8 +175,11 @@ impl Dir {
     pub fn shrink(&self) {
         // What is missing needs no removal; what cannot be removed goes (or fails aloud) with the whole.
         let _ = fs::remove_dir(self.0.join("rootfs"));
-        let _ = fs::remove_dir_all(self.0.join("state"));
-        for name in ["config.json", STATUS_FILE, "started", "state.json"] {
+        let _ = fs::remove_dir(self.0.join(SECRETS));
+        for name in ["state", ETC] {
+            let _ = fs::remove_dir_all(self.0.join(name));
+        }
+        for name in ["config.json", STATUS_FILE, "started", "state.json", JOINED] {
             let _ = fs::remove_file(self.0.join(name));
         }
     }
@@ -171,7 +190,7 @@ impl Dir {
     /// The path and the kernel's reason.
     pub fn remove(&self) -> Result<()> {
         self.shrink();
-        for name in ["exit.json", "exit.json.new", "spec.json"] {
+        for name in ["left", "exit.json", "exit.json.new", "spec.json"] {
             match fs::remove_file(self.0.join(name)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(&self.0, e)),
                 _ => {}

@@ -66,6 +66,11 @@ fn parse(args: &[String]) -> Result<Options> {
 
 /// Runs as the supervisor, or starts it; the exit code. Must be called with one thread.
 pub fn main(args: &[String]) -> i32 {
+    if nix::unistd::geteuid().is_root()
+        && let Err(why) = super::seal::seal()
+    {
+        eprintln!("mesolith supervisor: containers can write to the program's file: {why}");
+    }
     match parse(args).and_then(|options| start(&options)) {
         Ok(()) => 0,
         Err(e) => {
@@ -268,9 +273,15 @@ fn probe(cgroups: &Cgroups) -> (Capabilities, bool) {
             "cgroups/pids",
             "filesystem/linux",
             "linux/capabilities",
+            "linux/devices",
             "linux/nnp",
+            "linux/seccomp",
             "namespaces/ipc",
             "namespaces/pid",
+            "network/cni",
+            "volume/host_path",
+            "volume/sandbox_path",
+            "volume/secret",
         ]);
     } else {
         isolators.extend(["posix/cpu", "posix/mem", "filesystem/posix"]);

@@ -103,6 +103,7 @@ impl Supervisor {
                 cgroup.make_seat()?;
             }
         }
+        c.will_join();
         let joined = self.joined(id)?;
         let Some(c) = self.table.get_mut(id) else { return Ok(()) };
         let seat = c.cgroup.as_ref().map(|cgroup| match c.spec.command {
@@ -184,6 +185,8 @@ impl Supervisor {
         let keeper = Keeper { pid, start_time, boot_id: self.boot_id.clone() };
         let noted = c.dir.put_keeper(&keeper);
         c.keeper = Some(keeper);
+        c.hold_network();
+        let network = c.own_network();
         let asker = c.on_create.take();
         let posix = c.spec.backend == Backend::Posix;
         let doomed = c.doomed || noted.is_err();
@@ -191,7 +194,8 @@ impl Supervisor {
         if let Some(asker) = asker {
             let destroyed = || Error::new(Code::Conflict, format!("container {id} was destroyed"));
             let result = noted.and_then(|()| if doomed { Err(destroyed()) } else { Ok(()) });
-            self.answer(asker, result.map(|()| Answer::Done));
+            let made = network.map_or(Answer::Done, Answer::Created);
+            self.answer(asker, result.map(|()| made));
         }
         if let Err(e) = self.watch_memory(id) {
             self.log(id, &e);
@@ -347,6 +351,10 @@ impl Supervisor {
             return self.poll.after(wait, Timer::Clean(id.clone()));
         }
         c.cgroup = None;
+        if !self.leave_networks(id) {
+            return;
+        }
+        let Some(c) = self.table.get_mut(id) else { return };
         c.clean = true;
         c.dir.shrink();
         let askers = std::mem::take(&mut c.on_clean);

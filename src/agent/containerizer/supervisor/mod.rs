@@ -12,9 +12,11 @@ pub mod entry;
 mod execs;
 mod life;
 mod nesting;
+mod networks;
 mod peers;
 mod poll;
 mod reap;
+mod seal;
 mod sessions;
 mod terminals;
 
@@ -88,6 +90,7 @@ impl Supervisor {
     /// What cannot be gone on from: its own descriptors fail.
     pub fn run(mut self) -> Result<()> {
         self.adopt();
+        self.sweep_networks();
         self.rest();
         while !self.over {
             let (ready, due) = self.poll.wait()?;

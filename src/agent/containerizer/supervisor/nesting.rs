@@ -8,6 +8,7 @@ use crate::agent::containerizer::spec::{Backend, ContainerSpec, Limits, Nested, 
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 use nix::sys::signal::Signal;
+use std::path::PathBuf;
 
 /// The cgroup of a container: below its parent's, if it has one.
 pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Cgroup {
@@ -55,19 +56,19 @@ impl Supervisor {
         let (nested, backend) = (c.spec.nested.clone(), c.spec.backend);
         let Some(nested) = nested.filter(|_| backend == Backend::Mesos) else { return Ok(None) };
         // The parent may have ended while this one waited for its turn.
-        let network = self.has_network(&nested.parent);
+        let Some((network, outermost)) = self.outermost(&nested.parent) else { return Ok(None) };
         let parent = self.running_one(&nested.parent)?;
         let ended = || Error::new(Code::Conflict, format!("container {} ended", nested.parent));
         let keeper = parent.pid().ok_or_else(ended)?;
-        Ok(Some(Joined { keeper, network }))
+        Ok(Some(Joined { keeper, network, outermost }))
     }
 
-    /// Whether a container, or one that it is nested in, has a network of its own.
-    fn has_network(&self, id: &ContainerId) -> bool {
-        let Some(c) = self.table.get(id) else { return false };
+    /// Of the container that one is in and that is in none: whether it has a network of its own, and its directory.
+    fn outermost(&self, id: &ContainerId) -> Option<(bool, PathBuf)> {
+        let c = self.table.get(id)?;
         match &c.spec.nested {
-            Some(nested) => self.has_network(&nested.parent),
-            None => c.spec.network != Network::Host,
+            Some(nested) => self.outermost(&nested.parent),
+            None => Some((c.spec.network != Network::Host, c.dir.0.clone())),
         }
     }
 

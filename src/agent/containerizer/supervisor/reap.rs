@@ -18,6 +18,8 @@ pub enum Role {
     Exec(u64),
     /// It is the command of a session.
     Session(u64),
+    /// It leaves a container's networks.
+    Leaver(ContainerId),
     /// It makes exit records durable.
     Syncer,
 }
@@ -38,6 +40,7 @@ impl Supervisor {
                 Some(Role::Keeper(id)) => self.ended(&id, Some(raw)),
                 Some(Role::Exec(n)) => self.exec_ended(n, Some(raw)),
                 Some(Role::Session(n)) => self.session_ended(n, Some(raw)),
+                Some(Role::Leaver(id)) => self.left_networks(&id, raw),
                 Some(Role::Syncer) => self.syncing = false,
                 None if self.strays.len() < STRAYS_MAX => {
                     self.strays.insert(pid, raw);

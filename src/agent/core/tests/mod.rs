@@ -4,6 +4,7 @@ mod checking;
 mod collecting;
 mod commands;
 mod crashes;
+mod disk;
 mod docker;
 mod draining;
 mod executors;

@@ -409,6 +409,7 @@ impl World {
             | Act::CloseExecutor { .. }
             | Act::AttachSandbox { .. }
             | Act::RemoveSandbox { .. }
+            | Act::MeasureSandbox { .. }
             | Act::MeasureDisk => {}
         }
     }
