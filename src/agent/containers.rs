@@ -17,7 +17,6 @@ use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
 use crate::machine::driver::Handle;
-use crate::mesos::v1;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};

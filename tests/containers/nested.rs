@@ -1,9 +1,10 @@
 //! Containers in containers, and containers with a terminal.
 
 use super::world::{World, alive, cgroups, isolates, read, run, until};
+use mesolith::agent::containerizer::linux::{Linux, Source, Target, Volume};
 use mesolith::agent::containerizer::{
-    Backend, Command, ContainerSpec, Containerizer as _, Limits, Nested, SessionRequest, State,
-    Window,
+    Backend, Command, ContainerSpec, Containerizer as _, Limits, Nested, Network, SessionRequest,
+    State, Window,
 };
 use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +32,7 @@ impl World {
             id: format!("{}.{name}", parent.id).as_str().into(),
             sandbox,
             nested: Some(nested),
+            linux: Linux { share_ipc: parent.backend == Backend::Mesos, ..Linux::default() },
             ..self.spec(parent.backend, shell)
         }
     }
@@ -96,6 +98,55 @@ fn a_nested_one_shares_its_parents_namespaces_and_goes_with_it() {
             world
         });
     }
+}
+
+// covers: MES-0957
+#[test]
+fn it_has_its_parents_network_and_memory_and_of_its_sandbox_what_it_asks() {
+    if !isolates("it_has_its_parents_network_and_memory_and_of_its_sandbox_what_it_asks") {
+        return;
+    }
+    run(|mut world| async move {
+        let mut parent = world.pause(Backend::Mesos);
+        parent.network = Network::Own;
+        let outer = world.start(&parent).await;
+        let shared = |name: &str| Volume {
+            source: Source::Other { sandbox: parent.sandbox.clone(), path: "both/deep".into() },
+            target: Target::Sandbox(name.into()),
+            read_only: false,
+        };
+        let mut one = world.inside(
+            &parent,
+            "one",
+            "echo a > /dev/shm/said; echo b > here/said; cat /etc/hostname > name; echo done > first; \
+             exec sleep 1000",
+        );
+        one.linux.volumes = vec![shared("here")];
+        let pid = world.start(&one).await;
+        world.written(&one, "first").await;
+        assert_eq!(namespace(pid, "net"), namespace(outer, "net"));
+        assert_ne!(namespace(pid, "net"), namespace(std::process::id() as i32, "net"));
+        assert_eq!(world.agent.network(&one.id), world.agent.network(&parent.id));
+        let mut two = world.inside(
+            &parent,
+            "two",
+            "cat /dev/shm/said there/said > seen; ls /sys/class/net > devices; echo done > second; \
+             exec sleep 1000",
+        );
+        two.linux.volumes = vec![shared("there")];
+        world.start(&two).await;
+        world.written(&two, "second").await;
+        assert_eq!(read(&two.sandbox.join("seen")), "a\nb\n");
+        assert_eq!(read(&two.sandbox.join("devices")), "lo\n");
+        assert_eq!(read(&parent.sandbox.join("both/deep/said")), "b\n");
+        assert!(read(&one.sandbox.join("name")).starts_with(parent.id.as_str()));
+        let mut own = world.inside(&parent, "own", "ls /dev/shm > seen; echo done > third");
+        own.linux.share_ipc = false;
+        let pid = world.start(&own).await;
+        world.written(&own, "third").await;
+        assert_eq!(read(&own.sandbox.join("seen")), "", "pid {pid}");
+        over(world, &[&own, &two, &one, &parent]).await
+    });
 }
 
 #[test]

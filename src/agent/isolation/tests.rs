@@ -5,7 +5,7 @@ use crate::agent::containerizer::isolators::names::Isolation;
 use crate::agent::containerizer::isolators::seccomp::Seccomp;
 use crate::agent::containerizer::linux::{By, Linux, Source, Target};
 use crate::agent::containerizer::{
-    Backend, CapabilitySets, Command, ContainerSpec, Limits, Network,
+    Backend, CapabilitySets, Command, ContainerSpec, Limits, Nested, Network,
 };
 use crate::base::settings::{Origin, Values};
 use crate::mesos::v1;
@@ -319,6 +319,37 @@ fn settings_are_read() {
     assert_eq!(read.container_info.unwrap().hostname.as_deref(), Some("h"));
     let mut none = values(&[("isolation", "cgroups/all")]);
     assert_eq!(options::read(&mut none).disk_watch, None);
+}
+
+#[test]
+fn a_nested_container_has_what_its_parent_has() {
+    let nested = |info: Value| {
+        let mut info = info;
+        info["type"] = json!("MESOS");
+        let info: v1::ContainerInfo = serde_json::from_value(info).expect("a ContainerInfo");
+        let parent = Nested { parent: "p".into(), share_pid: false, own_limits: false };
+        let mut spec =
+            ContainerSpec { id: "p.c".into(), nested: Some(parent), ..plain(Backend::Mesos) };
+        Policy::default().apply(Some(&info), &[], Some(Path::new("/outer")), &mut spec)?;
+        Ok::<_, String>(spec)
+    };
+    let linux = |l: Value| json!({"linux_info": l});
+    let spec = nested(linux(json!({"share_pid_namespace": true}))).unwrap();
+    assert!(spec.linux.share_ipc && !spec.linux.share_pid, "the agent's is another matter");
+    assert!(!nested(linux(json!({"ipc_mode": "PRIVATE"}))).unwrap().linux.share_ipc);
+    assert_eq!(nested(linux(json!({"shm_size": 2}))).unwrap().linux.shm_bytes, Some(2 << 20));
+    assert!(nested(linux(json!({"shm_size": 2, "ipc_mode": "SHARE_PARENT"}))).is_err());
+    for asked in [json!({"hostname": "h"}), json!({"network_infos": [{"name": BRIDGE_NAME}]})] {
+        assert!(nested(asked).unwrap_err().contains("the one it is in"));
+    }
+    let volume = |path: &str| {
+        json!({"volumes": [{"mode": "RO", "container_path": "a", "source": {
+            "type": "SANDBOX_PATH", "sandbox_path": {"type": "PARENT", "path": path}}}]})
+    };
+    let spec = nested(volume("./b")).unwrap();
+    let source = Source::Other { sandbox: "/outer".into(), path: "b".into() };
+    assert_eq!((&spec.linux.volumes[0].source, spec.linux.volumes[0].read_only), (&source, true));
+    assert!(nested(volume("../b")).is_err());
 }
 
 #[test]

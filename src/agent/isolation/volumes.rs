@@ -7,7 +7,7 @@ use crate::mesos::v1;
 use std::path::{Component, Path, PathBuf};
 use v1::mount_propagation::Mode as Propagation;
 use v1::volume::Mode;
-use v1::volume::source::{self, Type, sandbox_path};
+use v1::volume::source::{Type, sandbox_path};
 
 /// Where in the sandbox the directories are of volumes that have no source.
 const PRIVATE: &str = ".volumes";
