@@ -155,8 +155,10 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     // Ctrl-C is the shell's, not ours.
-    shell.types("sleep 1000\n");
+    shell.types("sleep 54321\n");
+    until("it runs", || runs("sleep\054321\0"));
     shell.types("\x03");
+    until("it was interrupted", || !runs("sleep\054321\0"));
     shell.types("echo still $((20 + 22))\n");
     shell.sees("still 42");
     shell.types("exit 5\n");

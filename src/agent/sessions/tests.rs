@@ -33,7 +33,9 @@ struct Held {
 impl Hold for Held {
     fn ended(&mut self) -> Pin<Box<dyn Future<Output = Option<i32>> + Send + '_>> {
         Box::pin(async {
-            match self.ended.wait_for(Option::is_some).await {
+            // The guard of what was seen is not held across the other wait.
+            let status = self.ended.wait_for(Option::is_some).await.map(|status| *status);
+            match status {
                 Ok(status) => status.flatten(),
                 Err(_) => std::future::pending().await,
             }

@@ -6,7 +6,7 @@ use super::media::{APPLICATION_RECORDIO, Media};
 use super::{Api, Refusal, invalid, missing};
 use crate::agent::containerizer::{SessionRequest, Window};
 use crate::agent::sessions::{self, Known, Piece, Pieces, Running};
-use crate::base::error::Code;
+use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::framed;
 use crate::mesos::codec::Codec;
@@ -91,7 +91,10 @@ async fn find(
         None => {}
     }
     containers::place(api, &id).await.map_err(|_| not_there(&id))?;
-    let (running, pieces) = sessions::attach(&*api.containerizer, &id).await?;
+    // As the original: what cannot be attached to is a failure, not a wrong request.
+    let failed = |e: Error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.cause);
+    let attached = sessions::attach(&*api.containerizer, &id).await.map_err(failed);
+    let (running, pieces) = attached?;
     Ok((running, Some(pieces)))
 }
 

@@ -22,7 +22,7 @@ pub mod report;
 pub mod rlimits;
 pub mod streams;
 pub mod volumes;
-mod within;
+pub mod within;
 
 use super::isolators::Cgroup;
 use super::spec::{Backend, ContainerSpec};

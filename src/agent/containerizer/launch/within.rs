@@ -12,6 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Where in a container's directory its parent's `/dev/shm` is mounted, in the builder's namespace alone.
+pub const SHM: &str = "shm";
 // Of the kernel's `linux/mount.h`.
 const OPEN_TREE_CLONE: i32 = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
@@ -51,7 +53,7 @@ pub fn shm(parent: &Joined, dir: &Path) -> Result<Option<PathBuf>, String> {
         Err(Errno::ENOSYS) => return Ok(None),
         Err(e) => return Err(failed(&e)),
     };
-    let target = dir.join("shm");
+    let target = dir.join(SHM);
     private_dir(&target).map_err(|e| e.cause)?;
     move_mount(&tree, &target).map_err(|e| failed(&e))?;
     Ok(Some(target))

@@ -10,6 +10,7 @@
 //! the supervisor itself would hold up all others (20 ms each on a busy disk).
 
 use crate::agent::containerizer::launch::volumes::SECRETS;
+use crate::agent::containerizer::launch::within::SHM;
 use crate::agent::containerizer::launch::{STATUS_FILE, private_dir};
 use crate::agent::containerizer::network::JOINED;
 use crate::agent::containerizer::network::files::HOME as ETC;
@@ -176,6 +177,7 @@ impl Dir {
         // What is missing needs no removal; what cannot be removed goes (or fails aloud) with the whole.
         let _ = fs::remove_dir(self.0.join("rootfs"));
         let _ = fs::remove_dir(self.0.join(SECRETS));
+        let _ = fs::remove_dir(self.0.join(SHM));
         for name in ["state", ETC] {
             let _ = fs::remove_dir_all(self.0.join(name));
         }

@@ -37,7 +37,7 @@ fn a_group_goes_to_its_agent_as_one() {
     with_executor.executor = Some(pod("e"));
     let tasks = vec![task_info("a", &offer, "cpus:1;mem:64"), with_executor];
     w.accept(&scheduler, &[&offer], vec![group(pod("e"), tasks)]);
-    assert!(w.statuses(&scheduler).is_empty());
+    assert_eq!(w.statuses(&scheduler), []);
     let sent: Vec<_> = w.inbox(&agent).into_iter().filter_map(|m| m.run_task_group).collect();
     assert_eq!(sent.len(), 1);
     let ids: Vec<&str> = sent[0].tasks.iter().map(|t| t.task_id.value.as_str()).collect();
