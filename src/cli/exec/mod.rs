@@ -115,9 +115,16 @@ pub async fn attach(client: &Client, args: AttachArgs) -> Result<End> {
     if typing {
         eprint!("attached; Ctrl-P Ctrl-Q leaves it alone\r\n");
     }
+    // Only by the keys is it left before all is shown: the task may have ended on what was typed last.
+    let leaving = async {
+        match input(&agent, &place.container, typing, true, true).await? {
+            Typed::Left => Ok(End::Done),
+            Typed::All => std::future::pending().await,
+        }
+    };
     let end = tokio::select! {
         done = pass(&mut output) => done.map(|()| End::Done),
-        ended = input(&agent, &place.container, typing, true, true) => ended.map(|_| End::Done),
+        left = leaving => left,
         signal = ending_signal() => Ok(End::Refused(signal)),
     };
     drop(raw);

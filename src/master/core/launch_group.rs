@@ -30,15 +30,10 @@ impl MasterCore {
         let mut executor = launch.executor;
         executor.framework_id.get_or_insert_with(|| framework.into());
         let mut tasks = launch.task_group.tasks;
-        // By way of a task, whose executor is prepared with it.
         for task in &mut tasks {
-            let of_task = task.executor.take();
             prepare(task, framework, &bundle.role);
-            task.executor = of_task.map(|mut info| {
-                info.framework_id.get_or_insert_with(|| framework.into());
-                info
-            });
         }
+        // By way of a task, whose executor is prepared with it.
         let mut with_executor = v1::TaskInfo { executor: Some(executor), ..Default::default() };
         prepare(&mut with_executor, framework, &bundle.role);
         let executor = with_executor.executor.unwrap_or_default();

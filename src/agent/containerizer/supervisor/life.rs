@@ -397,7 +397,12 @@ impl Supervisor {
         if !c.live() {
             return;
         }
-        if c.cgroup.as_ref().is_some_and(|g| g.oom_kills() > 0) {
+        let own = c.cgroup.as_ref().is_some_and(|g| g.oom_kills() > 0);
+        // The kernel counts a kill where the process was.
+        let below = !own && self.starved_below(id);
+        let Some(c) = self.table.get_mut(id) else { return };
+        c.starved |= below;
+        if own || below {
             if let Some(pid) = c.pid() {
                 send(pid, Signal::SIGKILL);
             }

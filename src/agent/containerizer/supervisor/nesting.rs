@@ -103,6 +103,16 @@ impl Supervisor {
         }
     }
 
+    /// Whether the kernel killed in a container in that one that has no limit of its own.
+    pub(super) fn starved_below(&self, id: &ContainerId) -> bool {
+        self.table.iter().any(|(inside, c)| {
+            c.spec.nested.as_ref().is_some_and(|nested| nested.parent == *id)
+                && c.spec.limits.mem_bytes.is_none()
+                && (c.cgroup.as_ref().is_some_and(|cgroup| cgroup.oom_kills() > 0)
+                    || self.starved_below(inside))
+        })
+    }
+
     /// The kernel killed in a nested container for want of memory within its parent's limit: all of the parent ends.
     pub(super) fn starved_above(&mut self, id: &ContainerId) {
         let Some(c) = self.table.get(id) else { return };
