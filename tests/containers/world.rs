@@ -67,10 +67,12 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The host's mounts, without their numbers, and without those of docker engines: they come and go meanwhile.
+/// The host's mounts, without their numbers, and without those of docker engines and of named network namespaces: others'
+/// come and go meanwhile.
 pub fn mounts() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let ours = text.lines().filter(|l| !l.contains("docker"));
+    let others = ["docker", "/netns"];
+    let ours = text.lines().filter(|l| !others.iter().any(|other| l.contains(other)));
     ours.map(|l| l.split_once(' ').unwrap().1.to_owned()).collect()
 }
 
