@@ -37,17 +37,20 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
 }
 
 impl Addresses {
-    /// Those of the bridge with that device, below `home`; waits for its lock.
+    /// Those of the bridge with that device, below `home`; waits for the lock of all bridges, which is the folder's own, so
+    /// that no file of it is left.
     ///
     /// # Errors
     /// A text: the path and the kernel's reason.
     pub fn lock(home: &Path, device: &str) -> Result<Self, String> {
+        let make = |dir: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        make(home).map_err(failed(home))?;
+        let folder = File::open(home).map_err(failed(home))?;
+        let lock = Flock::lock(folder, FlockArg::LockExclusive)
+            .map_err(|(_, e)| format!("{}: {e}", home.display()))?;
+        // Under the lock: whoever had it before may have removed it.
         let dir = home.join(device);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed(&dir))?;
-        let path = home.join(format!("{device}.lock"));
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let lock = Flock::lock(file.map_err(failed(&path))?, FlockArg::LockExclusive)
-            .map_err(|(_, e)| format!("{}: {e}", path.display()))?;
+        make(&dir).map_err(failed(&dir))?;
         Ok(Self { dir, _lock: lock })
     }
 
