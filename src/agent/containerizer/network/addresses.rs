@@ -36,19 +36,38 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
     move |e| format!("{}: {e}", path.display())
 }
 
+fn make(dir: &Path) -> Result<(), String> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))
+}
+
+fn folder(home: &Path) -> Result<Flock<File>, String> {
+    make(home)?;
+    let folder = File::open(home).map_err(failed(home))?;
+    Flock::lock(folder, FlockArg::LockExclusive)
+        .map_err(|(_, e)| format!("{}: {e}", home.display()))
+}
+
 impl Addresses {
-    /// Those of the bridge with that device, below `home`; waits for its lock.
+    /// Those of the bridge with that device, below `home`; waits for the lock of all bridges, which is the folder's own, so
+    /// that no file of it is left.
     ///
     /// # Errors
     /// A text: the path and the kernel's reason.
     pub fn lock(home: &Path, device: &str) -> Result<Self, String> {
+        let lock = folder(home)?;
         let dir = home.join(device);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed(&dir))?;
-        let path = home.join(format!("{device}.lock"));
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let lock = Flock::lock(file.map_err(failed(&path))?, FlockArg::LockExclusive)
-            .map_err(|(_, e)| format!("{}: {e}", path.display()))?;
+        make(&dir)?;
         Ok(Self { dir, _lock: lock })
+    }
+
+    /// The same, if there are any; none is made.
+    ///
+    /// # Errors
+    /// A text: the path and the kernel's reason.
+    pub fn lock_if_there(home: &Path, device: &str) -> Result<Option<Self>, String> {
+        let lock = folder(home)?;
+        let dir = home.join(device);
+        Ok(dir.is_dir().then_some(Self { dir, _lock: lock }))
     }
 
     /// The devices of all bridges that have addresses.
@@ -120,6 +139,7 @@ mod tests {
             device: format!("v{n}"),
             ports: vec![PortMapping { host: 1, container: 2, udp: false }],
         };
+        assert!(Addresses::lock_if_there(home.path(), "b0").unwrap().is_none());
         let addresses = Addresses::lock(home.path(), "b0").unwrap();
         let taken: Vec<_> =
             (0..5).map(|n| addresses.take(&bridge, &lease(n)).unwrap().to_string()).collect();
@@ -135,6 +155,6 @@ mod tests {
             addresses.give_back(address).unwrap();
         }
         addresses.close();
-        assert_eq!(Addresses::devices(home.path()), Vec::<String>::new());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }
 }

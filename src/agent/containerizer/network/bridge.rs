@@ -116,8 +116,9 @@ fn device_up(bridge: &Bridge, netlink: &mut Netlink) -> Result<u32, String> {
 /// # Errors
 /// A text.
 pub fn leave(bridge: &Bridge, home: &Path) -> Result<(), String> {
-    let addresses = Addresses::lock(Path::new(HOME), &bridge.device)?;
-    release(addresses, &bridge.device, |lease| lease.home == home);
+    if let Some(addresses) = Addresses::lock_if_there(Path::new(HOME), &bridge.device)? {
+        release(addresses, &bridge.device, |lease| lease.home == home);
+    }
     Ok(())
 }
 
@@ -125,7 +126,7 @@ pub fn leave(bridge: &Bridge, home: &Path) -> Result<(), String> {
 /// supervisor and container in the wrong moment.
 pub fn sweep_all() {
     for device in Addresses::devices(Path::new(HOME)) {
-        if let Ok(addresses) = Addresses::lock(Path::new(HOME), &device) {
+        if let Ok(Some(addresses)) = Addresses::lock_if_there(Path::new(HOME), &device) {
             release(addresses, &device, |lease| !lease.home.exists());
         }
     }
