@@ -143,8 +143,7 @@ pub async fn run(
             let ended = node.stop(true).await?;
             return match gone {
                 Gone::Left => Ok(Ended { left: true, ..ended }),
-                Gone::Removed => Err(Error::new(Code::Forbidden, "this node was removed from its cluster")
-                    .hint("to join again, start it with an empty data directory and a token")),
+                Gone::Removed => Err(cluster::removed()),
             };
         }
     };

@@ -173,9 +173,17 @@ pub(super) async fn standing(
     let mut removed = link.removed();
     let mut members = gossip.members();
     loop {
-        // A node alone has nobody to shut out, and cannot be removed.
-        if registry.is_some() && members.wait_for(|now| now.nodes.len() > 1).await.is_err() {
-            return;
+        // A node alone has nobody to shut out. One that is shut out itself may never see another one.
+        if registry.is_some() {
+            tokio::select! {
+                seen = members.wait_for(|now| now.nodes.len() > 1) => if seen.is_err() { return },
+                told = removed.wait_for(|removed| *removed) => {
+                    if told.is_ok() {
+                        gone.send_replace(Some(Gone::Removed));
+                    }
+                    return;
+                }
+            }
         }
         let place = leader.borrow_and_update().clone();
         let mut now = match &registry {

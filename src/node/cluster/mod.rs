@@ -39,6 +39,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+pub use twin::removed;
 
 /// How many frames of gossip may wait to be taken.
 const GOSSIP_MAX: usize = 256;

@@ -1,4 +1,5 @@
-//! Whether another process runs with this node's identity: a data folder that was copied would give one voter two votes.
+//! Whether this node may start with the identity it has: not where another process runs with it, since a data folder that
+//! was copied would give one voter two votes, and not where it was removed from its cluster.
 //!
 //! Those that were there before are asked, before the log is opened, whether gossip sees this node alive elsewhere. Where none
 //! of them answers there is nobody to be confused. Two copies on one address exclude each other by its port.
@@ -22,7 +23,7 @@ const SURE_AFTER: Duration = Duration::from_secs(5);
 /// Waits until no member of `others` sees this node alive at another address than `own`.
 ///
 /// # Errors
-/// [`Code::Conflict`] when one still does.
+/// [`Code::Conflict`] when one still does; [`Code::Forbidden`] when one says that this node was removed.
 pub(super) async fn none(
     link: &Link,
     others: &[String],
@@ -48,7 +49,16 @@ pub(super) async fn none(
         }
         tokio::time::sleep(AGAIN).await;
     }
-    Ok(())
+    match *link.removed().borrow() {
+        true => Err(removed()),
+        false => Ok(()),
+    }
+}
+
+/// What a node says that is shut out.
+pub fn removed() -> Error {
+    Error::new(Code::Forbidden, "this node was removed from its cluster")
+        .hint("to join again, start it with an empty data directory and a token")
 }
 
 /// Where the first member that answers sees this node, if that is elsewhere, and which member that is.
