@@ -61,7 +61,9 @@ impl Peers {
         let bundle = Bundle::new(dir)?;
         let mut runtimes = Vec::new();
         for (name, program) in [(CRUN, "crun"), (RUNC, "runc")] {
-            match Runtime::new(program)? {
+            // Without a bundle there is neither.
+            let runtime = bundle.as_ref().map(|bundle| Runtime::new(program, bundle));
+            match runtime.transpose()?.flatten() {
                 Some(runtime) => runtimes.push((name, runtime)),
                 None => missing.push(format!("{name}: there is no {program}")),
             }

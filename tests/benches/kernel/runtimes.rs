@@ -1,7 +1,9 @@
 //! OCI runtimes as peers: runc and crun start the same bundle, whose root is the host's.
 //!
-//! Where the machine has cgroup v1 and an empty v2 mount beside it, crun takes the mount for a machine of v2 and fails: it
-//! is started by a thread with mounts of its own, from which that one was taken off before anything is measured.
+//! Each is started by a thread that has mounts of its own. So the host's root never shows up in a folder that others see
+//! and somebody will remove, and nothing stays mounted, however this process ends. Where the machine has cgroup v1 and an
+//! empty v2 mount beside it, crun takes the machine for one of v2 and fails: its thread takes that mount off, before
+//! anything is measured.
 
 use crate::Result;
 use crate::peers::version;
@@ -33,8 +35,7 @@ impl Bundle {
             return Ok(None);
         };
         let path = dir.join("bundle");
-        let root = path.join("rootfs");
-        std::fs::create_dir_all(&root)?;
+        std::fs::create_dir_all(path.join("rootfs"))?;
         if !Command::new(maker).arg("spec").current_dir(&path).status()?.success() {
             return Err(format!("{maker} spec failed").into());
         }
@@ -48,19 +49,7 @@ impl Bundle {
         }
         config["linux"]["resources"]["memory"] = json!({ "limit": MEMORY });
         config["linux"]["resources"]["cpu"] = json!({ "shares": SHARES });
-        mount(Some("/"), &root, NOTHING, MsFlags::MS_BIND, NOTHING)?;
-        let bundle = Self { path, config };
-        mount(NOTHING, &root, NOTHING, MsFlags::MS_PRIVATE, NOTHING)?;
-        Ok(Some(bundle))
-    }
-}
-
-impl Drop for Bundle {
-    fn drop(&mut self) {
-        let root = self.path.join("rootfs");
-        if let Err(e) = umount2(&root, MntFlags::MNT_DETACH) {
-            eprintln!("{} is still mounted: {e}", root.display());
-        }
+        Ok(Some(Self { path, config }))
     }
 }
 
@@ -75,16 +64,22 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Makes it ready; none if the machine does not have it.
-    pub fn new(program: &'static str) -> Result<Option<Self>> {
+    /// Makes it ready for that bundle; none if the machine does not have it.
+    pub fn new(program: &'static str, bundle: &Bundle) -> Result<Option<Self>> {
         if version(program).is_none() {
             return Ok(None);
         }
         let (commands, asked) = channel();
         let (tell, ran) = channel();
         let (ready, is_ready) = channel();
-        let confused = program == "crun";
-        std::thread::spawn(move || serve(confused, &ready, &asked, &tell));
+        let (root, confused) = (bundle.path.join("rootfs"), program == "crun");
+        std::thread::spawn(move || {
+            let mounted = own_mounts(&root, confused);
+            let serves = mounted.is_ok();
+            if ready.send(mounted).is_ok() && serves {
+                serve(&asked, &tell);
+            }
+        });
         is_ready.recv()??;
         Ok(Some(Self { program, commands, ran }))
     }
@@ -107,17 +102,8 @@ impl Runtime {
     }
 }
 
-/// Runs commands until nobody asks any more; the mounts made here end with the thread.
-fn serve(
-    confused: bool,
-    ready: &Sender<std::result::Result<(), String>>,
-    asked: &Receiver<Command>,
-    tell: &Sender<Ran>,
-) {
-    let made = if confused { hide() } else { Ok(()) };
-    if ready.send(made.map_err(|e| format!("the v2 mount cannot be hidden: {e}"))).is_err() {
-        return;
-    }
+/// Runs commands until nobody asks any more.
+fn serve(asked: &Receiver<Command>, tell: &Sender<Ran>) {
     while let Ok(mut command) = asked.recv() {
         let start = now();
         if tell.send(command.output().map(|output| (start, output))).is_err() {
@@ -126,15 +112,15 @@ fn serve(
     }
 }
 
-/// Takes the v2 mount off a machine of v1, as this thread and its children see it.
-fn hide() -> std::io::Result<()> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    if !mounts.lines().any(|line| line.contains(" - cgroup ")) {
-        return Ok(());
-    }
+/// Gives this thread, and the children it will have, mounts of their own: the host's root on `root`, and if the runtime
+/// is confused by it, no v2 mount on a machine of v1.
+fn own_mounts(root: &Path, confused: bool) -> std::io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
-    for line in mounts.lines().filter(|line| line.contains(" - cgroup2 ")) {
+    mount(Some("/"), root, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+    let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo")?;
+    let is_v1 = mounts.lines().any(|line| line.contains(" - cgroup "));
+    for line in mounts.lines().filter(|l| confused && is_v1 && l.contains(" - cgroup2 ")) {
         if let Some(at) = line.split(' ').nth(4) {
             umount2(at, MntFlags::MNT_DETACH)?;
         }
