@@ -9,6 +9,7 @@
 use super::Supervisor;
 use super::container::{Asker, Container, Phase, send};
 use super::disk::{Dir, Keeper};
+use super::entry::PROCESS_NAME;
 use super::life::{CLEAN_MAX, unblock};
 use super::poll::{Source, Timer};
 use super::reap::Role;
@@ -129,6 +130,14 @@ impl Parked {
         let ready = |b: &Blank| b.keeper.is_some() && b.leaving.is_none() && b.shape == *shape;
         self.blanks.iter().find(|(_, b)| ready(b)).map(|(n, _)| *n)
     }
+}
+
+/// Whether the supervisor of that blank container runs: others may have the same parent for their cgroups.
+fn is_held(name: &str) -> bool {
+    let Some(owner) = name.split('-').next().and_then(|pid| pid.parse().ok()) else { return false };
+    let comm = std::fs::read_to_string(format!("/proc/{owner}/comm")).unwrap_or_default();
+    let lives = posix::stat(owner).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+    lives && comm.trim_end() == PROCESS_NAME
 }
 
 /// Whether what it is to run can be found. What cannot is told by the usual way.
@@ -409,7 +418,7 @@ impl Supervisor {
         let names = self.cgroups.of("").below();
         let old = names.iter().filter_map(|name| name.strip_prefix(CGROUP_PREFIX));
         let mut left = false;
-        for name in old.filter(|name| !name.starts_with(&own)) {
+        for name in old.filter(|name| !is_held(name)) {
             let cgroup = self.cgroups.of(&format!("{CGROUP_PREFIX}{name}"));
             cgroup.kill();
             left |= !matches!(cgroup.remove(), Ok(true));
