@@ -45,6 +45,7 @@ fn ports(begin: u64, end: u64) -> v1::Resource {
 fn made_as(options: &Options, info: &ContainerInfo, command: &CommandInfo) -> Result<Run, String> {
     let own = [ports(31_000, 31_001)];
     run(&Of {
+        volumes: &[],
         options,
         container: info,
         command,
