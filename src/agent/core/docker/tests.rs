@@ -267,6 +267,7 @@ fn an_executor_must_be_able_to_reach_the_agent() {
     docker(&mut bridged).network = Some(Network::Bridge as i32);
     let (options, command) = (options(), shell("./executor"));
     let of = |container| Of {
+        volumes: &[],
         options: &options,
         container,
         command: &command,
