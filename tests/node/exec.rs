@@ -156,9 +156,9 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
     }
     // Ctrl-C is the shell's, not ours.
     shell.types("sleep 54321\n");
-    until("it runs", || runs("sleep\054321\0"));
+    until("it runs", || runs("sleep\x0054321\0"));
     shell.types("\x03");
-    until("it was interrupted", || !runs("sleep\054321\0"));
+    until("it was interrupted", || !runs("sleep\x0054321\0"));
     shell.types("echo still $((20 + 22))\n");
     shell.sees("still 42");
     shell.types("exit 5\n");
@@ -175,11 +175,11 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
         "echo begun; exec sleep 43210",
     ]));
     other.sees("begun");
-    until("it runs", || runs("sleep\043210\0"));
+    until("it runs", || runs("sleep\x0043210\0"));
     signal_to(other.child.id() as i32, libc::SIGTERM);
     assert_eq!(other.code(), Some(128 + 15));
     assert!(other.is_cooked());
-    until("the command has ended", || !runs("sleep\043210\0"));
+    until("the command has ended", || !runs("sleep\x0043210\0"));
 }
 
 #[test]
