@@ -291,6 +291,7 @@ fn form(pairs: &[(&str, &str)]) -> String {
 async fn operators_reserve_by_forms() {
     let node = Node::start(&[]);
     let id = agent_id(&node).await;
+    let id = id.as_str();
     let post = async |path: &str, pairs: &[(&str, &str)]| -> Answer {
         let kind = [("content-type", "application/x-www-form-urlencoded")];
         node.post(path, &kind, &form(pairs)).await
@@ -305,20 +306,21 @@ async fn operators_reserve_by_forms() {
         ("/destroy-volumes", "volumes"),
     ] {
         let missing = |what| format!("Missing '{what}' query parameter in the request body");
-        post(path, &[(list, &all)]).await.refused(400, &missing("slaveId"));
-        post(path, &[("slaveId", &id)]).await.refused(400, &missing(list));
-        let both = [("slaveId", "nobody"), (list, &*all)];
+        post(path, &[(list, all.as_str())]).await.refused(400, &missing("slaveId"));
+        post(path, &[("slaveId", id)]).await.refused(400, &missing(list));
+        let both = [("slaveId", "nobody"), (list, all.as_str())];
         post(path, &both).await.refused(400, "No agent found with specified ID");
         for wrong in ["[", "{}", "[{\"name\": \"cpus\"}]", "[{\"name\":\"cpus\",\"type\":\"X\"}]"] {
-            let said = post(path, &[("slaveId", &id), (list, wrong)]).await;
+            let said = post(path, &[("slaveId", id), (list, wrong)]).await;
             said.refused(400, &format!("Error in parsing '{list}' query parameter"));
         }
         let odd = json!([{"name": "cpus", "type": "SCALAR", "scalar": {"value": -1.0}}]);
-        let said = post(path, &[("slaveId", &id), (list, &odd.to_string())]).await;
+        let odd = odd.to_string();
+        let said = post(path, &[("slaveId", id), (list, odd.as_str())]).await;
         said.refused(400, "Invalid resources");
     }
     let good = async |path: &str, list: &str, text: &str| {
-        let answer = post(path, &[("slaveId", &id), (list, text)]).await;
+        let answer = post(path, &[("slaveId", id), (list, text)]).await;
         assert_eq!((answer.status, answer.text()), (202, ""), "{path}");
     };
     good("/reserve", "resources", &all).await;
@@ -399,7 +401,8 @@ async fn who_reserves_says_so() {
     let of = |principal: &str| {
         let mut resource = reserved("cpus", 0.5, "eng");
         resource["reservations"][0]["principal"] = json!(principal);
-        form(&[("slaveId", &id), ("resources", &json!([resource]).to_string())])
+        let list = json!([resource]).to_string();
+        form(&[("slaveId", id.as_str()), ("resources", list.as_str())])
     };
     for path in ["/reserve", "/unreserve", "/create-volumes", "/destroy-volumes"] {
         assert_eq!(node.post(path, &[], &of("ops")).await.status, 401, "{path}");

@@ -121,7 +121,8 @@ fn they_are_limited_rotated_and_destroyed_as_others_are() {
         w.whole(&first).await;
         wait(&w, 2).await;
         // Out of memory.
-        let mut greedy = w.spec(Backend::Mesos, "head -c 200m /dev/zero | tail >/dev/null; sleep 100");
+        let mut greedy =
+            w.spec(Backend::Mesos, "head -c 200m /dev/zero | tail >/dev/null; sleep 100");
         greedy.limits.mem_bytes = Some(32 << 20);
         let record = w.whole(&greedy).await;
         assert!(record.oom.is_some(), "{record:?}");
