@@ -41,5 +41,7 @@ mod roles;
 mod tasks;
 #[path = "api/validation.rs"]
 mod validation;
+#[path = "api/volumes.rs"]
+mod volumes;
 #[path = "api/wire.rs"]
 mod wire;

@@ -238,6 +238,11 @@ pub enum Input {
         /// Used part.
         used: f64,
     },
+    /// Volumes are as they were to be, as far as that was possible.
+    VolumesSettled {
+        /// Of those that were to be removed: the ones of which nothing is left.
+        removed: Vec<PathBuf>,
+    },
     /// A sandbox directory was removed, or why not.
     SandboxRemoved {
         /// Which.
@@ -275,6 +280,8 @@ pub struct Launch {
     pub limits: Limits,
     /// The container it is nested in; none: it is by itself.
     pub nested: Option<Nested>,
+    /// The persistent volumes it sees.
+    pub volumes: Vec<PersistentVolume>,
     /// No command runs in it: it is there for those nested in it.
     pub pause: bool,
     /// What it is to be, where the docker engine makes it.
@@ -290,6 +297,30 @@ impl Launch {
             _ => self.executor.container.as_ref(),
         }
     }
+}
+
+/// A persistent volume, as a container sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistentVolume {
+    /// Where it is on the host.
+    pub path: PathBuf,
+    /// Where it is seen: below the sandbox, or absolute.
+    pub container_path: String,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// Whether others may use it at the same time.
+    pub shared: bool,
+    /// Whether it becomes the task's user's.
+    pub give: bool,
+}
+
+/// The directory of a persistent volume.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeDirectory {
+    /// Host path.
+    pub path: PathBuf,
+    /// It is a disk of its own: emptied, never removed.
+    pub whole: bool,
 }
 
 /// A container in another.
@@ -435,6 +466,16 @@ pub enum Act {
     RemoveSandbox {
         /// Host path.
         path: PathBuf,
+    },
+    /// Remove these volumes, then have those, in the order in which this is asked: answered by
+    /// [`Input::VolumesSettled`].
+    SettleVolumes {
+        /// To be there, made if they are not.
+        make: Vec<VolumeDirectory>,
+        /// Not to be there, with all that is in them.
+        remove: Vec<VolumeDirectory>,
+        /// Disks with volumes: what was put aside there to be removed goes.
+        roots: Vec<PathBuf>,
     },
     /// Measure what a sandbox takes: answered by [`Input::SandboxUsage`].
     MeasureSandbox {

@@ -33,6 +33,7 @@ pub mod tables;
 mod tests;
 mod updates;
 pub mod view;
+mod volumes;
 mod words;
 
 use crate::base::ids::{AgentId, ContainerId};
@@ -143,6 +144,7 @@ pub struct AgentCore {
     tables: Tables,
     streams: updates::Streams,
     sandboxes: gc::Sandboxes,
+    remembered: volumes::Remembered,
     history: view::History,
     pictures: RefCell<view::Pictures>,
     timers: Timers<Timer>,
@@ -191,6 +193,7 @@ impl AgentCore {
                 self.kill_nested(s, request, &id, signal);
             }
             Input::RemoveContainer { request, id } => self.remove_nested(s, request, &id),
+            Input::VolumesSettled { removed } => self.volumes_settled(s, &removed),
             Input::DiskUsage { used } => self.disk_usage(s, used),
             Input::SandboxRemoved { path, result } => self.sandbox_removed(s, &path, result),
             Input::Stop { kill_tasks } => self.stop(s, kill_tasks),

@@ -117,6 +117,7 @@ impl AgentCore {
             environment,
             limits,
             nested,
+            volumes: Vec::new(),
             pause: false,
             docker: None,
         })

@@ -39,6 +39,7 @@ fn launch(sandbox: &Path, uris: Vec<v1::command_info::Uri>) -> Launch {
         environment: Vec::new(),
         limits: Limits::default(),
         nested: None,
+        volumes: Vec::new(),
         pause: false,
         docker: None,
     }

@@ -3,6 +3,7 @@
 use super::Policy;
 use crate::agent::containerizer::ContainerSpec;
 use crate::agent::containerizer::linux::{Source, Target, Volume, inner_path, outer_path};
+use crate::agent::core::io::PersistentVolume;
 use crate::mesos::v1;
 use std::path::{Component, Path, PathBuf};
 use v1::mount_propagation::Mode as Propagation;
@@ -99,6 +100,19 @@ impl Policy {
             Type::Unknown => Err("'source.type' is unknown".into()),
         }
     }
+}
+
+/// A persistent volume, which is there already.
+///
+/// # Errors
+/// The text for the task's status, when it cannot be where it is to be.
+pub fn persistent(volume: &PersistentVolume) -> Result<Volume, String> {
+    let wrong = |why| format!("persistent volume '{}': {why}", volume.container_path);
+    Ok(Volume {
+        source: Source::Host { path: volume.path.clone(), make: false },
+        target: target(&volume.container_path).map_err(wrong)?,
+        read_only: volume.read_only,
+    })
 }
 
 /// A `container_path`: absolute, or below the sandbox.

@@ -12,4 +12,5 @@ mod groups;
 mod kills;
 mod masters;
 mod recovering;
+mod volumes;
 mod world;
