@@ -2,6 +2,7 @@
 
 mod streams;
 
+use super::isolators::Cgroups;
 use super::linux::Linux;
 use super::record::{Capabilities, Event, ExecOutcome, Found, Joined, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
@@ -440,6 +441,11 @@ impl Containerizer for Supervised {
 
     fn network(&self, id: &ContainerId) -> Option<i32> {
         lock(&self.networks).get(&outermost(id)).map(|network| network.pid)
+    }
+
+    /// Of the posix backend none are known: it has no cgroups.
+    fn processes(&self, id: &ContainerId) -> Vec<i32> {
+        Cgroups::probe(&self.options.cgroup_root).of(id.as_str()).pids_below()
     }
 
     fn joined(&self, id: &ContainerId) -> Vec<Joined> {

@@ -84,6 +84,15 @@ impl Cgroup {
         }
     }
 
+    /// All processes in it and in all below it.
+    pub fn pids_below(&self) -> Vec<i32> {
+        let mut all = self.pids();
+        for name in self.below() {
+            all.extend(self.child(&name).pids_below());
+        }
+        all
+    }
+
     /// The one it is in.
     pub fn above(&self) -> Cgroup {
         let above = |dir: &Path| dir.parent().unwrap_or(Path::new("")).to_path_buf();

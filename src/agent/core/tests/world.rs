@@ -410,6 +410,8 @@ impl World {
             | Act::AttachSandbox { .. }
             | Act::RemoveSandbox { .. }
             | Act::MeasureSandbox { .. }
+            | Act::LookAtPorts { .. }
+            | Act::Warn { .. }
             | Act::MeasureDisk => {}
         }
     }
