@@ -82,7 +82,7 @@ fn port(port: u32) -> Option<u16> {
 
 /// Whether a port is one of the agent's that leads into the task's container, and none of the container's own: such a check
 /// asks what others ask from outside.
-fn is_mapped(info: &v1::TaskInfo, port: u16) -> bool {
+pub(super) fn is_mapped(info: &v1::TaskInfo, port: u16) -> bool {
     let Some(container) = &info.container else { return false };
     let docker = container.docker.iter().flat_map(|d| &d.port_mappings);
     let docker = docker.map(|m| (m.host_port, m.container_port));

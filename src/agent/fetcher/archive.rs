@@ -43,6 +43,13 @@ pub enum Kind {
     Zst,
 }
 
+impl Kind {
+    /// Whether it is one file, which takes the archive's place.
+    pub fn is_single(self) -> bool {
+        matches!(self, Self::Gz | Self::Zst)
+    }
+}
+
 /// The endings the original knows, and those of zstd; the longest first.
 const ENDINGS: &[(&str, Kind)] = &[
     (".tar.gz", Kind::TarGz),

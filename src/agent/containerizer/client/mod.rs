@@ -32,6 +32,9 @@ pub const EVENTS_MAX: usize = 4096;
 pub const CALLS_MAX: usize = 8192;
 /// How long a supervisor may take to come up.
 const START_MAX: Duration = Duration::from_secs(20);
+/// What a supervisor has of the agent's environment. No more: those that wait in containers for others show what they began
+/// with to whoever is in there with them.
+const ENVIRONMENT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_BACKTRACE"];
 
 /// How the supervisor is found and started.
 #[derive(Clone, Debug)]
@@ -235,7 +238,10 @@ impl Supervised {
 
     async fn spawn(&self) -> Result<()> {
         let o = &self.options;
+        let kept = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let output = tokio::process::Command::new(&o.binary)
+            .env_clear()
+            .envs(kept)
             .arg("supervisor")
             .arg(&o.run_dir)
             .args(["--cgroup-root", &o.cgroup_root])

@@ -11,5 +11,6 @@ mod executors;
 mod groups;
 mod kills;
 mod masters;
+mod ports;
 mod recovering;
 mod world;

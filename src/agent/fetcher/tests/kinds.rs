@@ -91,6 +91,19 @@ async fn a_single_file_of_zstd_is_replaced_by_all_its_frames() {
     outcome.expect("fetched");
     assert_eq!(text(&to, "data.txt"), "hello");
     assert!(!to.path().join("data.txt.zst").exists());
+    // From the cache it is unpacked as well.
+    let from = tempfile::tempdir().expect("dir");
+    fs::write(from.path().join("data.zst"), &frames).expect("written");
+    let kept = v1::command_info::Uri {
+        cache: Some(true),
+        ..uri(from.path().join("data.zst").to_string_lossy())
+    };
+    for _ in 0..2 {
+        let to = tempfile::tempdir().expect("dir");
+        fetcher().fetch(&launch(to.path(), vec![kept.clone()])).await.expect("fetched");
+        assert_eq!(text(&to, "data"), "hello");
+        assert!(!to.path().join("data.zst").exists());
+    }
     let (_, outcome) = fetched("data.txt.zst", &frames[..frames.len() - 1]).await;
     assert!(outcome.expect_err("cut").contains("cannot unpack"));
 }
