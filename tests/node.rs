@@ -5,6 +5,10 @@
 mod change;
 #[path = "node/cluster.rs"]
 mod cluster;
+// Other tests need more of it.
+#[allow(dead_code)]
+#[path = "containers/engine.rs"]
+mod engine;
 #[path = "node/exec.rs"]
 mod exec;
 #[path = "node/execute.rs"]
