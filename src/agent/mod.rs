@@ -12,6 +12,7 @@ pub mod fetcher;
 pub mod images;
 pub mod isolation;
 pub mod options;
+pub mod ports;
 pub mod probe;
 pub mod provisioner;
 pub mod sandbox;

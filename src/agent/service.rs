@@ -3,8 +3,8 @@
 
 use super::checks;
 use super::containers::{Containers, Op as ContainerOp};
-use super::sandbox;
 use super::volumes::{Volumes, Wanted};
+use super::{ports, sandbox};
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
 use crate::agent::fetcher::Counts;
@@ -364,6 +364,14 @@ impl Shell<AgentCore> for AgentShell {
                     Input::Checked { container, task_id, health, outcome }
                 });
             }
+            Act::LookAtPorts { containers } => {
+                let containerizer = self.containers.containerizer();
+                self.spawn(async move {
+                    let all = ports::listening(containerizer, containers).await;
+                    Input::Listening { all }
+                });
+            }
+            Act::Warn { text } => tracing::warn!("{text}"),
             Act::Stopped { tasks_left } => {
                 self.shared.stopped.send_replace(Some(Ok(tasks_left)));
             }

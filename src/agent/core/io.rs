@@ -2,6 +2,7 @@
 
 use super::docker;
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
+use crate::base::resources::Ranges;
 use crate::base::time::Wall;
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::{self, executor};
@@ -136,6 +137,11 @@ pub enum Input {
         container: ContainerId,
         /// In bytes; `None` when it could not be measured.
         bytes: Option<u64>,
+    },
+    /// The TCP ports of the agent's network that containers listen on.
+    Listening {
+        /// Those that listen on any.
+        all: Vec<(ContainerId, Ranges)>,
     },
     /// The container was built, its command not started yet.
     Created {
@@ -484,6 +490,16 @@ pub enum Act {
         /// Host path.
         path: PathBuf,
     },
+    /// Look at which ports of the agent's network these listen on: answered by [`Input::Listening`].
+    LookAtPorts {
+        /// Which containers.
+        containers: Vec<ContainerId>,
+    },
+    /// Write a warning to the log.
+    Warn {
+        /// A sentence.
+        text: String,
+    },
     /// Measure the disk of the work directory: answered by [`Input::DiskUsage`].
     MeasureDisk,
     /// All that was asked is done: the process may end.
@@ -498,7 +514,7 @@ pub enum Act {
 pub enum CheckKind {
     /// Runs a command in the task's namespaces, environment and directory.
     Command(v1::CommandInfo),
-    /// Requests `scheme://127.0.0.1:port path` from within the task's network.
+    /// Requests `scheme://127.0.0.1:port path` from within the task's network, or the agent's where the port is mapped.
     Http {
         /// `http` or `https`.
         scheme: String,
@@ -508,6 +524,8 @@ pub enum CheckKind {
         port: u16,
         /// Begins with `/`.
         path: String,
+        /// The port is the agent's, and leads to one of the task's.
+        mapped: bool,
     },
     /// Connects to the port.
     Tcp {
@@ -515,6 +533,8 @@ pub enum CheckKind {
         ipv6: bool,
         /// Port.
         port: u16,
+        /// The port is the agent's, and leads to one of the task's.
+        mapped: bool,
     },
 }
 

@@ -21,6 +21,7 @@ mod kill;
 pub mod limits;
 mod nested;
 pub mod options;
+mod ports;
 mod records;
 mod recovery;
 mod registration;
@@ -83,6 +84,8 @@ enum Timer {
     Disk,
     /// Measure what a container's sandbox takes.
     Sandbox(ContainerId),
+    /// Look at the ports that tasks listen on.
+    Ports,
     /// The next sandbox is old enough.
     Collect,
     /// Stop, whatever is not acknowledged yet.
@@ -174,6 +177,7 @@ impl AgentCore {
             Input::Prepared { container, result } => self.prepared(s, &container, result),
             Input::Joined { container, networks } => self.joined(s, &container, networks),
             Input::SandboxUsage { container, bytes } => self.sandbox_usage(s, &container, bytes),
+            Input::Listening { all } => self.listening(s, &all),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),
             Input::Resized { container, result } => self.resized(s, &container, result),
@@ -215,6 +219,7 @@ impl AgentCore {
             Timer::Heartbeat(session) => self.heartbeat(s, session),
             Timer::Disk => self.measure(s),
             Timer::Sandbox(container) => self.measure_sandbox(s, &container),
+            Timer::Ports => self.look_at_ports(s),
             Timer::Collect => self.collect(s),
             Timer::Leave => self.leave(s),
         }

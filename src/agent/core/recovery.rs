@@ -91,6 +91,7 @@ impl AgentCore {
         core.take_up(&mut s, found, fate == Fate::Rebooted);
         core.go_on_draining(&mut s);
         core.measure(&mut s);
+        core.watch_ports(&mut s);
         core.collect(&mut s);
         Ok(core)
     }

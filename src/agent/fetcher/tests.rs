@@ -59,6 +59,17 @@ fn tar_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
     builder.into_inner().expect("in memory")
 }
 
+// covers: MES-0463
+#[tokio::test]
+async fn the_same_file_twice_is_there_once() {
+    let (from, to) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let file = from.path().join("file");
+    fs::write(&file, "hello").expect("written");
+    let twice = vec![uri(file.to_string_lossy()), uri(file.to_string_lossy())];
+    fetcher().fetch(&launch(to.path(), twice)).await.expect("fetched");
+    assert_eq!(fs::read(to.path().join("file")).expect("there"), b"hello");
+}
+
 // covers: MES-0462, MES-0464, MES-0467, MES-0472, MES-0476, MES-0477, MES-0483
 #[tokio::test]
 async fn files_are_copied_and_made_executable() {

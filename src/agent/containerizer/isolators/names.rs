@@ -31,10 +31,11 @@ pub const ALWAYS: [&str; 19] = [
 ];
 
 /// In force if named.
-pub const CHOSEN: [&str; 4] = ["disk/du", "linux/devices", "linux/nnp", "linux/seccomp"];
+pub const CHOSEN: [&str; 5] =
+    ["disk/du", "linux/devices", "linux/nnp", "linux/seccomp", "network/ports"];
 
 /// Known to Mesos, not to us; and why.
-pub const MISSING: [(&str, &str); 15] = [
+pub const MISSING: [(&str, &str); 14] = [
     ("appc/runtime", "appc images are not supported"),
     ("cgroups/blkio", "the blkio controller is not used"),
     ("cgroups/cpuset", "the cpuset controller is not used"),
@@ -48,7 +49,6 @@ pub const MISSING: [(&str, &str); 15] = [
     ("filesystem/shared", "volumes do what it did"),
     ("gpu/nvidia", "GPUs are not supported"),
     ("network/port_mapping", "use a network with port mappings"),
-    ("network/ports", "ports are not watched"),
     ("volume/csi", "CSI volumes are not supported"),
 ];
 
@@ -66,6 +66,8 @@ pub struct Isolation {
     pub no_new_privs: bool,
     /// System calls are filtered. Implies `no_new_privs`, which the kernel wants for it.
     pub seccomp: bool,
+    /// Tasks on the agent's network are looked at for ports that they were not given.
+    pub ports: bool,
     /// Isolators outside this program, by their names, in their order.
     pub external: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl Default for Isolation {
             devices: true,
             no_new_privs: true,
             seccomp: true,
+            ports: false,
             external: Vec::new(),
         }
     }
@@ -114,6 +117,7 @@ impl Isolation {
             devices: named("linux/devices"),
             no_new_privs: named("linux/nnp") || seccomp,
             seccomp,
+            ports: named("network/ports"),
             external,
         })
     }
@@ -133,6 +137,7 @@ mod tests {
         let mesos = Isolation::parse("posix/cpu,posix/mem").unwrap();
         assert!(!mesos.no_new_privs && !mesos.seccomp && !mesos.disk_du && !mesos.devices);
         let filtered = Isolation::parse("cgroups/all, linux/seccomp").unwrap();
+        assert!(!filtered.ports && Isolation::parse("network/ports").unwrap().ports);
         assert!(filtered.seccomp && filtered.no_new_privs && !filtered.disk_du);
     }
 

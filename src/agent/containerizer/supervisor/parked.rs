@@ -122,7 +122,7 @@ impl Parked {
             self.blanks.values().filter(stays).filter(|b| b.shape == *shape).count()
         };
         let room = self.blanks.len() < PARKED_MAX;
-        self.shapes.iter().find(|shape| room && of(*shape) < EACH).cloned()
+        self.shapes.iter().find(|shape| room && of(shape) < EACH).cloned()
     }
 
     /// One of that shape that is ready.

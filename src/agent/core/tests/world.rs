@@ -418,6 +418,8 @@ impl World {
             | Act::AttachSandbox { .. }
             | Act::RemoveSandbox { .. }
             | Act::MeasureSandbox { .. }
+            | Act::LookAtPorts { .. }
+            | Act::Warn { .. }
             | Act::MeasureDisk => {}
         }
     }
