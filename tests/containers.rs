@@ -28,6 +28,8 @@ mod networks;
 mod probes;
 #[path = "containers/rooted.rs"]
 mod rooted;
+#[path = "containers/rootless.rs"]
+mod rootless;
 #[path = "containers/sessions.rs"]
 mod sessions;
 #[path = "containers/speed.rs"]

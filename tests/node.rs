@@ -5,12 +5,16 @@
 mod change;
 #[path = "node/cluster.rs"]
 mod cluster;
+#[path = "node/doctor.rs"]
+mod doctor;
 #[path = "node/exec.rs"]
 mod exec;
 #[path = "node/execute.rs"]
 mod execute;
 #[path = "node/files.rs"]
 mod files;
+#[path = "node/gpus.rs"]
+mod gpus;
 #[path = "node/isolation.rs"]
 mod isolation;
 #[path = "node/life.rs"]

@@ -13,7 +13,7 @@ use std::time::Duration;
 const ISOLATION: Setting = Setting::new(
     "isolation",
     Kind::Text,
-    "Isolators by Mesos's names; optional are disk/du, linux/devices, linux/nnp and linux/seccomp, others are always on",
+    "Isolators by Mesos's names; optional are cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp and linux/seccomp, others are always on",
 )
 .or(names::DEFAULT);
 const ISOLATORS_DIR: Setting = Setting::new(
@@ -43,6 +43,11 @@ const DEVICES: Setting = Setting::new(
     Kind::Text,
     "Device nodes that containers have, as {\"allowed_devices\": [{\"device\": {\"path\": \"/dev/fuse\"}, \
      \"access\": {\"read\": true}}]}",
+);
+const GPUS: Setting = Setting::new(
+    "nvidia_gpu_devices",
+    Kind::Text,
+    "Numbers of the GPUs to offer, as 0,1; with gpus in --resources, and gpu/nvidia in --isolation",
 );
 const SHM_SIZE: Setting = Setting::new(
     "default_container_shm_size",
@@ -105,6 +110,7 @@ pub const SETTINGS: &[Setting] = &[
     SECCOMP_DIR,
     SECCOMP_PROFILE,
     DEVICES,
+    GPUS,
     SHM_SIZE,
     NO_SHARED_PID,
     NO_SHARED_IPC,
@@ -128,6 +134,8 @@ pub struct Options {
     pub enforce_disk: bool,
     /// Of executors that have none.
     pub container_info: Option<v1::ContainerInfo>,
+    /// Numbers of the GPUs to offer, if the operator names some.
+    pub gpu_devices: Option<Vec<u32>>,
 }
 
 impl Options {
@@ -179,6 +187,10 @@ pub fn read(values: &mut Values) -> Options {
     if policy.seccomp_profile.is_some() && policy.seccomp_dir.is_none() {
         values.fault(&SECCOMP_PROFILE, "it needs --seccomp_config_dir, too");
     }
+    let gpu_devices = values.parse(&GPUS, numbers);
+    if gpu_devices.is_some() && !policy.isolation.gpus {
+        values.fault(&GPUS, "it needs gpu/nvidia in --isolation, too");
+    }
     let watch = values.duration(&DISK_WATCH, Duration::from_millis(100), Duration::MAX / 4);
     let container_info = values.parse(&CONTAINER_INFO, |text| {
         serde_json::from_str(&json(text)?).map_err(|e| format!("expected a ContainerInfo: {e}"))
@@ -187,8 +199,22 @@ pub fn read(values: &mut Values) -> Options {
         disk_watch: watch.filter(|_| policy.isolation.disk_du),
         enforce_disk: values.bool(&DISK_QUOTA),
         container_info,
+        gpu_devices,
         policy,
     }
+}
+
+/// Numbers with commas, each once.
+fn numbers(text: &str) -> Result<Vec<u32>, String> {
+    let mut all = Vec::new();
+    for one in text.split(',').map(str::trim) {
+        let number = one.parse().map_err(|_| format!("'{one}' is no number of a GPU"))?;
+        if all.contains(&number) {
+            return Err(format!("{number} is named twice"));
+        }
+        all.push(number);
+    }
+    Ok(all)
 }
 
 /// JSON as it is, or in a file that is named.

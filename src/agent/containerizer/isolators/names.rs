@@ -31,14 +31,14 @@ pub const ALWAYS: [&str; 19] = [
 ];
 
 /// In force if named.
-pub const CHOSEN: [&str; 4] = ["disk/du", "linux/devices", "linux/nnp", "linux/seccomp"];
+pub const CHOSEN: [&str; 6] =
+    ["cgroups/devices", "disk/du", "gpu/nvidia", "linux/devices", "linux/nnp", "linux/seccomp"];
 
 /// Known to Mesos, not to us; and why.
-pub const MISSING: [(&str, &str); 15] = [
+pub const MISSING: [(&str, &str); 13] = [
     ("appc/runtime", "appc images are not supported"),
     ("cgroups/blkio", "the blkio controller is not used"),
     ("cgroups/cpuset", "the cpuset controller is not used"),
-    ("cgroups/devices", "device nodes are kept out by mounts and capabilities instead"),
     ("cgroups/hugetlb", "the hugetlb controller is not used"),
     ("cgroups/net_cls", "the net_cls controller is not used"),
     ("cgroups/net_prio", "the net_prio controller is not used"),
@@ -46,7 +46,6 @@ pub const MISSING: [(&str, &str); 15] = [
     ("disk/xfs", "project quotas are not set; use disk/du"),
     ("docker/volume", "docker volume drivers are not supported"),
     ("filesystem/shared", "volumes do what it did"),
-    ("gpu/nvidia", "GPUs are not supported"),
     ("network/port_mapping", "use a network with port mappings"),
     ("network/ports", "ports are not watched"),
     ("volume/csi", "CSI volumes are not supported"),
@@ -60,8 +59,12 @@ pub const EXTERNAL: &str = "external/";
 pub struct Isolation {
     /// The disk use of sandboxes is measured, and kept within the quota if that is enforced.
     pub disk_du: bool,
+    /// No task can make device nodes, whatever capabilities it asks for: those that it has were given to it.
+    pub no_mknod: bool,
     /// The operator's devices are in every container.
     pub devices: bool,
+    /// Tasks that ask for GPUs get them.
+    pub gpus: bool,
     /// No task gains rights by executing a program.
     pub no_new_privs: bool,
     /// System calls are filtered. Implies `no_new_privs`, which the kernel wants for it.
@@ -74,7 +77,9 @@ impl Default for Isolation {
     fn default() -> Self {
         Self {
             disk_du: true,
+            no_mknod: false,
             devices: true,
+            gpus: false,
             no_new_privs: true,
             seccomp: true,
             external: Vec::new(),
@@ -111,7 +116,9 @@ impl Isolation {
         let seccomp = named("linux/seccomp");
         Ok(Self {
             disk_du: named("disk/du"),
+            no_mknod: named("cgroups/devices"),
             devices: named("linux/devices"),
+            gpus: named("gpu/nvidia"),
             no_new_privs: named("linux/nnp") || seccomp,
             seccomp,
             external,
@@ -134,6 +141,8 @@ mod tests {
         assert!(!mesos.no_new_privs && !mesos.seccomp && !mesos.disk_du && !mesos.devices);
         let filtered = Isolation::parse("cgroups/all, linux/seccomp").unwrap();
         assert!(filtered.seccomp && filtered.no_new_privs && !filtered.disk_du);
+        let gpus = Isolation::parse("cgroups/devices,filesystem/linux,gpu/nvidia").unwrap();
+        assert!(gpus.gpus && gpus.no_mknod && !Isolation::default().gpus);
     }
 
     #[test]
@@ -141,8 +150,8 @@ mod tests {
         let unknown = Isolation::parse("cgroups/cpu,nonsense").unwrap_err();
         assert!(unknown.contains("'nonsense' is no isolator"), "{unknown}");
         assert!(unknown.contains("linux/seccomp") && unknown.contains("volume/host_path"));
-        let missing = Isolation::parse("gpu/nvidia").unwrap_err();
-        assert!(missing.contains("GPUs are not supported"), "{missing}");
+        let missing = Isolation::parse("disk/xfs").unwrap_err();
+        assert!(missing.contains("project quotas are not set"), "{missing}");
         assert!(Isolation::parse("").is_err());
         assert!(Isolation::parse("external/../x").is_err());
         assert_eq!(Isolation::parse("external/a,external/b").unwrap().external, ["a", "b"]);
