@@ -58,7 +58,7 @@ fn a_machine_that_can_run_a_node_is_told_so() {
     let table = verb(&[&["doctor", &data], &ANY_PORT[..]].concat()).ended(0).stdout;
     assert!(table.contains("WHAT TO DO") && table.contains("`mesolith up` would run"), "{table}");
     // Only a master: it makes no containers.
-    let line = [&["doctor", "--json", &data, "--node-roles=master"], &ANY_PORT[..]].concat();
+    let line = [&["doctor", "--json", &data, "--roles=master"], &ANY_PORT[..]].concat();
     let told = verb(&line).ended(0).json();
     let all = told["findings"].as_array().unwrap();
     assert!(all.iter().all(|f| f["subject"] != "containers"), "{told:#}");

@@ -133,6 +133,9 @@ fn seccomp() -> Finding {
 /// How root file systems of images are put together.
 async fn overlays(options: &Options) -> Finding {
     let subject = "overlayfs";
+    if !is_root() {
+        return Finding::limited(subject, "images are copied for each task: overlays need root");
+    }
     // Where images are kept decides: not every file system can be below an overlay.
     let home = nearest(&options.data_dir);
     let dir = home.join(format!(".mesolith-doctor-{}", std::process::id()));
