@@ -24,6 +24,8 @@ mod made;
 mod nested;
 #[path = "containers/networks.rs"]
 mod networks;
+#[path = "containers/parked.rs"]
+mod parked;
 #[path = "containers/probes.rs"]
 mod probes;
 #[path = "containers/rooted.rs"]

@@ -7,6 +7,10 @@ mod change;
 mod cluster;
 #[path = "node/doctor.rs"]
 mod doctor;
+// Other tests need more of it.
+#[allow(dead_code)]
+#[path = "containers/engine.rs"]
+mod engine;
 #[path = "node/exec.rs"]
 mod exec;
 #[path = "node/execute.rs"]

@@ -1,5 +1,6 @@
 //! `mesolith exec` and `mesolith attach`: commands and terminals beside tasks, from a terminal and from pipes.
 
+use super::engine::engine;
 use super::world::{Home, Node, Talk, signal_to, until};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
@@ -140,6 +141,25 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
     let home = Home::new();
     let node = home.up().with_agent();
     let _task = run(&node, "t", "exec sleep 1000", &[]);
+    on_a_terminal(&node, ["54321", "43210"]);
+}
+
+#[test]
+fn so_has_one_in_a_container_of_dockers() {
+    let Some(engine) = engine("so_has_one_in_a_container_of_dockers") else { return };
+    let home = Home::new();
+    let socket = format!("--docker-socket={}", engine.socket.display());
+    let node = home.up_with(&["--containerizers=docker,mesos", &socket]).with_agent();
+    let more = ["--docker_image=centos", "--containerizer=docker"];
+    let _task = run(&node, "t", "exec sleep 1000", &more);
+    let there = node.ask(&["exec", "t", "--", "ls", "-l", "/bin/sh"]).ended(0);
+    assert!(there.stdout.contains("busybox"), "it is in the image: {there:#?}");
+    on_a_terminal(&node, ["54322", "43212"]);
+}
+
+/// A shell beside the task `t`; and a command. Each sleeps for a while of its own.
+fn on_a_terminal(node: &Node, sleeps: [&str; 2]) {
+    let [slept, told] = sleeps.map(|n| format!("sleep\0{n}\0"));
     let mut shell = OnTerminal::start(&mut node.asking(&["exec", "-it", "t", "--", "sh"]));
     until("the terminal is raw", || !shell.is_cooked());
     shell.types("echo size $(stty size)\n");
@@ -155,10 +175,10 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     // Ctrl-C is the shell's, not ours.
-    shell.types("sleep 54321\n");
-    until("it runs", || runs("sleep\054321\0"));
+    shell.types(&format!("sleep {}\n", sleeps[0]));
+    until("it runs", || runs(&slept));
     shell.types("\x03");
-    until("it was interrupted", || !runs("sleep\054321\0"));
+    until("it was interrupted", || !runs(&slept));
     shell.types("echo still $((20 + 22))\n");
     shell.sees("still 42");
     shell.types("exit 5\n");
@@ -172,14 +192,14 @@ fn a_shell_on_a_terminal_has_the_windows_size_and_leaves_the_terminal_as_it_was(
         "--",
         "sh",
         "-c",
-        "echo begun; exec sleep 43210",
+        &format!("echo begun; exec sleep {}", sleeps[1]),
     ]));
     other.sees("begun");
-    until("it runs", || runs("sleep\043210\0"));
+    until("it runs", || runs(&told));
     signal_to(other.child.id() as i32, libc::SIGTERM);
     assert_eq!(other.code(), Some(128 + 15));
     assert!(other.is_cooked());
-    until("the command has ended", || !runs("sleep\043210\0"));
+    until("the command has ended", || !runs(&told));
 }
 
 #[test]

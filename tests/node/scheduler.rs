@@ -259,6 +259,11 @@ impl Scheduler {
         ends
     }
 
+    /// Wants a task to end.
+    pub fn kill(&self, task: &str) {
+        self.call(json!({"type": "KILL", "kill": {"task_id": {"value": task}}}));
+    }
+
     /// Asks what became of all its tasks.
     pub fn reconcile(&self) {
         self.call(json!({"type": "RECONCILE", "reconcile": {"tasks": []}}));

@@ -69,6 +69,8 @@ pub enum Command {
     },
     /// Nothing: the container is there for those nested in it, until it is signalled.
     Pause,
+    /// What is not known yet: the container is made ahead of need. Nobody asks for it but the supervisor.
+    Later,
 }
 
 impl Command {
@@ -82,7 +84,7 @@ impl Command {
                 (program.clone(), vec![program.clone()])
             }
             Command::Exec { program, argv } => (program.clone(), argv.clone()),
-            Command::Pause => (PAUSE.into(), vec![PAUSE.into()]),
+            Command::Pause | Command::Later => (PAUSE.into(), vec![PAUSE.into()]),
         }
     }
 }
@@ -367,6 +369,9 @@ impl ContainerSpec {
     }
 
     fn validate_command(&self) -> Result<()> {
+        if self.command == Command::Later {
+            return invalid("there is no command");
+        }
         let (program, argv) = self.command.resolve();
         if program.is_empty() {
             return invalid("the command is empty");

@@ -260,6 +260,9 @@ pub(super) fn launching(state: TaskState) -> Report {
     Report::agent(state, Reason::AgentRestarted, "Task launched during agent restart")
 }
 
+/// Tasks named in one message.
+const TASKS_NAMED_MAX: usize = 5;
+
 /// What the agent is, compared with what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -284,9 +287,10 @@ fn identify(options: &Options, loaded: &Loaded, boot_id: &str) -> Result<(Identi
         if rebooted {
             return Ok((fresh(epoch), Fate::Another));
         }
+        let in_the_way = in_the_way(loaded);
         return Err(Error::new(
             Code::Conflict,
-            format!("this agent cannot keep its id {}: {why}", id.value),
+            format!("this agent cannot keep its id {}: {why}{in_the_way}", id.value),
         )
         .hint(
             "start it with what it had before (or with --reconfiguration_policy=additive, if \
@@ -301,6 +305,21 @@ fn identify(options: &Options, loaded: &Loaded, boot_id: &str) -> Result<(Identi
         drain: record.drain,
     };
     Ok((identity, if rebooted { Fate::Rebooted } else { Fate::Same }))
+}
+
+/// The tasks that run as what the agent was.
+fn in_the_way(loaded: &Loaded) -> String {
+    let live = loaded.tables.tasks.iter().filter(|(_, task)| !task.is_terminal());
+    let mut names: Vec<String> = live.map(|((_, id), _)| format!("'{id}'")).collect();
+    let more = names.len().saturating_sub(TASKS_NAMED_MAX);
+    names.truncate(TASKS_NAMED_MAX);
+    match (names.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!("; its tasks run with what it was: {}", names.join(", ")),
+        (false, more) => {
+            format!("; its tasks run with what it was: {} and {more} more", names.join(", "))
+        }
+    }
 }
 
 fn compatible(

@@ -4,25 +4,26 @@ use crate::Result;
 use crate::framework::Framework;
 use crate::node::Node;
 use crate::stamp::{Stamps, now};
-use crate::stats::{CANARY, Round, ms, print};
+use crate::stats::{CANARY, Round, ms, print, rounds};
 use mesolith::mesos::v1::TaskState;
+use std::time::Duration;
 
 const ROUNDS: usize = 15;
 
 /// The row.
 pub async fn row() -> Result<()> {
-    let mut rounds = Vec::new();
-    for round in 0..ROUNDS {
-        rounds.push(one(round).await?);
+    let mut all = Vec::new();
+    for round in 0..rounds(ROUNDS)? {
+        all.push(one(round).await?);
     }
-    print("1. cold start: exec of `up` on a fresh data folder, until …", &rounds, None);
+    print("1. cold start: exec of `up` on a fresh data folder, until …", &all, None);
     Ok(())
 }
 
 async fn one(round: usize) -> Result<Round> {
     let dir = tempfile::tempdir()?;
     let stamps = Stamps::new(dir.path())?;
-    let canary = crate::peers::canary(&stamps, round).await?;
+    let canary = crate::peers::canary(&stamps, round, Duration::ZERO).await?;
     let mut node = Node::start()?;
     node.answers().await?;
     let answered = now();

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// How long the next event that is waited for may take.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -35,13 +36,20 @@ pub struct Framework {
     /// How many tasks were seen in a state.
     pub counts: BTreeMap<i32, usize>,
     wanted: Resources,
-    acknowledging: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    acknowledging: JoinSet<()>,
 }
 
 impl Framework {
     /// Subscribes; tries again every few milliseconds until somebody leads.
     pub async fn subscribe(master: SocketAddr) -> Result<Self> {
+        Self::subscribe_as(master, false).await
+    }
+
+    /// The same; with `checkpoint`, its tasks outlive their agent.
+    pub async fn subscribe_as(master: SocketAddr, checkpoint: bool) -> Result<Self> {
         let info = FrameworkInfo {
+            checkpoint: Some(checkpoint),
             user: "root".into(),
             name: "bench".into(),
             roles: vec!["*".into()],
@@ -53,13 +61,14 @@ impl Framework {
         let (port, events) = endpoint.connect_with(Subscriber::new(info, Vec::new()), timing);
         let wanted = Resources::parse(TASK, "*")?;
         let (offers, seen, counts) = Default::default();
-        let acknowledging = Arc::new(Semaphore::new(ACKNOWLEDGEMENTS_MAX));
-        Ok(Self { port, events, offers, seen, counts, wanted, acknowledging })
+        let (turns, acknowledging) =
+            (Arc::new(Semaphore::new(ACKNOWLEDGEMENTS_MAX)), JoinSet::new());
+        Ok(Self { port, events, offers, seen, counts, wanted, turns, acknowledging })
     }
 
     /// Ends it with all that it launched, once all it saw is acknowledged.
-    pub async fn end(self) -> Result<()> {
-        let _all = self.acknowledging.acquire_many(ACKNOWLEDGEMENTS_MAX as u32).await?;
+    pub async fn end(mut self) -> Result<()> {
+        while self.acknowledging.join_next().await.is_some() {}
         Ok(self.port.teardown().await?)
     }
 
@@ -77,8 +86,9 @@ impl Framework {
                 if let Some(update) = &event.update {
                     self.saw(&update.status);
                     let (port, status) = (self.port.clone(), update.status.clone());
-                    let turn = self.acknowledging.clone();
-                    tokio::spawn(async move {
+                    let turn = self.turns.clone();
+                    while self.acknowledging.try_join_next().is_some() {}
+                    self.acknowledging.spawn(async move {
                         // More at a time the port would refuse, and the update come again only after seconds.
                         let _turn = turn.acquire_owned().await;
                         if let Err(e) = port.acknowledge(&status).await {

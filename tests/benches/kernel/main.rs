@@ -1,15 +1,22 @@
-//! What one node costs: cold start, launch latency, launch rate, memory; beside what the machine and runc cost.
+//! What one node costs: cold start, launch latency, launch rate, memory; beside what the machine, crun, runc and docker cost.
 //! And what its parts do without containers: durable writes, allocation, placements.
 //!
 //! `cargo bench --bench kernel [-- ROW…]`, on an otherwise idle machine. Rows that launch containers, as root: `cold`,
-//! `launch`, `many`, `idle`, and with Marathon and Chronos `apps`, `jobs`; there the node is the real binary on a fresh data folder, and the framework speaks the v1
-//! scheduler API over HTTP. Rows about parts, in this process: `writes`, `allocation`, `placements`.
+//! `launch`, `many`, `thousand`, `restart`, `idle`, `docker`, and with Marathon and Chronos `apps`, `jobs`; there the node is
+//! the real binary on a fresh data folder, and the framework speaks the v1 scheduler API over HTTP. Rows about parts, in this
+//! process: `writes`, `allocation`, `placements`.
 //! Rows that compare run their variants in turn, and a round in which a bare fork and exec took 30 % more or less than
-//! usual is thrown away. Read the ratios; the times are this machine's.
+//! usual is thrown away. A peer that the machine does not have is named. Read the ratios; the times are this machine's.
 
 #[path = "../allocation.rs"]
 mod allocation;
 mod cold;
+mod docker;
+// The tests need more of it.
+#[allow(dead_code)]
+#[path = "../../containers/engine.rs"]
+mod engine;
+mod face;
 mod framework;
 mod idle;
 mod launch;
@@ -17,15 +24,19 @@ mod many;
 mod node;
 mod peers;
 mod placements;
+mod restart;
+mod runtimes;
 mod services;
 mod stamp;
 mod stats;
+mod thousand;
 mod writes;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Rows that launch containers.
-const CONTAINERS: [&str; 6] = ["cold", "launch", "many", "idle", "apps", "jobs"];
+const CONTAINERS: [&str; 9] =
+    ["cold", "launch", "many", "thousand", "restart", "docker", "apps", "jobs", "idle"];
 /// Rows about parts, in this process.
 const PARTS: [&str; 3] = ["writes", "allocation", "placements"];
 
@@ -52,6 +63,13 @@ fn main() -> Result<()> {
         }
         peers::tell();
     }
+    let told = all(&runtime, wanted);
+    // Whatever became of the rows, an engine started for them ends.
+    docker::stop()?;
+    told
+}
+
+fn all(runtime: &tokio::runtime::Runtime, wanted: impl Fn(&str) -> bool) -> Result<()> {
     if wanted("cold") {
         runtime.block_on(cold::row())?;
     }
@@ -60,6 +78,15 @@ fn main() -> Result<()> {
     }
     if wanted("many") {
         runtime.block_on(many::row())?;
+    }
+    if wanted("thousand") {
+        runtime.block_on(thousand::row())?;
+    }
+    if wanted("restart") {
+        runtime.block_on(restart::row())?;
+    }
+    if wanted("docker") {
+        runtime.block_on(docker::row())?;
     }
     if wanted("writes") {
         runtime.block_on(writes::row())?;

@@ -5,22 +5,25 @@ use crate::stamp::now;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The binary, as released.
 pub const MESOLITH: &str = env!("CARGO_BIN_EXE_mesolith");
 /// More than any row needs.
-const RESOURCES: &str = "cpus:64;mem:65536;disk:65536;ports:[31000-32000]";
+const RESOURCES: &str = "cpus:256;mem:262144;disk:65536;ports:[31000-32000]";
 /// How long starting and stopping may take.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A running `mesolith up`.
 pub struct Node {
     child: Child,
+    arguments: Vec<String>,
     /// Where its master answers.
     pub master: SocketAddr,
+    /// Where its agent answers.
+    pub agent: SocketAddr,
     /// Where Marathon answers, if it runs.
     pub marathon: Option<SocketAddr>,
     /// Where Chronos answers, if it runs.
@@ -31,7 +34,7 @@ pub struct Node {
     _dir: tempfile::TempDir,
 }
 
-/// What a process uses, in bytes, and CPU in clock ticks.
+/// What processes use, in bytes, and CPU in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Use {
     /// Resident.
@@ -40,49 +43,80 @@ pub struct Use {
     pub pss: u64,
     /// Its own pages, written or not shared.
     pub private: u64,
-    /// User and system time.
-    pub ticks: u64,
+    /// Time on a CPU, of the threads that live.
+    pub cpu: u64,
+}
+
+impl std::ops::AddAssign for Use {
+    fn add_assign(&mut self, more: Self) {
+        self.rss += more.rss;
+        self.pss += more.pss;
+        self.private += more.private;
+        self.cpu += more.cpu;
+    }
 }
 
 impl Node {
     /// Starts a master and an agent on a fresh data folder; does not wait for it.
     pub fn start() -> Result<Self> {
-        Self::with(false)
+        Self::with(false, &[])
+    }
+
+    /// The same with these options more.
+    pub fn start_with(options: &[String]) -> Result<Self> {
+        Self::with(false, options)
     }
 
     /// The same with Marathon and Chronos.
     pub fn whole() -> Result<Self> {
-        Self::with(true)
+        Self::with(true, &[])
     }
 
-    fn with(frameworks: bool) -> Result<Self> {
+    fn with(frameworks: bool, options: &[String]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("mesolith-bench-").tempdir()?;
         let data_dir = dir.path().join("data");
         let (master, agent) = (free_port()?, free_port()?);
-        let log = std::fs::File::create(dir.path().join("log"))?;
-        let mut command = Command::new(MESOLITH);
-        command
-            .args(["up", "--quiet", "--on-exit", "kill", "--resources", RESOURCES])
-            .args(["--cluster-port=0", "--cluster-ip=127.0.0.1"])
-            .args(["--master-port", &master.to_string(), "--agent-port", &agent.to_string()])
-            .arg("--data-dir")
-            .arg(&data_dir)
-            .stdin(Stdio::null())
-            .stderr(log);
+        let mut arguments: Vec<String> =
+            ["up", "--quiet", "--on-exit", "kill", "--resources", RESOURCES]
+                .map(String::from)
+                .into();
+        arguments.extend(["--cluster-port=0", "--cluster-ip=127.0.0.1"].map(String::from));
+        arguments.push(format!("--data-dir={}", data_dir.display()));
+        arguments.extend([format!("--master-port={master}"), format!("--agent-port={agent}")]);
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (mut marathon, mut chronos) = (None, None);
         if frameworks {
             let ports = [free_port()?, free_port()?];
-            command.args(["--marathon-port", &ports[0].to_string()]);
-            command.args(["--chronos-port", &ports[1].to_string()]);
+            arguments.push(format!("--marathon-port={}", ports[0]));
+            arguments.push(format!("--chronos-port={}", ports[1]));
             (marathon, chronos) = (Some(at(ports[0])), Some(at(ports[1])));
         } else {
-            command.args(["--roles", "master,agent"]);
+            arguments.push("--roles=master,agent".into());
         }
+        arguments.extend_from_slice(options);
         let started = now();
-        let child = command.spawn()?;
-        let master = at(master);
-        Ok(Self { child, master, marathon, chronos, started, data_dir, _dir: dir })
+        let child = spawn(&arguments, &dir.path().join("log"))?;
+        let (master, agent) = (at(master), at(agent));
+        Ok(Self {
+            child,
+            arguments,
+            master,
+            agent,
+            marathon,
+            chronos,
+            started,
+            data_dir,
+            _dir: dir,
+        })
+    }
+
+    /// Kills its process, and nothing else of it, and starts it again on what it left; does not wait for it.
+    pub fn crash(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.started = now();
+        self.child = spawn(&self.arguments, &self._dir.path().join("log"))?;
+        Ok(())
     }
 
     /// Waits until the master's port is open.
@@ -130,6 +164,16 @@ impl Node {
         Ok(processes()?.into_iter().filter(|pid| parent(*pid) == Some(supervisor)).collect())
     }
 
+    /// What its own processes use together, those of its containers left out: itself, its supervisor, its keepers.
+    pub fn whole_use(&self) -> Result<Use> {
+        let mut sum = usage(self.pid())?;
+        sum += usage(self.supervisor()?)?;
+        for keeper in self.keepers()? {
+            sum += usage(keeper)?;
+        }
+        Ok(sum)
+    }
+
     /// Tells it to stop and waits.
     pub fn stop(mut self) -> Result<()> {
         kill(Pid::from_raw(self.pid()), Signal::SIGTERM)?;
@@ -168,9 +212,25 @@ pub fn usage(pid: i32) -> Result<Use> {
             |line: &str| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok();
         rollup.lines().find_map(of).unwrap_or_default() * 1024
     };
-    let ticks = stat(pid).map(|s| s.1).unwrap_or_default();
     let private = bytes("Private_Dirty:") + bytes("Private_Clean:");
-    Ok(Use { rss: bytes("Rss:"), pss: bytes("Pss:"), private, ticks })
+    Ok(Use { rss: bytes("Rss:"), pss: bytes("Pss:"), private, cpu: on_cpu(pid)? })
+}
+
+/// Clock ticks are too coarse for what rests.
+fn on_cpu(pid: i32) -> Result<u64> {
+    let mut sum = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that has just ended has no such file any more.
+        let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        let time = text.split(' ').next().and_then(|time| time.parse::<u64>().ok());
+        sum += time.unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+fn spawn(arguments: &[String], log: &Path) -> Result<Child> {
+    let log = std::fs::File::options().append(true).create(true).open(log)?;
+    Ok(Command::new(MESOLITH).args(arguments).stdin(Stdio::null()).stderr(log).spawn()?)
 }
 
 fn processes() -> Result<Vec<i32>> {
@@ -178,16 +238,10 @@ fn processes() -> Result<Vec<i32>> {
     Ok(names.filter_map(|name| name.parse().ok()).collect())
 }
 
-fn parent(pid: i32) -> Option<i32> {
-    Some(stat(pid)?.0)
-}
-
-/// Parent, and user and system time in clock ticks.
-fn stat(pid: i32) -> Option<(i32, u64)> {
+/// A process's parent, if there is such a process.
+pub fn parent(pid: i32) -> Option<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();
-    let number = |n: usize| fields.get(n)?.parse::<u64>().ok();
-    Some((fields.get(1)?.parse().ok()?, number(11)? + number(12)?))
+    text.get(text.rfind(')')? + 2..)?.split(' ').nth(1)?.parse().ok()
 }
 
 fn free_port() -> Result<u16> {

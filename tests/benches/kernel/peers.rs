@@ -1,41 +1,42 @@
-//! What a node is compared with: a bare fork and exec, and runc with the host's root.
+//! What a node is compared with: a bare fork and exec, runc, crun, and the docker engine by its command and by its API.
 
 use crate::Result;
+use crate::docker::Docker;
+use crate::runtimes::{Bundle, Runtime};
 use crate::stamp::{Stamps, now};
-use crate::stats::{median, ms};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use crate::stats::{Round, median, ms};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 /// How many bare starts make one canary.
 const CANARIES: usize = 3;
+/// The peers' names among the variants.
+pub const RUNC: &str = "runc run";
+pub const CRUN: &str = "crun run";
+pub const DOCKER: &str = "docker run, host network";
+pub const ENGINE: &str = "docker engine's API";
 
 /// Says which peers this machine has.
 pub fn tell() {
-    match version("runc") {
-        Some(text) => println!("runc: {text}"),
-        None => println!("runc: not present"),
+    for program in ["runc", "crun", "docker", "dockerd"] {
+        println!("{program}: {}", version(program).as_deref().unwrap_or("not present"));
     }
-    match version("crun") {
-        Some(text) => println!("crun: {text}; not measured"),
-        None => println!("crun: not present"),
-    }
-    let engine = std::os::unix::net::UnixStream::connect("/var/run/docker.sock").is_ok();
-    println!("docker engine: {}", if engine { "present; not measured" } else { "not present" });
 }
 
-fn version(program: &str) -> Option<String> {
+/// The first line of what a program says of its version.
+pub fn version(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).lines().next()?.to_string();
     output.status.success().then_some(text)
 }
 
-/// The median of a few bare starts of the stamp, in ms.
-pub async fn canary(stamps: &Stamps, round: usize) -> Result<f64> {
+/// The median of a few bare starts of the stamp, in ms, each after a pause.
+pub async fn canary(stamps: &Stamps, round: usize, pause: Duration) -> Result<f64> {
     let mut times = Vec::new();
     for n in 0..CANARIES {
-        let name = format!("canary-{round}-{n}");
+        tokio::time::sleep(pause).await;
+        let name = format!("canary-{round}-{n}-{}", pause.as_millis());
         let command = stamps.command(&name, false)?;
         let start = now();
         let mut child = Command::new(&command[0]).args(&command[1..]).spawn()?;
@@ -45,66 +46,65 @@ pub async fn canary(stamps: &Stamps, round: usize) -> Result<f64> {
     Ok(median(&mut times))
 }
 
-/// A runc bundle on the host's root; none if there is no runc.
-pub struct Runc {
-    bundle: PathBuf,
-    config: Value,
+/// The peers that this machine has.
+pub struct Peers {
+    runtimes: Vec<(&'static str, Runtime)>,
+    bundle: Option<Bundle>,
+    docker: Option<Docker>,
+    missing: Vec<String>,
 }
 
-impl Runc {
-    /// Prepares the bundle in `dir`: what `runc spec` makes, with the host's root as root.
-    pub fn new(dir: &Path) -> Result<Option<Self>> {
-        if version("runc").is_none() {
-            return Ok(None);
+impl Peers {
+    /// Makes them ready, with what they need in `dir`.
+    pub async fn new(dir: &Path) -> Result<Self> {
+        let mut missing = Vec::new();
+        let bundle = Bundle::new(dir)?;
+        let mut runtimes = Vec::new();
+        for (name, program) in [(CRUN, "crun"), (RUNC, "runc")] {
+            // Without a bundle there is neither.
+            let runtime = bundle.as_ref().map(|bundle| Runtime::new(program, bundle));
+            match runtime.transpose()?.flatten() {
+                Some(runtime) => runtimes.push((name, runtime)),
+                None => missing.push(format!("{name}: there is no {program}")),
+            }
         }
-        let bundle = dir.join("bundle");
-        std::fs::create_dir_all(bundle.join("rootfs"))?;
-        let made = Command::new("runc").arg("spec").current_dir(&bundle).status()?;
-        if !made.success() {
-            return Err("runc spec failed".into());
-        }
-        let text = std::fs::read_to_string(bundle.join("config.json"))?;
-        let mut config: Value = serde_json::from_str(&text)?;
-        config["process"]["terminal"] = json!(false);
-        config["root"]["readonly"] = json!(false);
-        // As a container of ours: the host's network, and a limit on memory and CPU.
-        if let Some(all) = config["linux"]["namespaces"].as_array_mut() {
-            all.retain(|namespace| namespace["type"] != "network");
-        }
-        config["linux"]["resources"]["memory"] = json!({ "limit": 64 * 1024 * 1024 });
-        config["linux"]["resources"]["cpu"] = json!({ "shares": 102 });
-        let root = bundle.join("rootfs");
-        let nothing: Option<&str> = None;
-        mount(Some("/"), &root, nothing, MsFlags::MS_BIND, nothing)?;
-        let runc = Self { bundle, config };
-        mount(nothing, &root, nothing, MsFlags::MS_PRIVATE, nothing)?;
-        Ok(Some(runc))
+        let docker = match Docker::new(dir).await? {
+            Ok(docker) => Some(docker),
+            Err(why) => {
+                missing.extend([DOCKER, ENGINE].map(|name| format!("{name}: {why}")));
+                None
+            }
+        };
+        Ok(Self { runtimes, bundle, docker, missing })
     }
 
-    /// From the start of `runc run` to the stamp, in ms.
-    pub async fn run(&mut self, stamps: &Stamps, round: usize) -> Result<f64> {
-        let name = format!("runc-{round}");
-        self.config["process"]["args"] = json!(stamps.command(&name, false)?);
-        std::fs::write(self.bundle.join("config.json"), self.config.to_string())?;
-        let id = format!("mesolith-bench-{}-{round}", std::process::id());
-        let start = now();
-        let output = Command::new("runc")
-            .args(["run", "--bundle"])
-            .arg(&self.bundle)
-            .arg(id)
-            .stdin(Stdio::null())
-            .output()?;
-        if !output.status.success() {
-            return Err(format!("runc run: {}", String::from_utf8_lossy(&output.stderr)).into());
+    /// Lets each start one, in turn, each after a pause.
+    pub async fn round(
+        &mut self,
+        stamps: &Stamps,
+        name: &str,
+        pause: Duration,
+        times: &mut Round,
+    ) -> Result<()> {
+        if let Some(bundle) = &mut self.bundle {
+            for (peer, runtime) in &mut self.runtimes {
+                tokio::time::sleep(pause).await;
+                times.insert(*peer, runtime.run(bundle, stamps, name).await?);
+            }
         }
-        Ok(ms(start, stamps.wait(&name).await?))
+        if let Some(docker) = &self.docker {
+            tokio::time::sleep(pause).await;
+            times.insert(DOCKER, docker.by_command(stamps, &format!("{name}-c")).await?);
+            tokio::time::sleep(pause).await;
+            times.insert(ENGINE, docker.by_api(stamps, &format!("{name}-a")).await?.ran);
+        }
+        Ok(())
     }
-}
 
-impl Drop for Runc {
-    fn drop(&mut self) {
-        if let Err(e) = umount2(&self.bundle.join("rootfs"), MntFlags::MNT_DETACH) {
-            eprintln!("{} is still mounted: {e}", self.bundle.join("rootfs").display());
+    /// Says which peers a row does without.
+    pub fn tell_missing(&self) {
+        for peer in &self.missing {
+            println!("  not measured: {peer}");
         }
     }
 }

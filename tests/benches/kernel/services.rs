@@ -2,13 +2,13 @@
 //! healing, rolling replacement, lists, and ten thousand jobs.
 
 use crate::Result;
+use crate::face::{Face, WITHIN};
 use crate::framework::Framework;
 use crate::node::{Node, usage};
 use crate::stamp::{Stamps, now};
 use crate::stats::{CANARY, Round, median, ms, print};
 use mesolith::mesos::v1::TaskState;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 30;
@@ -20,66 +20,7 @@ const APPS: usize = 200;
 const JOBS: usize = 10_000;
 /// Of the jobs, how many are due while the row looks.
 const DUE: usize = 200;
-const WITHIN: Duration = Duration::from_secs(120);
 const COLD: usize = 10;
-
-/// A face under measurement: JSON in and out.
-struct Face {
-    http: reqwest::Client,
-    base: String,
-}
-
-impl Face {
-    fn new(at: SocketAddr) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { http, base: format!("http://{at}") })
-    }
-
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
-        Ok(serde_json::from_str(&self.text(method, path, body).await?).unwrap_or_default())
-    }
-
-    /// As it came: what reading it costs the client is not the server's.
-    async fn text(&self, method: &str, path: &str, body: &Value) -> Result<String> {
-        let method = reqwest::Method::from_bytes(method.as_bytes())?;
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if !body.is_null() {
-            request = request.header("content-type", "application/json").body(body.to_string());
-        }
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            return Err(format!("{path}: {status} {text}").into());
-        }
-        Ok(text)
-    }
-
-    async fn get(&self, path: &str) -> Result<Value> {
-        self.ask("GET", path, &Value::Null).await
-    }
-
-    /// Asks until it is so.
-    async fn until(&self, path: &str, so: impl Fn(&Value) -> bool) -> Result<()> {
-        let deadline = Instant::now() + WITHIN;
-        loop {
-            // A face that is just starting answers 503.
-            let seen = self.get(path).await;
-            match seen {
-                Ok(seen) if so(&seen) => return Ok(()),
-                seen if Instant::now() > deadline => {
-                    return Err(format!("never: {path}: {seen:?}").into());
-                }
-                _ => tokio::time::sleep(Duration::from_millis(3)).await,
-            }
-        }
-    }
-
-    async fn deployed(&self) -> Result<()> {
-        self.until("/v2/deployments", |seen| seen.as_array().is_some_and(Vec::is_empty)).await
-    }
-}
 
 /// An app whose instances leave stamps and stay.
 fn app(id: &str, stamps: &Stamps, instances: usize) -> Result<Value> {
@@ -122,7 +63,7 @@ pub async fn apps() -> Result<()> {
             let name = format!("k{}-{round}", if pause.is_zero() { "b" } else { "i" });
             let mut times = Round::new();
             framework.idle(pause).await?;
-            times.insert(CANARY, crate::peers::canary(&stamps, round).await?);
+            times.insert(CANARY, crate::peers::canary(&stamps, round, Duration::ZERO).await?);
             framework.port.revive(&[]).await?;
             let offer = framework.offer().await?;
             framework.idle(pause).await?;
@@ -163,7 +104,7 @@ async fn cold() -> Result<()> {
     for round in 0..COLD {
         let dir = tempfile::tempdir()?;
         let stamps = Stamps::new(dir.path())?;
-        let canary = crate::peers::canary(&stamps, round).await?;
+        let canary = crate::peers::canary(&stamps, round, Duration::ZERO).await?;
         let mut node = Node::whole()?;
         node.answers().await?;
         let answered = now();

@@ -208,6 +208,35 @@ impl Cgroup {
         })
     }
 
+    /// Gives it, with all that is in it, another one's name, and limits where it had none; v1 only. It keeps its name on
+    /// failure.
+    ///
+    /// # Errors
+    /// `Conflict` if there is one of that name; else the path and the kernel's reason.
+    pub fn become_cgroup(&self, other: &Cgroup, limits: &Limits) -> Result<()> {
+        let (Cgroup::V1(from), Cgroup::V1(to)) = (self, other) else {
+            return Err(Error::new(Code::Internal, "a cgroup of v2 cannot be renamed"));
+        };
+        let pairs: BTreeSet<_> =
+            from.iter().filter_map(|(controller, dir)| Some((dir, to.get(controller)?))).collect();
+        let mut moved = Vec::new();
+        let done = pairs.into_iter().try_for_each(|(from, to)| {
+            if to.exists() {
+                let cause = format!("cgroup {} exists already", to.display());
+                return Err(Error::new(Code::Conflict, cause));
+            }
+            fs::rename(from, to).map_err(|e| at(from, &e))?;
+            moved.push((from, to));
+            Ok(())
+        });
+        done.and_then(|()| other.limit(limits)).inspect_err(|_| {
+            for (from, to) in &moved {
+                // One that stays under the new name is found by it.
+                let _ = fs::rename(to, from);
+            }
+        })
+    }
+
     /// Sets other limits. A hard memory limit is raised or lifted, never lowered: what runs in it was promised it.
     ///
     /// # Errors

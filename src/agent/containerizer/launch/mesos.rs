@@ -6,9 +6,11 @@
 //! would join every controller the machine has, the slow way).
 
 use super::keeper::{End, Task, keep};
-use super::prepare::undumpable;
+use super::prepare::{leave, undumpable};
+use super::report::Report;
 use super::{
-    Joined, REPORT_FD, account, image, open_status, private_dir, program, rlimits, volumes, within,
+    GATE_FD, Joined, REPORT_FD, account, image, later, open_status, private_dir, program, rlimits,
+    volumes, within,
 };
 use crate::agent::containerizer::isolators::seccomp::{self, Filters, Seccomp};
 use crate::agent::containerizer::isolators::{Cgroup, external, probe};
@@ -26,7 +28,7 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -72,8 +74,14 @@ pub fn build(
     if let Some(cgroup) = cgroup.filter(|_| !inside) {
         cgroup.join().map_err(|e| e.cause)?;
     }
-    let streams = logs::open_streams(&spec.sandbox, account.uid, account.gid)?;
-    let status = open_status(dir)?;
+    let (streams, status) = match spec.command {
+        // Told when it becomes somebody.
+        Command::Later => ((null()?, null()?), -1),
+        _ => {
+            let streams = logs::open_streams(&spec.sandbox, account.uid, account.gid)?;
+            (streams, open_status(dir)?)
+        }
+    };
     let root = dir.join("rootfs");
     let state = dir.join("state");
     for d in [&root, &state] {
@@ -106,18 +114,22 @@ pub fn build(
     Ok(pid)
 }
 
+fn null() -> Result<OwnedFd, String> {
+    let options = fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+    options.map(OwnedFd::from).map_err(|e| format!("/dev/null: {e}"))
+}
+
 fn create(
     executor: TaskExecutor,
     dir: &Path,
     state: &Path,
     (stdout, stderr): (OwnedFd, OwnedFd),
 ) -> Result<i32, String> {
-    let null = File::open("/dev/null").map_err(|e| format!("/dev/null: {e}"))?;
     let container = ContainerBuilder::new(OCI_ID.into(), SyscallType::default())
         .with_root_path(state)
         .map_err(|e| chain(&e))?
         .with_executor(executor)
-        .with_stdin(OwnedFd::from(null))
+        .with_stdin(null()?)
         .with_stdout(stdout)
         .with_stderr(stderr)
         .as_init(dir)
@@ -401,7 +413,7 @@ struct TaskExecutor {
 
 impl Executor for TaskExecutor {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        if self.spec.command == Command::Pause {
+        if matches!(self.spec.command, Command::Pause | Command::Later) {
             return Ok(());
         }
         let (name, _) = self.spec.command.resolve();
@@ -419,16 +431,24 @@ impl Executor for TaskExecutor {
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
-        let (program, argv) = self.spec.command.resolve();
-        let env = self.spec.environment();
+        let told = match self.spec.command {
+            Command::Later => Some(become_told().unwrap_or_else(|why| {
+                Report::at(REPORT_FD).not_executed(&why);
+                leave(126)
+            })),
+            _ => None,
+        };
+        let (spec, status) = told.as_ref().map_or((&*self.spec, self.status), |(s, fd)| (s, *fd));
+        let (program, argv) = spec.command.resolve();
+        let env = spec.environment();
         let task = Task {
             program: &program,
             argv: &argv,
             env: &env,
-            status: self.status,
+            status,
             report: REPORT_FD,
-            terminal: self.spec.terminal,
-            pause: self.spec.command == Command::Pause,
+            terminal: spec.terminal,
+            pause: spec.command == Command::Pause,
         };
         // Among others' processes it is nobody's first: what is left of it is not ended by the kernel.
         let shared = match &self.spec.nested {
@@ -442,6 +462,15 @@ impl Executor for TaskExecutor {
             false => self.filters.load(),
         })
     }
+}
+
+/// What a container made ahead of need is, in its own directory and with its own streams.
+fn become_told() -> Result<(ContainerSpec, RawFd), String> {
+    let (spec, status) = later::hear(GATE_FD)?;
+    let cwd = spec.cwd();
+    std::env::set_current_dir(cwd)
+        .map_err(|e| format!("working directory {}: {e}", cwd.display()))?;
+    Ok((spec, status))
 }
 
 impl TaskExecutor {

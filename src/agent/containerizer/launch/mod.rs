@@ -14,6 +14,7 @@ mod errors;
 pub mod exec;
 mod image;
 pub mod keeper;
+pub mod later;
 pub mod mesos;
 pub mod posix;
 mod prepare;
@@ -25,7 +26,7 @@ pub mod volumes;
 pub mod within;
 
 use super::isolators::Cgroup;
-use super::spec::{Backend, ContainerSpec};
+use super::spec::{Backend, Command, ContainerSpec};
 use crate::base::error::{Code, Error, Result};
 use nix::unistd::{ForkResult, fork};
 use report::Report;
@@ -60,7 +61,8 @@ pub struct Launched {
     pub child: i32,
     /// Where it reports.
     pub report: OwnedFd,
-    /// One byte lets a posix container go; end of file ends it. A container's terminal comes by it.
+    /// One byte lets a posix container go; end of file ends it. A container's terminal comes by it, and to one made ahead of
+    /// need what it is.
     pub gate: Option<OwnedFd>,
 }
 
@@ -75,16 +77,18 @@ pub fn launch(
     joined: Option<&Joined>,
 ) -> Result<Launched> {
     let (report, report_tx) = pipe()?;
-    let (gate_rx, gate) = match spec.terminal {
-        None => pipe()?,
-        Some(_) => streams::pair().map_err(|why| Error::new(Code::System, why))?,
+    // Descriptors go by it.
+    let hands = spec.terminal.is_some() || spec.command == Command::Later;
+    let (gate_rx, gate) = match hands {
+        false => pipe()?,
+        true => streams::pair().map_err(|why| Error::new(Code::System, why))?,
     };
     // Plug-ins are run outside of it.
     let inside = cgroup.filter(|_| !spec.linux.leaves_something());
     let handle = inside.and_then(Cgroup::handle);
     let (child, inside) = match split(handle.as_ref().map(AsRawFd::as_raw_fd))? {
         Split::Parent(child) => {
-            let needed = spec.backend == Backend::Posix || spec.terminal.is_some();
+            let needed = spec.backend == Backend::Posix || hands;
             let gate = needed.then_some(gate);
             return Ok(Launched { child, report, gate });
         }

@@ -96,7 +96,7 @@ impl Supervisor {
     }
 
     /// Whether that very process is still there, and not just waiting to be collected.
-    fn is_alive(&self, keeper: &Keeper) -> bool {
+    pub(super) fn is_alive(&self, keeper: &Keeper) -> bool {
         keeper.boot_id == self.boot_id
             && posix::stat(keeper.pid)
                 .is_some_and(|s| s.start_time == keeper.start_time && !matches!(s.state, 'Z' | 'X'))

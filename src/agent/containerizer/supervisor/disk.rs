@@ -59,8 +59,38 @@ impl Dir {
         }
         private_dir(&path)?;
         let dir = Dir(path);
-        dir.put("spec.json", spec)?;
+        dir.put_spec(spec)?;
         Ok(dir)
+    }
+
+    /// Makes that of a container nobody has asked for yet.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn make_blank(path: PathBuf) -> Result<Dir> {
+        private_dir(&path)?;
+        Ok(Dir(path))
+    }
+
+    /// Notes what was asked for.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn put_spec(&self, spec: &ContainerSpec) -> Result<()> {
+        self.put("spec.json", spec).map(drop)
+    }
+
+    /// From now on it is there, with all that is in it.
+    ///
+    /// # Errors
+    /// `Conflict` when there is one already; else the path and the kernel's reason.
+    pub fn become_dir(&mut self, path: PathBuf) -> Result<()> {
+        if path.exists() {
+            return Err(Error::new(Code::Conflict, format!("{} exists", path.display())));
+        }
+        fs::rename(&self.0, &path).map_err(|e| failed(&self.0, e))?;
+        self.0 = path;
+        Ok(())
     }
 
     fn put(&self, name: &str, value: &impl Serialize) -> Result<File> {

@@ -285,6 +285,7 @@ fn make(options: &Options, rights: &Rights) -> Result<Ready> {
         table: BTreeMap::new(),
         queue: VecDeque::new(),
         building: 0,
+        parked: Default::default(),
         execs: BTreeMap::new(),
         execs_made: 0,
         sessions: BTreeMap::new(),

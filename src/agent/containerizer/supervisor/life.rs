@@ -20,10 +20,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a container's cgroup may resist removal before whoever waits is told (Mesos: `cgroups_destroy_timeout`).
-const CLEAN_MAX: Duration = Duration::from_secs(60);
+pub(super) const CLEAN_MAX: Duration = Duration::from_secs(60);
 /// How often, 20 ms apart, the counter is looked at after memory ran short: the kernel tells before it kills.
 const OOM_LOOKS_MAX: u32 = 50;
 
@@ -61,12 +62,18 @@ impl Supervisor {
             return Err(Error::new(Code::Invalid, cause));
         }
         self.check_parent(&spec)?;
-        let dir = Dir::make(self.options.dir.join("containers").join(id.as_str()), &spec)?;
+        let Some(spec) = self.unpark(asker, spec) else { return Ok(()) };
+        let dir = Dir::make(self.dir_of(&id), &spec)?;
         let mut container = Container::new(spec, dir, Phase::Queued);
         container.on_create = Some(asker);
         self.table.insert(id.clone(), container);
         self.queue.push_back(id);
         Ok(())
+    }
+
+    /// The directory of a container.
+    pub(super) fn dir_of(&self, id: &ContainerId) -> PathBuf {
+        self.options.dir.join("containers").join(id.as_str())
     }
 
     /// Starts to make as many as may be made at one time.
@@ -124,7 +131,7 @@ impl Supervisor {
     }
 
     /// It could not be made: nothing of it stays.
-    fn not_made(&mut self, id: &ContainerId, why: Error) {
+    pub(super) fn not_made(&mut self, id: &ContainerId, why: Error) {
         let Some(c) = self.table.get_mut(id) else { return };
         if c.phase == Phase::Building {
             self.building = self.building.saturating_sub(1);
@@ -181,14 +188,24 @@ impl Supervisor {
         }
         self.building = self.building.saturating_sub(1);
         c.phase = Phase::Created;
+        let posix = c.spec.backend == Backend::Posix;
         let start_time = posix::stat(pid).map_or(0, |s| s.start_time);
         let keeper = Keeper { pid, start_time, boot_id: self.boot_id.clone() };
         let noted = c.dir.put_keeper(&keeper);
         c.keeper = Some(keeper);
+        self.parked_now(id, noted);
+        // A posix keeper is known already, as the one that builds.
+        if !posix && let Some(raw) = self.know(pid, Role::Keeper(id.clone())) {
+            self.ended(id, Some(raw));
+        }
+    }
+
+    /// Tells that it is parked, and notices from now on what happens to it.
+    pub(super) fn parked_now(&mut self, id: &ContainerId, noted: Result<()>) {
+        let Some(c) = self.table.get_mut(id) else { return };
         c.hold_network();
         let network = c.own_network();
         let asker = c.on_create.take();
-        let posix = c.spec.backend == Backend::Posix;
         let doomed = c.doomed || noted.is_err();
         c.doomed = doomed;
         if let Some(asker) = asker {
@@ -202,10 +219,6 @@ impl Supervisor {
         }
         if doomed && let Some(c) = self.table.get_mut(id) {
             c.kill();
-        }
-        // A posix keeper is known already, as the one that builds.
-        if !posix && let Some(raw) = self.know(pid, Role::Keeper(id.clone())) {
-            self.ended(id, Some(raw));
         }
     }
 

@@ -13,6 +13,7 @@ mod execs;
 mod life;
 mod nesting;
 mod networks;
+mod parked;
 mod peers;
 mod poll;
 mod reap;
@@ -70,6 +71,7 @@ pub struct Supervisor {
     table: BTreeMap<ContainerId, Container>,
     queue: VecDeque<ContainerId>,
     building: usize,
+    parked: parked::Parked,
     execs: BTreeMap<u64, execs::Execution>,
     execs_made: u64,
     sessions: BTreeMap<u64, sessions::Session>,
@@ -90,6 +92,7 @@ impl Supervisor {
     /// What cannot be gone on from: its own descriptors fail.
     pub fn run(mut self) -> Result<()> {
         self.adopt();
+        self.end_parked();
         self.sweep_networks();
         self.rest();
         while !self.over {
@@ -113,6 +116,7 @@ impl Supervisor {
             self.sync_next();
             self.rest();
         }
+        self.retire_all();
         Ok(())
     }
 
@@ -127,6 +131,7 @@ impl Supervisor {
                 }
             }
             Source::Report(id) => self.reported(&id),
+            Source::Parked(n) => self.parked_reported(n),
             Source::Ended(id) => self.ended(&id, None),
             Source::Oom(id) => self.short_of_memory(&id, 0),
             Source::ExecReport(n) => self.exec_reported(n),
@@ -144,6 +149,9 @@ impl Supervisor {
             Timer::Oom(id, tries) => self.short_of_memory(&id, tries),
             Timer::ExecTimeout(n) => self.exec_timed_out(n),
             Timer::CleanSession(n) => self.clean_session(n),
+            Timer::Park => self.park_due(),
+            Timer::Retire(n) => self.retire(n),
+            Timer::EndParked => self.end_parked(),
             Timer::Idle => {}
         }
     }

@@ -23,6 +23,8 @@ pub enum Source {
     Report(ContainerId),
     /// An adopted container's first process ended.
     Ended(ContainerId),
+    /// A blank container reports.
+    Parked(u64),
     /// A container is short of memory.
     Oom(ContainerId),
     /// A command's helper reports.
@@ -48,6 +50,12 @@ pub enum Timer {
     ExecTimeout(u64),
     /// Try again to kill and remove what is left of a session.
     CleanSession(u64),
+    /// Make containers ahead of need.
+    Park,
+    /// Try again to remove a blank container.
+    Retire(u64),
+    /// Try again to remove those of an earlier supervisor.
+    EndParked,
     /// Nobody may have needed us for a while.
     Idle,
 }

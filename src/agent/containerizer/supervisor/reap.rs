@@ -14,6 +14,10 @@ pub enum Role {
     Builder(ContainerId),
     /// It is a container's first process.
     Keeper(ContainerId),
+    /// It makes a blank container.
+    ParkedBuilder(u64),
+    /// It is a blank container's first process.
+    Parked(u64),
     /// It is a command run in a container.
     Exec(u64),
     /// It is the command of a session.
@@ -38,6 +42,8 @@ impl Supervisor {
             match self.children.remove(&pid) {
                 Some(Role::Builder(id)) => self.builder_ended(&id, raw),
                 Some(Role::Keeper(id)) => self.ended(&id, Some(raw)),
+                Some(Role::ParkedBuilder(n)) => self.parked_builder_ended(n, raw),
+                Some(Role::Parked(n)) => self.parked_ended(n),
                 Some(Role::Exec(n)) => self.exec_ended(n, Some(raw)),
                 Some(Role::Session(n)) => self.session_ended(n, Some(raw)),
                 Some(Role::Leaver(id)) => self.left_networks(&id, raw),

@@ -169,6 +169,7 @@ fn what_may_change_keeps_the_id() {
     w.options.info.resources = vec![scalar("cpus", 8.0)];
     let refused = w.start().expect_err("equal means equal");
     assert_eq!(refused.code, Code::Conflict);
+    assert!(refused.cause.ends_with("its tasks run with what it was: 't'"), "{refused}");
     assert!(refused.hint.is_some_and(|h| h.contains("additive")));
     w.options.reconfiguration_policy = ReconfigurationPolicy::Additive;
     w.start().expect("more is allowed");
