@@ -30,6 +30,8 @@ mod parked;
 mod probes;
 #[path = "containers/rooted.rs"]
 mod rooted;
+#[path = "containers/rootless.rs"]
+mod rootless;
 #[path = "containers/sessions.rs"]
 mod sessions;
 #[path = "containers/speed.rs"]

@@ -5,6 +5,8 @@
 mod change;
 #[path = "node/cluster.rs"]
 mod cluster;
+#[path = "node/doctor.rs"]
+mod doctor;
 // Other tests need more of it.
 #[allow(dead_code)]
 #[path = "containers/engine.rs"]
@@ -15,6 +17,8 @@ mod exec;
 mod execute;
 #[path = "node/files.rs"]
 mod files;
+#[path = "node/gpus.rs"]
+mod gpus;
 #[path = "node/isolation.rs"]
 mod isolation;
 #[path = "node/life.rs"]

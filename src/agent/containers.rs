@@ -10,6 +10,7 @@ use crate::agent::containerizer::{
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{self, Exit, Input, Launch, Oom};
 use crate::agent::fetcher::{Counts, Fetcher};
+use crate::agent::gpus::{Leases, grant};
 use crate::agent::images::Images;
 use crate::agent::isolation::{self, Policy};
 use crate::agent::sandbox;
@@ -58,6 +59,8 @@ pub struct Making {
     pub images: Images,
     /// What tasks may ask of containers.
     pub policy: Policy,
+    /// The GPUs that are given to tasks, if any are.
+    pub gpus: Option<Arc<Leases>>,
 }
 
 struct Shared {
@@ -263,6 +266,11 @@ impl Worker {
                     tracing::warn!("cannot remove the image's files of container {container}: {e}");
                     tokio::time::sleep(DESTROY_PAUSE).await;
                 }
+                let gpus = &self.shared.making.gpus;
+                while let Some(Err(e)) = gpus.as_ref().map(|gpus| gpus.release(&container)) {
+                    tracing::warn!("cannot take the GPUs of container {container} back: {e}");
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
                 Some(Input::Destroyed { container })
             }
             Op::Forget => {
@@ -360,9 +368,16 @@ impl Worker {
         let making = &self.shared.making;
         let Some(run) = &launch.docker else {
             let failed = |why| Error::new(Code::Invalid, why);
-            let spec = making.images.put(launch, self.spec(launch).await.map_err(failed)?)?;
+            let mut spec = making.images.put(launch, self.spec(launch).await.map_err(failed)?)?;
+            if let Some(gpus) = &making.gpus {
+                grant::put(gpus, launch, &mut spec).map_err(failed)?;
+            }
             return self.shared.containerizer.create(spec).await;
         };
+        if making.gpus.is_some() && grant::wanted(launch) > 0 {
+            let why = "gpu/nvidia gives GPUs to containers of the mesos containerizer alone";
+            return Err(Error::new(Code::Invalid, why));
+        }
         let spec = DockerSpec {
             id: launch.container.clone(),
             run: Arc::clone(run),

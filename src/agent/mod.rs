@@ -9,6 +9,7 @@ pub mod containerizer;
 pub mod containers;
 pub mod core;
 pub mod fetcher;
+pub mod gpus;
 pub mod images;
 pub mod isolation;
 pub mod options;

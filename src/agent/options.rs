@@ -283,6 +283,8 @@ pub struct DockerOptions {
 pub struct Options {
     /// Resources named by the operator; what is missing is probed.
     pub resources: Option<Resources>,
+    /// Whether `gpus` is named among them, as none too.
+    pub gpus_named: bool,
     /// Role of resources without one.
     pub default_role: String,
     /// Attributes named by the operator.
@@ -364,6 +366,7 @@ pub fn read(values: &mut Values) -> Options {
     // One reading of it for both containerizers.
     let logins = values.parse(&DOCKER_CONFIG, images::credentials);
     Options {
+        gpus_named: values.text(&RESOURCES).is_some_and(|text| text.contains("gpus")),
         resources: values.parse(&RESOURCES, |text| parse_resources(text, &role)),
         default_role,
         attributes: values.parse(&ATTRIBUTES, Attributes::parse).unwrap_or_default(),

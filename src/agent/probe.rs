@@ -42,13 +42,18 @@ pub fn resources(
     if !is_named("ports") {
         found.push(Resource::new("ports", Value::Ranges(Ranges::new([PORTS]))));
     }
-    for mut resource in found {
-        if default_role != "*" {
-            resource.reservations = vec![Reservation::fixed(default_role)];
-        }
-        all.add_one(resource);
+    for resource in found {
+        all.add_one(with_role(resource, default_role));
     }
     Ok(all)
+}
+
+/// Reserved for the role that resources have which nobody gave one.
+pub fn with_role(mut resource: Resource, default_role: &str) -> Resource {
+    if default_role != "*" {
+        resource.reservations = vec![Reservation::fixed(default_role)];
+    }
+    resource
 }
 
 /// What is left of `total` when the system has its part.

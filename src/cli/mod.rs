@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod completion;
 mod confirm;
+mod doctor;
 mod down;
 mod events;
 mod exec;
@@ -105,6 +106,12 @@ enum Verb {
     Marathon(process::ProcessArgs<flags::MarathonFlags>),
     /// Run Chronos as a process of its own, with masters elsewhere
     Chronos(process::ProcessArgs<flags::ChronosFlags>),
+    /// What this machine can do for a node, and what to do about the rest
+    #[command(
+        before_help = "  mesolith doctor                       exit code 0: `up` would run\n  \
+                             mesolith doctor --json --launcher=linux"
+    )]
+    Doctor(doctor::DoctorArgs),
     /// Stop the node that runs on a data folder, or what is left of it
     Down(down::DownArgs),
     /// Run one command as a task, show its output, exit with its code
@@ -214,6 +221,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Marathon(args) => return process::run::<MarathonProcess, _>(args, master),
         Verb::Chronos(args) => return process::run::<ChronosProcess, _>(args, master),
         Verb::Down(args) => End::from(down::run(&args)?),
+        Verb::Doctor(args) => doctor::run(args, output)?,
         // Reached with flags before the verb only.
         Verb::Execute { args } => return Ok(execute(args, Some(cli.global))),
         Verb::Resolve { args } => return Ok(resolve::main(named("mesos-resolve", args))),
@@ -252,6 +260,7 @@ async fn asked(verb: Verb, reach: &Reach, format: Format, interrupt: &Interrupt)
         | Verb::Marathon(_)
         | Verb::Chronos(_)
         | Verb::Down(_)
+        | Verb::Doctor(_)
         | Verb::Execute { .. }
         | Verb::Resolve { .. }
         | Verb::Completion(_) => Err(Error::new(Code::Internal, "this verb asks no cluster")),

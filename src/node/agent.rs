@@ -11,6 +11,7 @@ use crate::agent::core::AgentCore;
 use crate::agent::core::io::Input;
 use crate::agent::core::options as core;
 use crate::agent::fetcher::{Cache, FetchOptions, Fetcher};
+use crate::agent::gpus;
 use crate::agent::images::Images;
 use crate::agent::options::{Launcher, Options as Wanted};
 use crate::agent::probe;
@@ -18,6 +19,7 @@ use crate::agent::provisioner::{self, Provisioner};
 use crate::agent::service::{Agent, Tools};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
+use crate::base::resources::Resource;
 use crate::base::rng::Rng;
 use crate::base::version::MESOS_VERSION;
 use crate::cluster::link::Link;
@@ -198,7 +200,8 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         None => supervised.clone(),
     };
     let at_hand = containerizer.recover().await?;
-    let options = core_options(&start, &paths)?;
+    let gpus = gpus(&start, backend)?;
+    let options = core_options(&start, &paths, gpus.as_ref().map_or(0, |g| g.chosen.len()))?;
     let files = FileTable::new();
     let (handle, mailbox) = driver::mailbox();
     let io = tokio::runtime::Handle::current();
@@ -215,6 +218,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         cache: Arc::new(Cache::open(&cache_dir, wanted.fetch_cache_bytes).map_err(system)?),
     });
     let alive: Vec<ContainerId> = at_hand.iter().map(|found| found.id.clone()).collect();
+    let gpus = gpus.map(|g| g.leases(&paths, &alive)).transpose()?;
     let images = images(wanted, &paths, backend, alive).await?;
     let provided = images.as_ref().ok().cloned();
     if let Some(Err(why)) = provided.as_ref().map(Provisioner::overlays)
@@ -225,7 +229,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     let images = Images::new(images, options.sandbox_directory.as_str());
     let policy = start.options.isolation.policy.clone();
     let making =
-        Making { backend, rotation, docker: docker.clone(), images: images.clone(), policy };
+        Making { backend, rotation, docker: docker.clone(), images: images.clone(), policy, gpus };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -295,6 +299,40 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
         docker,
         workers,
     })
+}
+
+/// The GPUs that this agent offers.
+struct Gpus {
+    chosen: Vec<gpus::Gpu>,
+    control: Vec<gpus::Node>,
+}
+
+impl Gpus {
+    fn leases(self, paths: &Paths, alive: &[ContainerId]) -> Result<Arc<gpus::Leases>> {
+        let opened = gpus::Leases::open(paths.run.join("gpus"), self.chosen, self.control, alive);
+        opened.map(Arc::new).map_err(|why| Error::new(Code::System, why))
+    }
+}
+
+/// The GPUs to offer, if the operator wants the isolator that gives them to tasks.
+fn gpus(start: &Start<'_>, backend: Backend) -> Result<Option<Gpus>> {
+    let isolation = &start.options.isolation;
+    if !isolation.policy.isolation.gpus {
+        return Ok(None);
+    }
+    if backend == Backend::Posix {
+        let cause = "the isolator gpu/nvidia needs containers, and tasks are plain processes here";
+        return Err(Error::new(Code::Invalid, cause));
+    }
+    let wanted = &start.options.agent;
+    let machine = gpus::Machine::look(Path::new("/"));
+    let said = gpus::offer::Said {
+        resources: wanted.resources.as_ref(),
+        named: wanted.gpus_named,
+        devices: isolation.gpu_devices.as_deref(),
+    };
+    let chosen = gpus::offer::choose(&machine, said).map_err(|e| Error::new(Code::Invalid, e))?;
+    Ok(Some(Gpus { chosen, control: machine.control }))
 }
 
 /// What provides images without an engine; else why nothing does.
@@ -384,8 +422,9 @@ fn backend(launcher: Launcher, capabilities: &Capabilities) -> Result<Backend> {
         (_, true) => Ok(Backend::Mesos),
         (Launcher::Linux, false) => {
             let cause = format!("this machine cannot make containers ({})", lacks());
-            Err(Error::new(Code::System, cause)
-                .hint("run as root, or with --launcher=posix for plain processes"))
+            Err(Error::new(Code::System, cause).hint(
+                "run as root, or with --launcher=posix for plain processes; see `mesolith doctor`",
+            ))
         }
     }
 }
@@ -394,15 +433,22 @@ fn notes(backend: Backend, capabilities: &Capabilities) -> Vec<String> {
     let mut notes = Vec::new();
     if backend == Backend::Posix {
         notes.push("tasks are plain processes here: not isolated, limits not enforced".into());
+    } else if capabilities.user_namespace {
+        let limits = if capabilities.cgroups.is_some() { "enforced" } else { "not enforced" };
+        notes.push(format!("containers are made in a user namespace here, limits are {limits}"));
     }
     let lacks = |(what, why): &(String, String)| format!("{what} is not there: {why}");
     notes.extend(capabilities.missing.iter().map(lacks));
     notes
 }
 
-fn core_options(start: &Start<'_>, paths: &Paths) -> Result<core::Options> {
+fn core_options(start: &Start<'_>, paths: &Paths, gpus: usize) -> Result<core::Options> {
     let wanted = &start.options.agent;
-    let resources = probe::resources(wanted.resources.as_ref(), &wanted.default_role, &paths.work)?;
+    let (named, role) = (wanted.resources.as_ref(), wanted.default_role.as_str());
+    let mut resources = probe::resources(named, role, &paths.work)?;
+    if !wanted.gpus_named {
+        resources.add_one(probe::with_role(Resource::scalar("gpus", gpus as f64), role));
+    }
     let info = v1::AgentInfo {
         hostname: start.options.hostname.clone(),
         port: Some(i32::from(start.address.port())),

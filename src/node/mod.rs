@@ -6,6 +6,7 @@ mod agent;
 mod agent_files;
 mod apart;
 mod cluster;
+pub mod doctor;
 pub mod down;
 mod faces;
 mod frameworks;

@@ -55,7 +55,7 @@ fn devices_of_the_operator_are_there_and_no_others() {
         return;
     }
     run(|mut w| async move {
-        let device = |read, write| Device { path: "/dev/kmsg".into(), read, write };
+        let device = |read, write| Device { path: "/dev/kmsg".into(), read, write, number: None };
         let mut spec =
             w.spec(Backend::Mesos, "ls /dev | sort | tr '\\n' ' '; stat -c '%F %a' /dev/kmsg");
         spec.linux.devices = vec![device(true, false)];
@@ -70,7 +70,8 @@ fn devices_of_the_operator_are_there_and_no_others() {
         );
         assert_eq!(output(&mut w, &spec).await, "none\n0\n");
         let mut spec = w.spec(Backend::Mesos, "true");
-        spec.linux.devices = vec![Device { path: "/dev/nosuch".into(), read: true, write: true }];
+        spec.linux.devices =
+            vec![Device { path: "/dev/nosuch".into(), read: true, write: true, number: None }];
         assert!(w.agent.create(spec).await.unwrap_err().cause.contains("/dev/nosuch"));
         w
     });

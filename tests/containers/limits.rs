@@ -6,6 +6,7 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
+// covers: MES-0833
 #[test]
 fn memory_that_runs_out_ends_the_container_and_is_told() {
     if !isolates("memory_that_runs_out_ends_the_container_and_is_told") {
@@ -100,6 +101,64 @@ fn limits_are_written_as_mesos_writes_them() {
         assert_eq!(read(&dir.join(free.id.as_str()).join("cpu.cfs_quota_us")).trim(), "-1");
         assert_eq!(w.agent.usage(&free.id).await.unwrap().mem_limit_bytes, None);
         w.agent.destroy(&free.id).await.unwrap();
+        w
+    });
+}
+
+// covers: MES-0831, MES-0832
+#[test]
+fn limits_hold_in_the_unified_hierarchy_and_can_be_set_anew() {
+    let name = "limits_hold_in_the_unified_hierarchy_and_can_be_set_anew";
+    if !isolates(name) {
+        return;
+    }
+    run(|mut w| async move {
+        if w.agent.probe().await.unwrap().cgroups != Some(CgroupVersion::V2) {
+            eprintln!("SKIPPED {name}: needs cgroup v2 alone (tests/guest/run.sh has it)");
+            return w;
+        }
+        let mut spec = w.spec(Backend::Mesos, "echo up; while :; do :; done");
+        spec.limits = Limits {
+            cpus: 0.5,
+            cpu_hard: Some(0.2),
+            mem_bytes: Some(64 * MIB),
+            mem_soft_bytes: Some(32 * MIB),
+            pids_max: Some(10),
+        };
+        w.start(&spec).await;
+        w.written(&spec, "stdout").await;
+        let dir = cgroups(&w.options.cgroup_root).remove(0).join(spec.id.as_str());
+        let value = |file: &str| read(&dir.join(file)).trim().to_owned();
+        assert_eq!(value("cpu.weight"), "20");
+        assert_eq!(value("cpu.max"), "20000 100000");
+        assert_eq!(value("memory.max"), (64 * MIB).to_string());
+        assert_eq!(value("memory.low"), (32 * MIB).to_string());
+        assert_eq!(value("pids.max"), "11");
+        assert_eq!(value("memory.oom.group"), "1");
+        // It is held back: alone it would have had all of each period. (A processor may overdraw a little.)
+        let mut usage = w.agent.usage(&spec.id).await.unwrap();
+        while usage.cpu_nr_throttled.unwrap() < 5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            usage = w.agent.usage(&spec.id).await.unwrap();
+        }
+        let periods = usage.cpu_nr_periods.unwrap() as f64 + 1.0;
+        let most = periods * 0.030 + 0.050;
+        assert!(usage.cpu_user_secs + usage.cpu_system_secs <= most, "{usage:?}");
+        assert_eq!(usage.mem_limit_bytes, Some(64 * MIB));
+
+        let more = Limits { cpus: 1.0, mem_bytes: Some(128 * MIB), ..Limits::default() };
+        w.agent.resize(&spec.id, more).await.unwrap();
+        assert_eq!(value("cpu.weight"), "39");
+        assert_eq!(value("cpu.max"), "max 100000");
+        assert_eq!(value("memory.max"), (128 * MIB).to_string());
+        assert_eq!(value("memory.low"), "0");
+        assert_eq!(value("pids.max"), "max");
+        w.agent
+            .resize(&spec.id, Limits { mem_bytes: Some(MIB), ..Limits::default() })
+            .await
+            .unwrap();
+        assert_eq!(value("memory.max"), (128 * MIB).to_string(), "what it has, it keeps");
+        w.agent.destroy(&spec.id).await.unwrap();
         w
     });
 }

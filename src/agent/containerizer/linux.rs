@@ -65,6 +65,9 @@ pub struct Device {
     pub read: bool,
     /// May be written by everybody.
     pub write: bool,
+    /// Major and minor number of a character device; none: as the host's file says when the container is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<(u64, u64)>,
 }
 
 /// A volume.

@@ -14,6 +14,7 @@ pub mod linux;
 pub mod logs;
 pub mod network;
 pub mod record;
+pub mod rootless;
 pub mod session;
 pub mod spec;
 pub mod supervisor;

@@ -161,6 +161,9 @@ pub enum CgroupVersion {
 pub struct Capabilities {
     /// Whether containers of the mesos backend can be made here.
     pub mesos: bool,
+    /// Whether that is done in a user namespace, since the agent is not root.
+    #[serde(default)]
+    pub user_namespace: bool,
     /// Which isolators are in force for the mesos backend, by Mesos's names.
     pub isolators: Vec<String>,
     /// The cgroup version in use.

@@ -6,6 +6,9 @@ use crate::agent::containerizer::spec::{CapabilitySets, DEFAULT_CAPABILITIES};
 use crate::mesos::v1;
 use v1::capability_info::Capability;
 
+/// By which device nodes are made.
+const MKNOD: &str = "CAP_MKNOD";
+
 /// Reads a flag's JSON, as `{"capabilities": ["CHOWN", "KILL"]}`.
 ///
 /// # Errors
@@ -67,6 +70,10 @@ impl Policy {
         if let (Some(bound), Some(most)) = (&asked_bound, &self.bounding) {
             within(bound, most)?;
         }
+        let makes_nodes = |set: &Option<Vec<String>>| set.iter().flatten().any(|c| c == MKNOD);
+        if self.isolation.no_mknod && (makes_nodes(&asked) || makes_nodes(&asked_bound)) {
+            return Err(format!("{MKNOD} cannot be had here: device nodes are kept out"));
+        }
         let effective = asked.or_else(|| self.effective.clone());
         // Without a bound the effective set is one.
         let bounding = asked_bound.or_else(|| self.bounding.clone()).or_else(|| effective.clone());
@@ -79,7 +86,12 @@ impl Policy {
             let usual = DEFAULT_CAPABILITIES.iter().map(|c| (*c).to_string());
             usual.filter(|c| bound.contains(c)).collect()
         };
-        let effective = effective.or_else(|| bounding.as_ref().map(usual));
+        let mut effective = effective.or_else(|| bounding.as_ref().map(usual));
+        let mut bounding = bounding;
+        if self.isolation.no_mknod {
+            // The operator's own sets are for where they may be made.
+            effective.iter_mut().chain(&mut bounding).for_each(|set| set.retain(|c| c != MKNOD));
+        }
         spec.capabilities = CapabilitySets { effective, bounding };
         Ok(())
     }

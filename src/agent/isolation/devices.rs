@@ -25,5 +25,6 @@ fn device(entry: &v1::DeviceAccess) -> Result<Device, String> {
     if !path.starts_with("/dev/") && path.parent().is_none_or(|p| !p.starts_with("/dev")) {
         return Err(format!("{} is not below /dev", path.display()));
     }
-    Ok(Device { path, read: entry.access.read(), write: entry.access.write() })
+    let (read, write) = (entry.access.read(), entry.access.write());
+    Ok(Device { path, read, write, number: None })
 }

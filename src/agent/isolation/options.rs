@@ -14,7 +14,7 @@ use std::time::Duration;
 const ISOLATION: Setting = Setting::new(
     "isolation",
     Kind::Text,
-    "Isolators by Mesos's names; optional are disk/du, linux/devices, linux/nnp, linux/seccomp and network/ports, others are always on",
+    "Isolators by Mesos's names; optional are cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp, linux/seccomp and network/ports, others are always on",
 )
 .or(names::DEFAULT);
 const ISOLATORS_DIR: Setting = Setting::new(
@@ -44,6 +44,11 @@ const DEVICES: Setting = Setting::new(
     Kind::Text,
     "Device nodes that containers have, as {\"allowed_devices\": [{\"device\": {\"path\": \"/dev/fuse\"}, \
      \"access\": {\"read\": true}}]}",
+);
+const GPUS: Setting = Setting::new(
+    "nvidia_gpu_devices",
+    Kind::Text,
+    "Numbers of the GPUs to offer, as 0,1; with gpus in --resources, and gpu/nvidia in --isolation",
 );
 const SHM_SIZE: Setting = Setting::new(
     "default_container_shm_size",
@@ -129,6 +134,7 @@ pub const SETTINGS: &[Setting] = &[
     SECCOMP_DIR,
     SECCOMP_PROFILE,
     DEVICES,
+    GPUS,
     SHM_SIZE,
     NO_SHARED_PID,
     NO_SHARED_IPC,
@@ -158,6 +164,8 @@ pub struct Options {
     pub ports: Option<core::PortsWatch>,
     /// Of executors that have none.
     pub container_info: Option<v1::ContainerInfo>,
+    /// Numbers of the GPUs to offer, if the operator names some.
+    pub gpu_devices: Option<Vec<u32>>,
 }
 
 impl Options {
@@ -210,6 +218,10 @@ pub fn read(values: &mut Values) -> Options {
     if policy.seccomp_profile.is_some() && policy.seccomp_dir.is_none() {
         values.fault(&SECCOMP_PROFILE, "it needs --seccomp_config_dir, too");
     }
+    let gpu_devices = values.parse(&GPUS, numbers);
+    if gpu_devices.is_some() && !policy.isolation.gpus {
+        values.fault(&GPUS, "it needs gpu/nvidia in --isolation, too");
+    }
     let watch = values.duration(&DISK_WATCH, Duration::from_millis(100), Duration::MAX / 4);
     let ports = ports(values).filter(|_| policy.isolation.ports);
     let container_info = values.parse(&CONTAINER_INFO, |text| {
@@ -220,6 +232,7 @@ pub fn read(values: &mut Values) -> Options {
         enforce_disk: values.bool(&DISK_QUOTA),
         ports,
         container_info,
+        gpu_devices,
         policy,
     }
 }
@@ -240,6 +253,19 @@ fn ports(values: &mut Values) -> Option<core::PortsWatch> {
         of_agent,
         range,
     })
+}
+
+/// Numbers with commas, each once.
+fn numbers(text: &str) -> Result<Vec<u32>, String> {
+    let mut all = Vec::new();
+    for one in text.split(',').map(str::trim) {
+        let number = one.parse().map_err(|_| format!("'{one}' is no number of a GPU"))?;
+        if all.contains(&number) {
+            return Err(format!("{number} is named twice"));
+        }
+        all.push(number);
+    }
+    Ok(all)
 }
 
 /// JSON as it is, or in a file that is named.

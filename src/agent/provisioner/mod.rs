@@ -10,7 +10,7 @@ pub mod credentials;
 pub mod digest;
 pub mod layout;
 pub mod manifest;
-mod overlay;
+pub mod overlay;
 mod pull;
 mod pulls;
 pub mod reference;

@@ -374,11 +374,24 @@ fn times(dir: RawFd, name: &CStr, mtime: i64) -> nix::Result<()> {
 }
 
 fn dress(dir: RawFd, name: &CStr, a: &Attributes, link: bool) -> nix::Result<()> {
-    let (uid, gid) = (Some(Uid::from_raw(a.uid)), Some(Gid::from_raw(a.gid)));
-    fchownat(Some(dir), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let root = Uid::effective().is_root();
+    // Nobody else can give files away: all of an image are his, who must be able to copy and remove them.
+    if root {
+        let (uid, gid) = (Some(Uid::from_raw(a.uid)), Some(Gid::from_raw(a.gid)));
+        fchownat(Some(dir), name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    }
     if !link {
+        let kept = match root {
+            true => 0,
+            false => match fstatat(Some(dir), name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode
+                & libc::S_IFMT
+            {
+                libc::S_IFDIR => 0o700,
+                _ => 0o600,
+            },
+        };
         // After the owner, whose change takes bits away.
-        let mode = Mode::from_bits_truncate(a.mode);
+        let mode = Mode::from_bits_truncate(a.mode | kept);
         fchmodat(Some(dir), name, mode, FchmodatFlags::FollowSymlink)?;
     }
     times(dir, name, a.mtime)

@@ -53,7 +53,13 @@ fn good<T: Send + 'static>(value: T) -> Answer<'static, T> {
 
 impl Containerizer for Fake {
     fn probe(&self) -> Answer<'_, Capabilities> {
-        good(Capabilities { mesos: false, isolators: vec![], cgroups: None, missing: vec![] })
+        good(Capabilities {
+            mesos: false,
+            user_namespace: false,
+            isolators: vec![],
+            cgroups: None,
+            missing: vec![],
+        })
     }
 
     fn recover(&self) -> Answer<'_, Vec<Found>> {

@@ -6,7 +6,8 @@ use super::isolators::Cgroups;
 use super::linux::Linux;
 use super::record::{Capabilities, Event, ExecOutcome, Found, Joined, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
-use super::supervisor::entry::{CGROUP_ROOT, IDLE, SOCKET, home};
+pub use super::supervisor::entry::CGROUP_ROOT;
+use super::supervisor::entry::{IDLE, PROBE, SOCKET, home};
 use super::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, VERSION, frame,
     next,
@@ -106,6 +107,24 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     std::fs::write(&fresh, format!("{text}\n"))?;
     std::fs::rename(&fresh, path)
+}
+
+/// What a supervisor on this machine could do whose containers are below that cgroup. None stays.
+///
+/// # Errors
+/// [`Code::System`] when its program cannot be run, or says nothing.
+pub async fn look(cgroup_root: &str) -> Result<Capabilities> {
+    let failed = |why: String| Error::new(Code::System, format!("the supervisor's program: {why}"));
+    let mut program = tokio::process::Command::new("/proc/self/exe");
+    // It needs no folder to look.
+    program.args(["supervisor", "/nonexistent", "--cgroup-root", cgroup_root, PROBE]);
+    let ended = program.kill_on_drop(true).output();
+    let ended = tokio::time::timeout(START_MAX, ended).await;
+    let ended = ended.map_err(|_| failed(format!("silent for {} s", START_MAX.as_secs())))?;
+    let ended = ended.map_err(|e| failed(e.to_string()))?;
+    serde_json::from_slice(&ended.stdout).map_err(|_| {
+        failed(format!("{}, {}", ended.status, String::from_utf8_lossy(&ended.stderr).trim()))
+    })
 }
 
 type Waiting = Arc<Mutex<Option<BTreeMap<u64, oneshot::Sender<Result<Told>>>>>>;

@@ -32,7 +32,7 @@ use engine::{Engine, QUICK_MAX, SLOW_MAX};
 use futures_util::StreamExt as _;
 use inspect::Account;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -79,6 +79,18 @@ pub struct DockerSpec {
     pub limits: Limits,
     /// How its output is rotated.
     pub rotation: Rotation,
+}
+
+/// Asks who listens at a socket; the engine's version and the API's that both speak.
+///
+/// # Errors
+/// `Unavailable` when nobody answers, `Timeout` when nobody answers in time.
+pub async fn look(socket: &Path) -> Result<String> {
+    let engine = Engine::new(socket.to_path_buf());
+    let client = engine.client().await?;
+    let told = engine.call(engine::QUICK_MAX, |client| async move { client.version().await });
+    let version = told.await?.version.unwrap_or_else(|| "of no version".into());
+    Ok(format!("engine {version}, API {}", client.client_version()))
 }
 
 /// What is known of a container.

@@ -7,6 +7,7 @@
 use super::numbers::{one, pids, table};
 use super::probe::{self, Found, V2_CONTROLLERS};
 use crate::agent::containerizer::record::{CgroupVersion, OomInfo, Usage};
+use crate::agent::containerizer::rootless;
 use crate::agent::containerizer::spec::{CFS_PERIOD_US, Limits};
 use crate::base::error::{Code, Error, Result};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// v1's "no limit": a number of pages just below 2^63.
 const V1_UNLIMITED: u64 = 0x7fff_ffff_0000_0000;
+/// The cgroup below a delegated one into which processes are moved that were in it.
+pub const LEAF: &str = "agent";
 /// How much of `memory.stat` an exit record keeps, in bytes.
 const MEMORY_STAT_BYTES_MAX: usize = 8192;
 
@@ -50,6 +53,9 @@ pub(super) fn mkdir(path: &Path) -> Result<bool> {
 impl Cgroups {
     /// What this machine offers, with `parent` (relative) above all containers.
     pub fn probe(parent: &str) -> Cgroups {
+        if rootless::entered() {
+            return Cgroups::new(rootless::delegated::find(), parent);
+        }
         let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Cgroups::new(probe::mounts(&text), parent)
     }
@@ -89,7 +95,9 @@ impl Cgroups {
             let mut path = mount.to_owned();
             for part in &self.parent {
                 if matches!(self.found, Found::V2(_)) {
-                    hand_down(&path, path == mount)?;
+                    // Only the root of all has none of those files: a delegated one is a cgroup like others.
+                    let root = path == mount && !path.join("cgroup.events").exists();
+                    hand_down(&path, root)?;
                 }
                 path.push(part);
                 made |= mkdir(&path)?;
@@ -137,7 +145,7 @@ pub(super) fn hand_down(path: &Path, root: bool) -> Result<()> {
     let text: Vec<_> = wanted.iter().map(|c| format!("+{c}")).collect();
     match fs::write(&control, text.join(" ")) {
         Err(e) if e.kind() == ErrorKind::ResourceBusy && !root => {
-            let leaf = path.join("agent");
+            let leaf = path.join(LEAF);
             mkdir(&leaf)?;
             for pid in pids(&path.join("cgroup.procs")) {
                 // One that ended meanwhile is in nobody's way.

@@ -31,15 +31,21 @@ pub const ALWAYS: [&str; 19] = [
 ];
 
 /// In force if named.
-pub const CHOSEN: [&str; 5] =
-    ["disk/du", "linux/devices", "linux/nnp", "linux/seccomp", "network/ports"];
+pub const CHOSEN: [&str; 7] = [
+    "cgroups/devices",
+    "disk/du",
+    "gpu/nvidia",
+    "linux/devices",
+    "linux/nnp",
+    "linux/seccomp",
+    "network/ports",
+];
 
 /// Known to Mesos, not to us; and why.
-pub const MISSING: [(&str, &str); 14] = [
+pub const MISSING: [(&str, &str); 12] = [
     ("appc/runtime", "appc images are not supported"),
     ("cgroups/blkio", "the blkio controller is not used"),
     ("cgroups/cpuset", "the cpuset controller is not used"),
-    ("cgroups/devices", "device nodes are kept out by mounts and capabilities instead"),
     ("cgroups/hugetlb", "the hugetlb controller is not used"),
     ("cgroups/net_cls", "the net_cls controller is not used"),
     ("cgroups/net_prio", "the net_prio controller is not used"),
@@ -47,7 +53,6 @@ pub const MISSING: [(&str, &str); 14] = [
     ("disk/xfs", "project quotas are not set; use disk/du"),
     ("docker/volume", "docker volume drivers are not supported"),
     ("filesystem/shared", "volumes do what it did"),
-    ("gpu/nvidia", "GPUs are not supported"),
     ("network/port_mapping", "use a network with port mappings"),
     ("volume/csi", "CSI volumes are not supported"),
 ];
@@ -60,8 +65,12 @@ pub const EXTERNAL: &str = "external/";
 pub struct Isolation {
     /// The disk use of sandboxes is measured, and kept within the quota if that is enforced.
     pub disk_du: bool,
+    /// No task can make device nodes, whatever capabilities it asks for: those that it has were given to it.
+    pub no_mknod: bool,
     /// The operator's devices are in every container.
     pub devices: bool,
+    /// Tasks that ask for GPUs get them.
+    pub gpus: bool,
     /// No task gains rights by executing a program.
     pub no_new_privs: bool,
     /// System calls are filtered. Implies `no_new_privs`, which the kernel wants for it.
@@ -76,7 +85,9 @@ impl Default for Isolation {
     fn default() -> Self {
         Self {
             disk_du: true,
+            no_mknod: false,
             devices: true,
+            gpus: false,
             no_new_privs: true,
             seccomp: true,
             ports: false,
@@ -114,7 +125,9 @@ impl Isolation {
         let seccomp = named("linux/seccomp");
         Ok(Self {
             disk_du: named("disk/du"),
+            no_mknod: named("cgroups/devices"),
             devices: named("linux/devices"),
+            gpus: named("gpu/nvidia"),
             no_new_privs: named("linux/nnp") || seccomp,
             seccomp,
             ports: named("network/ports"),
@@ -139,6 +152,8 @@ mod tests {
         let filtered = Isolation::parse("cgroups/all, linux/seccomp").unwrap();
         assert!(!filtered.ports && Isolation::parse("network/ports").unwrap().ports);
         assert!(filtered.seccomp && filtered.no_new_privs && !filtered.disk_du);
+        let gpus = Isolation::parse("cgroups/devices,filesystem/linux,gpu/nvidia").unwrap();
+        assert!(gpus.gpus && gpus.no_mknod && !Isolation::default().gpus);
     }
 
     #[test]
@@ -146,8 +161,8 @@ mod tests {
         let unknown = Isolation::parse("cgroups/cpu,nonsense").unwrap_err();
         assert!(unknown.contains("'nonsense' is no isolator"), "{unknown}");
         assert!(unknown.contains("linux/seccomp") && unknown.contains("volume/host_path"));
-        let missing = Isolation::parse("gpu/nvidia").unwrap_err();
-        assert!(missing.contains("GPUs are not supported"), "{missing}");
+        let missing = Isolation::parse("disk/xfs").unwrap_err();
+        assert!(missing.contains("project quotas are not set"), "{missing}");
         assert!(Isolation::parse("").is_err());
         assert!(Isolation::parse("external/../x").is_err());
         assert_eq!(Isolation::parse("external/a,external/b").unwrap().external, ["a", "b"]);

@@ -62,6 +62,12 @@ pub fn mount_points(mountinfo: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether a hierarchy of v1 is mounted, whatever its controllers are.
+pub fn has_v1(mountinfo: &str) -> bool {
+    let kinds = mountinfo.lines().filter_map(|line| line.split_once(" - "));
+    kinds.map(|(_, right)| right).any(|right| right.starts_with("cgroup "))
+}
+
 /// A v2 mount serves if it has the controllers.
 fn unified(root: &Path) -> Found {
     let has = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The user a container runs as, from the machine's user database.
 
+use crate::agent::containerizer::rootless;
 use crate::agent::containerizer::spec::ContainerSpec;
 use nix::unistd::{Gid, Uid, User, getgrouplist, getgroups};
 use std::ffi::CString;
@@ -20,10 +21,34 @@ pub struct Account {
 /// # Errors
 /// A text: the user is unknown, or the database cannot be read.
 pub fn of(spec: &ContainerSpec) -> Result<Account, String> {
+    if rootless::entered() {
+        let own = only(spec.user.as_deref())?;
+        return Ok(match &spec.image {
+            // See `rootless::rename`. Who is nobody else's name in an image is its root.
+            Some(image) if spec.nested.is_none() => {
+                let (uid, gid) =
+                    image.account.as_ref().map_or((0, 0), |(uid, gid, _)| (*uid, *gid));
+                Account { uid, gid, groups: Vec::new() }
+            }
+            _ => own,
+        });
+    }
     match spec.image.as_ref().and_then(|image| image.account.clone()) {
         Some((uid, gid, groups)) => Ok(Account { uid, gid, groups }),
         None => resolve(spec.user.as_deref()),
     }
+}
+
+/// The only one there is in a user namespace: who we are, without further groups.
+///
+/// # Errors
+/// A text: another one is named.
+fn only(name: Option<&str>) -> Result<Account, String> {
+    let account = resolve(name)?;
+    if account.uid != Uid::effective().as_raw() {
+        return Err("another user can only be switched to by root".into());
+    }
+    Ok(Account { gid: Gid::effective().as_raw(), groups: Vec::new(), ..account })
 }
 
 /// The named user; none: who we are.

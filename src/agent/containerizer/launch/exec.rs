@@ -7,6 +7,7 @@ use super::prepare::{default_signals, in_child, leave, undumpable};
 use super::report::Report;
 use super::{GATE_FD, REPORT_FD, Split, account, mesos, own, pipe, posix, program, split, streams};
 use crate::agent::containerizer::isolators::{Cgroup, seccomp};
+use crate::agent::containerizer::rootless;
 use crate::agent::containerizer::spec::{Backend, ContainerSpec, Window};
 use crate::base::error::{Code, Error, Result};
 use libcontainer::capabilities::{drop_privileges, reset_effective};
@@ -68,6 +69,10 @@ pub fn exec(e: &Exec<'_>) -> Result<(OwnedFd, OwnedFd)> {
             let mut report = Report::at(REPORT_FD);
             // Before the container is entered: its files must not say who is who.
             let account = match e.user {
+                Some(name) if rootless::entered() => {
+                    let spec = ContainerSpec { user: Some(name.into()), ..e.spec.clone() };
+                    account::of(&spec)
+                }
                 Some(_) => account::resolve(e.user),
                 None => account::of(e.spec),
             };
@@ -92,12 +97,29 @@ fn enter(e: &Exec<'_>, inside: bool) -> std::result::Result<(), String> {
         return Ok(());
     }
     let fd = pidfd(e.keeper).map_err(|e| e.cause)?;
-    let all = CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWNET;
-    setns(&fd, all).map_err(|e| format!("entering the container: {e}"))
+    setns(&fd, namespaces(e.keeper)).map_err(|e| format!("entering the container: {e}"))
+}
+
+/// The namespaces of a process that are not ours. The others may be of the host, which in a user namespace we could not enter.
+fn namespaces(pid: i32) -> CloneFlags {
+    let all = [
+        ("user", CloneFlags::CLONE_NEWUSER),
+        ("mnt", CloneFlags::CLONE_NEWNS),
+        ("pid", CloneFlags::CLONE_NEWPID),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("net", CloneFlags::CLONE_NEWNET),
+    ];
+    let of = |who: &str, kind: &str| std::fs::read_link(format!("/proc/{who}/ns/{kind}")).ok();
+    let theirs = pid.to_string();
+    let ours = |kind: &str| of("self", kind).is_some_and(|own| of(&theirs, kind) == Some(own));
+    let entered = rootless::entered();
+    // As root there is one user namespace, and entering one's own again is refused.
+    let others = all.into_iter().filter(|(kind, _)| match entered {
+        true => !ours(kind),
+        false => *kind != "user",
+    });
+    others.map(|(_, flag)| flag).collect()
 }
 
 /// A handle to a process that stays that process.
@@ -200,7 +222,10 @@ fn confine(spec: &ContainerSpec, account: &account::Account) -> std::result::Res
         .map_err(|e| format!("capabilities: {e}"))?;
     let calls = create_syscall();
     let groups: Vec<_> = account.groups.iter().map(|g| nix::unistd::Gid::from_raw(*g)).collect();
-    nix::unistd::setgroups(&groups).map_err(|e| format!("setgroups: {e}"))?;
+    // In a user namespace nobody may set them.
+    if !rootless::entered() {
+        nix::unistd::setgroups(&groups).map_err(|e| format!("setgroups: {e}"))?;
+    }
     let (uid, gid) =
         (nix::unistd::Uid::from_raw(account.uid), nix::unistd::Gid::from_raw(account.gid));
     calls.set_id(uid, gid).map_err(|e| format!("user: {e}"))?;

@@ -17,6 +17,7 @@ use crate::agent::containerizer::isolators::{Cgroup, external, probe};
 use crate::agent::containerizer::linux::Device;
 use crate::agent::containerizer::logs;
 use crate::agent::containerizer::network;
+use crate::agent::containerizer::rootless;
 use crate::agent::containerizer::spec::{Command, ContainerSpec, Network};
 use account::Account;
 use libcontainer::container::builder::ContainerBuilder;
@@ -57,6 +58,12 @@ pub fn build(
     inside: bool,
     joined: Option<&Joined>,
 ) -> Result<i32, String> {
+    rootless::check(asked)?;
+    // Before we are called otherwise, and before any namespace that is to be the container's.
+    let account = account::of(asked)?;
+    if rootless::entered() {
+        rootless::rename(account.uid, account.gid)?;
+    }
     let mut spec = external::prepare(asked)?;
     // Before anything of the container's own: plug-ins are not counted against it.
     let files = match joined {
@@ -67,7 +74,6 @@ pub fn build(
     if let Some(cgroup) = cgroup.filter(|_| !inside) {
         cgroup.join().map_err(|e| e.cause)?;
     }
-    let account = account::of(spec)?;
     let (streams, status) = match spec.command {
         // Told when it becomes somebody.
         Command::Later => ((null()?, null()?), -1),
@@ -165,7 +171,12 @@ fn own_mounts() -> Result<(), String> {
     }
     let table = fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mounts: {e}"))?;
     for point in probe::mount_points(&table).iter().rev() {
-        umount2(point, MntFlags::MNT_DETACH).map_err(|e| format!("hiding cgroups: {e}"))?;
+        match umount2(point, MntFlags::MNT_DETACH) {
+            Ok(()) => {}
+            // What a user namespace has from outside stays, and is mounted over.
+            Err(nix::Error::EINVAL) if rootless::entered() => {}
+            Err(e) => return Err(format!("hiding cgroups: {e}")),
+        }
     }
     if Path::new(CGROUP_MOUNT).is_dir() {
         mount(Some("tmpfs"), CGROUP_MOUNT, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
@@ -182,9 +193,12 @@ fn bind_host_root(root: &Path, network: Network) -> Result<Vec<&'static str>, St
         // The host's shows the host's network devices.
         let flags =
             MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), flags, NOBODY)
-            .map_err(mounting("/sys"))?;
-        return Ok(Vec::new());
+        match mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), flags, NOBODY) {
+            Ok(()) => return Ok(Vec::new()),
+            // Where parts of the host's are hidden, the kernel shows a user namespace no whole one.
+            Err(nix::Error::EPERM) if rootless::entered() => {}
+            Err(e) => return Err(mounting("/sys")(e)),
+        }
     }
     Ok(match read_only(&root.join("sys")) {
         Ok(()) => Vec::new(),
@@ -296,19 +310,25 @@ fn is_usual(path: &Path) -> bool {
 fn device(device: &Device) -> Result<Value, String> {
     let path = &device.path;
     let failed = |why: &str| format!("device {}: {why}", path.display());
-    let meta = fs::metadata(path).map_err(|e| failed(&e.to_string()))?;
-    let kind = match meta.file_type() {
-        t if t.is_char_device() => "c",
-        t if t.is_block_device() => "b",
-        _ => return Err(failed("it is no device")),
+    let (kind, major, minor) = match device.number {
+        Some((major, minor)) => ("c", major, minor),
+        None => {
+            let meta = fs::metadata(path).map_err(|e| failed(&e.to_string()))?;
+            let kind = match meta.file_type() {
+                t if t.is_char_device() => "c",
+                t if t.is_block_device() => "b",
+                _ => return Err(failed("it is no device")),
+            };
+            let number = meta.rdev();
+            (kind, nix::sys::stat::major(number), nix::sys::stat::minor(number))
+        }
     };
     let mode = if device.read { 0o444 } else { 0 } | if device.write { 0o222 } else { 0 };
-    let number = meta.rdev();
     Ok(json!({
         "path": path,
         "type": kind,
-        "major": nix::sys::stat::major(number),
-        "minor": nix::sys::stat::minor(number),
+        "major": major,
+        "minor": minor,
         "fileMode": mode,
         "uid": 0,
         "gid": 0,
@@ -339,14 +359,13 @@ fn mounts(spec: &ContainerSpec, shm: Option<&Path>) -> Vec<Value> {
     let size = spec.linux.shm_bytes.map(|bytes| format!("size={bytes}"));
     let mut shared = vec!["nosuid", "noexec", "nodev", "mode=1777"];
     shared.extend(size.as_deref());
+    let mut terminals = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    // The group of terminals is not mapped in a user namespace.
+    terminals.extend((!rootless::entered()).then_some("gid=5"));
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount(
-            "/dev/pts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        ),
+        mount("/dev/pts", "devpts", &terminals),
         match shm {
             Some(shm) => json!({
                 "destination": SHM, "type": "bind", "source": shm,
@@ -366,7 +385,13 @@ fn mounts(spec: &ContainerSpec, shm: Option<&Path>) -> Vec<Value> {
         })
     };
     if let Some(own) = &spec.image {
-        all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]));
+        all.push(match rootless::entered() {
+            false => mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+            // One of its own goes with a network of its own alone.
+            true => json!({
+                "destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "rro"],
+            }),
+        });
         all.push(bind(&spec.sandbox, &own.sandbox, false));
         if spec.network == Network::Host {
             all.extend(image::names().map(|(source, target)| bind(&source, target, true)));

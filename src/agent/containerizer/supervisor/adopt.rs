@@ -37,7 +37,7 @@ impl Supervisor {
         }
         let mut c = Container::new(spec, dir, Phase::Gone);
         if c.spec.backend == Backend::Mesos {
-            c.cgroup = Some(nesting::cgroup(&self.cgroups, &c.spec));
+            c.cgroup = nesting::cgroup(&self.cgroups, &c.spec);
         }
         // One that a crash of the machine tore is none.
         let (exit, keeper, started) =

@@ -4,7 +4,7 @@ use super::container::{Asker, Container, Phase, send};
 use super::{Supervisor, reap::Role};
 use crate::agent::containerizer::launch::posix;
 use crate::agent::containerizer::record::{Found, Scope, Usage};
-use crate::agent::containerizer::spec::{Backend, ContainerSpec, Limits};
+use crate::agent::containerizer::spec::{ContainerSpec, Limits};
 use crate::agent::containerizer::wire::{Answer, Call, Message, VERSION};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
@@ -166,7 +166,7 @@ impl Supervisor {
         let keeper = c.pid().filter(|_| c.live());
         match (&c.cgroup, keeper) {
             (Some(cgroup), Some(_)) => Ok(cgroup.usage()),
-            (None, Some(keeper)) if c.spec.backend == Backend::Posix => Ok(posix::usage(keeper)),
+            (None, Some(keeper)) => Ok(posix::usage(keeper)),
             _ => Err(Error::new(Code::Conflict, format!("container {id} is not running"))),
         }
     }

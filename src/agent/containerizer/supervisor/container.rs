@@ -163,7 +163,10 @@ impl Container {
     /// Kills all of it, once; what forks meanwhile is met the next time.
     pub fn kill(&mut self) {
         self.gate = None;
+        let among_others = self.spec.nested.as_ref().is_some_and(|nested| nested.share_pid);
         match self.spec.backend {
+            // Nothing but its keeper knows what belongs to it.
+            Backend::Mesos if self.cgroup.is_none() && among_others => self.kill_tree(),
             // With the first process of a pid namespace the kernel ends all of it.
             Backend::Mesos => {
                 if let Some(pid) = self.pid().filter(|_| self.live()) {
@@ -173,12 +176,14 @@ impl Container {
                     cgroup.kill();
                 }
             }
-            // Its keeper records how the task ended, collects what is left, and ends.
-            Backend::Posix => {
-                for pid in self.tree() {
-                    send(pid, Signal::SIGKILL);
-                }
-            }
+            Backend::Posix => self.kill_tree(),
+        }
+    }
+
+    /// Its keeper records how the task ended, collects what is left, and ends.
+    fn kill_tree(&self) {
+        for pid in self.tree() {
+            send(pid, Signal::SIGKILL);
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Options, Supervisor, disk};
 use crate::agent::containerizer::isolators::Cgroups;
 use crate::agent::containerizer::launch::{self, Split, private_dir, split};
 use crate::agent::containerizer::record::Capabilities;
+use crate::agent::containerizer::rootless::{self, Rights};
 use crate::agent::containerizer::wire::VERSION;
 use crate::base::error::{Code, Error, Result};
 use nix::fcntl::{Flock, FlockArg};
@@ -32,7 +33,10 @@ pub const CGROUP_ROOT: &str = "mesolith";
 pub const IDLE: Duration = Duration::from_secs(30);
 /// How little the kernel likes to kill it when memory runs out.
 const OOM_SCORE_ADJ: &str = "-900";
-const USAGE: &str = "usage: mesolith supervisor <run-dir> [--cgroup-root <name>] [--idle-secs <n>]";
+/// The argument by which it tells what it could do, and ends.
+pub const PROBE: &str = "--probe";
+const USAGE: &str =
+    "usage: mesolith supervisor <run-dir> [--cgroup-root <name>] [--idle-secs <n>] [--probe]";
 
 fn system(doing: &str) -> impl Fn(std::io::Error) -> Error + '_ {
     move |e| Error::new(Code::System, format!("{doing}: {e}"))
@@ -43,14 +47,26 @@ pub fn home(run_dir: &Path) -> PathBuf {
     run_dir.join(format!("v{VERSION}"))
 }
 
-fn parse(args: &[String]) -> Result<Options> {
+/// What is asked of this process.
+struct Asked {
+    options: Options,
+    /// It tells what this machine can do, and ends.
+    probe: bool,
+    /// It was executed anew in a user namespace.
+    inside: bool,
+}
+
+fn parse(args: &[String]) -> Result<Asked> {
     let invalid = |what: &str| Error::new(Code::Invalid, format!("{what}; {USAGE}"));
     let (mut dir, mut cgroup_root, mut idle) = (None, CGROUP_ROOT.to_owned(), IDLE);
+    let (mut probe, mut inside) = (false, false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| invalid(&format!("{arg} needs a value")));
         match arg.as_str() {
             "--cgroup-root" => cgroup_root = value()?.clone(),
+            PROBE => probe = true,
+            rootless::FLAG => inside = true,
             "--idle-secs" => {
                 let secs = value()?.parse().map_err(|_| invalid("not a number of seconds"))?;
                 idle = Duration::from_secs(secs);
@@ -63,7 +79,7 @@ fn parse(args: &[String]) -> Result<Options> {
         return Err(invalid("the cgroup root must be a relative path"));
     }
     let dir = dir.ok_or_else(|| invalid("the run directory is missing"))?;
-    Ok(Options { dir, cgroup_root, idle })
+    Ok(Asked { options: Options { dir, cgroup_root, idle }, probe, inside })
 }
 
 /// Runs as the supervisor, or starts it; the exit code. Must be called with one thread.
@@ -73,7 +89,7 @@ pub fn main(args: &[String]) -> i32 {
     {
         eprintln!("mesolith supervisor: containers can write to the program's file: {why}");
     }
-    match parse(args).and_then(|options| start(&options)) {
+    match parse(args).and_then(|asked| run(&asked)) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("mesolith supervisor: {e}");
@@ -82,7 +98,44 @@ pub fn main(args: &[String]) -> i32 {
     }
 }
 
-fn start(options: &Options) -> Result<()> {
+fn run(asked: &Asked) -> Result<()> {
+    let rights = rights(asked.inside);
+    match asked.probe {
+        true => tell(&asked.options, &rights),
+        false => start(&asked.options, &rights),
+    }
+}
+
+/// By whose right containers are made; not to be root, and to be able to have a user namespace, leads into one: this
+/// process is executed anew.
+fn rights(inside: bool) -> Rights {
+    if inside {
+        return Rights::UserNamespace;
+    }
+    if nix::unistd::geteuid().is_root() {
+        return Rights::Root;
+    }
+    let why = match rootless::attempt() {
+        Ok(()) => rootless::enter(),
+        Err(why) => why,
+    };
+    Rights::Lacking(format!("not running as root, and {why}"))
+}
+
+/// Prints what a supervisor started like this could do.
+fn tell(options: &Options, rights: &Rights) -> Result<()> {
+    settle(rights)?;
+    let cgroups = Cgroups::probe(&options.cgroup_root);
+    let (capabilities, made) = probe(&cgroups, rights, *rights == Rights::Root);
+    if made {
+        cgroups.remove_parent();
+    }
+    let told = serde_json::to_string(&capabilities);
+    println!("{}", told.map_err(|e| Error::new(Code::Internal, e.to_string()))?);
+    Ok(())
+}
+
+fn start(options: &Options, rights: &Rights) -> Result<()> {
     for dir in [options.dir.clone(), options.dir.join("containers")] {
         fs::create_dir_all(dir.parent().unwrap_or(&dir)).map_err(system("run directory"))?;
         if !dir.exists() {
@@ -109,7 +162,7 @@ fn start(options: &Options) -> Result<()> {
         Split::Child { .. } => {
             drop(told);
             let mut tell = File::from(tell);
-            let ran = detach(options, &mut tell, &lock).and_then(|(supervisor, dir)| {
+            let ran = detach(options, rights, &mut tell, &lock).and_then(|(supervisor, dir)| {
                 // A starter that went away does not matter.
                 let _ = tell.write_all(b"ready");
                 drop(tell);
@@ -148,8 +201,13 @@ fn private(path: &Path) -> Result<File> {
 type Ready = (Supervisor, (Cgroups, PathBuf, bool));
 
 /// Leaves everything of the starter behind and gets ready; a failure is told by the pipe.
-fn detach(options: &Options, tell: &mut File, lock: &Flock<File>) -> Result<Ready> {
-    let ready = leave_starter(options, tell, lock).and_then(|()| make(options));
+fn detach(
+    options: &Options,
+    rights: &Rights,
+    tell: &mut File,
+    lock: &Flock<File>,
+) -> Result<Ready> {
+    let ready = leave_starter(options, tell, lock).and_then(|()| make(options, rights));
     if let Err(e) = &ready {
         // A starter that went away does not matter.
         let _ = tell.write_all(e.cause.as_bytes());
@@ -186,10 +244,23 @@ fn leave_starter(options: &Options, tell: &File, lock: &Flock<File>) -> Result<(
     Ok(())
 }
 
-fn make(options: &Options) -> Result<Ready> {
+/// In a user namespace: the rest of the way into it.
+fn settle(rights: &Rights) -> Result<()> {
+    match rights {
+        Rights::UserNamespace => rootless::settle().map_err(|why| Error::new(Code::System, why)),
+        Rights::Root | Rights::Lacking(_) => Ok(()),
+    }
+}
+
+fn make(options: &Options, rights: &Rights) -> Result<Ready> {
+    settle(rights)?;
     let cgroups = Cgroups::probe(&options.cgroup_root);
+    if rootless::entered() {
+        let hidden = rootless::without_v1(&options.dir);
+        hidden.map_err(|why| Error::new(Code::System, why))?;
+    }
     let mark = options.dir.join("cgroup-parent-made");
-    let (capabilities, made) = probe(&cgroups);
+    let (capabilities, made) = probe(&cgroups, rights, true);
     if made {
         private(&mark)?;
     }
@@ -250,16 +321,18 @@ fn listen(dir: &Path) -> Result<UnixListener> {
     Ok(listener)
 }
 
-/// What this machine can do, and whether the cgroup parent was made for it.
-fn probe(cgroups: &Cgroups) -> (Capabilities, bool) {
+/// What this machine can do, and whether the cgroup parent was made for it: if it is to be. (In a delegated cgroup that
+/// moves others' processes aside.)
+fn probe(cgroups: &Cgroups, rights: &Rights, make: bool) -> (Capabilities, bool) {
     let mut missing = Vec::new();
     let mut made = false;
     let mut version = None;
-    if !nix::unistd::geteuid().is_root() {
-        missing.push(("namespaces".into(), "not running as root".into()));
+    if let Rights::Lacking(why) = rights {
+        missing.push(("namespaces".into(), why.clone()));
     }
     match cgroups.version() {
         Err(why) => missing.push(("cgroups".into(), why.into())),
+        Ok(v) if !make => version = Some(v),
         Ok(v) => match cgroups.make_parent() {
             Err(e) => missing.push(("cgroups".into(), e.cause)),
             Ok(new) => {
@@ -268,13 +341,14 @@ fn probe(cgroups: &Cgroups) -> (Capabilities, bool) {
             }
         },
     }
-    let mesos = missing.is_empty();
+    let user_namespace = *rights == Rights::UserNamespace;
+    let mesos = user_namespace || missing.is_empty();
+    if user_namespace {
+        missing.push(("networks of containers".into(), "not running as root".into()));
+    }
     let mut isolators = vec!["posix/rlimits"];
     if mesos {
         isolators.extend([
-            "cgroups/cpu",
-            "cgroups/mem",
-            "cgroups/pids",
             "filesystem/linux",
             "linux/capabilities",
             "linux/devices",
@@ -282,14 +356,19 @@ fn probe(cgroups: &Cgroups) -> (Capabilities, bool) {
             "linux/seccomp",
             "namespaces/ipc",
             "namespaces/pid",
-            "network/cni",
             "volume/host_path",
             "volume/sandbox_path",
             "volume/secret",
         ]);
     } else {
-        isolators.extend(["posix/cpu", "posix/mem", "filesystem/posix"]);
+        isolators.push("filesystem/posix");
     }
+    match mesos && version.is_some() {
+        true => isolators.extend(["cgroups/cpu", "cgroups/mem", "cgroups/pids"]),
+        false => isolators.extend(["posix/cpu", "posix/mem"]),
+    }
+    isolators.extend((mesos && !user_namespace).then_some("network/cni"));
+    isolators.sort_unstable();
     let isolators = isolators.into_iter().map(str::to_owned).collect();
-    (Capabilities { mesos, isolators, cgroups: version, missing }, made)
+    (Capabilities { mesos, user_namespace, isolators, cgroups: version, missing }, made)
 }

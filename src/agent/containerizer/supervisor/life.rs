@@ -93,8 +93,8 @@ impl Supervisor {
 
     fn build(&mut self, id: &ContainerId) -> Result<()> {
         let Some(c) = self.table.get_mut(id) else { return Ok(()) };
-        if c.spec.backend == Backend::Mesos {
-            let cgroup = nesting::cgroup(&self.cgroups, &c.spec);
+        let mesos = c.spec.backend == Backend::Mesos;
+        if let Some(cgroup) = nesting::cgroup(&self.cgroups, &c.spec).filter(|_| mesos) {
             match &c.spec.nested {
                 Some(nested) => nesting::make(&cgroup, nested, &c.spec.limits)?,
                 None if cgroup.make(&c.spec.limits).is_err() => {

@@ -16,12 +16,13 @@ const STRANGERS_TRIES: u32 = 50;
 /// Between two tries.
 const STRANGERS_PAUSE: Duration = Duration::from_millis(2);
 
-/// The cgroup of a container: below its parent's, if it has one.
-pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Cgroup {
-    match spec.nested {
+/// The cgroup of a container: below its parent's, if it has one. None: there are no cgroups to be had.
+pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Option<Cgroup> {
+    all.version().ok()?;
+    Some(match spec.nested {
         Some(_) => all.of(&spec.id.as_str().replace('.', "/")),
         None => all.of(spec.id.as_str()),
-    }
+    })
 }
 
 /// Makes the cgroup of a nested container, with what limits it can have.

@@ -81,6 +81,7 @@ fn table() -> Vec<(&'static str, Change)> {
             "required by task and its executor is more than available",
             Box::new(|t| t.resources = wire("cpus:5")),
         ),
+        // covers: MES-0849
         ("must be an unsigned integer", Box::new(|t| t.resources = wire("cpus:1;gpus:0.5"))),
         (
             "Task uses resources allocated to multiple roles",
