@@ -504,6 +504,10 @@ fn spec(launch: &Launch, making: &Making) -> Result<ContainerSpec, String> {
     let resources: Vec<_> = resources.collect();
     let parent = launch.nested.as_ref().map(|nested| nested.parent_sandbox.as_path());
     making.policy.apply(launch.container_info(), &resources, parent, &mut spec)?;
+    if let Some(nested) = &launch.nested {
+        let volumes = &mut spec.linux.volumes;
+        isolation::through(volumes, &nested.parent_sandbox, &nested.parent_volumes);
+    }
     Ok(spec)
 }
 

@@ -192,6 +192,7 @@ impl AgentCore {
             nested: Some(Nested {
                 parent: executor.container.clone(),
                 parent_sandbox: executor.sandbox.clone(),
+                parent_volumes: self.volumes_in(&executor.container),
                 share_pid: share_pid(info) || share_pid(executor.info.container.as_ref()),
                 own_limits: own_limits(info),
             }),

@@ -336,6 +336,8 @@ pub struct Nested {
     pub parent: ContainerId,
     /// Host path of the parent's sandbox.
     pub parent_sandbox: PathBuf,
+    /// The persistent volumes that the parent sees.
+    pub parent_volumes: Vec<PersistentVolume>,
     /// Whether it sees the parent's processes.
     pub share_pid: bool,
     /// Whether its limits are its own, within the parent's.

@@ -6,7 +6,7 @@ use super::io::{Act, Launch, PersistentVolume, VolumeDirectory};
 use super::tables::{Executor, ExecutorKey, Phase};
 use super::{AgentCore, Step, records};
 use crate::base::error::{Code, Error, Result};
-use crate::base::ids;
+use crate::base::ids::{self, ContainerId};
 use crate::base::resources::{Disk, Resource, Resources, SourceKind};
 use crate::base::roles;
 use crate::mesos::convert::{self, Format};
@@ -213,6 +213,21 @@ impl AgentCore {
             });
         }
         Ok(all)
+    }
+
+    /// What a container sees of volumes, for those that are nested in it.
+    pub(super) fn volumes_in(&self, container: &ContainerId) -> Vec<PersistentVolume> {
+        let tasks = &self.tables.tasks;
+        if let Some(task) = self.tables.processes.get(container).and_then(|key| tasks.get(key)) {
+            return self.volumes_among(None, &task.info.resources).unwrap_or_default();
+        }
+        let Some(key) = self.tables.of_container(container) else { return Vec::new() };
+        let Some(executor) = self.tables.executors.get(&key) else { return Vec::new() };
+        let keys = self.tables.tasks_of(&key);
+        let own = keys.iter().filter(|_| !executor.is_default()).filter_map(|k| tasks.get(k));
+        let resources = executor.info.resources.iter();
+        let resources = resources.chain(own.flat_map(|task| &task.info.resources));
+        self.volumes_among(Some(&key), resources).unwrap_or_default()
     }
 
     /// Whether a container of somebody else has it, one that is being destroyed included.

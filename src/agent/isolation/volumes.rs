@@ -115,6 +115,28 @@ pub fn persistent(volume: &PersistentVolume) -> Result<Volume, String> {
     })
 }
 
+/// What is asked of the parent's sandbox and is on a volume that the parent sees there is that volume's: on the host there
+/// is only the place where the parent has it.
+pub fn through(volumes: &mut [Volume], parent: &Path, of_parent: &[PersistentVolume]) {
+    for volume in volumes {
+        let Source::Other { sandbox, path } = &volume.source else { continue };
+        if sandbox != parent {
+            continue;
+        }
+        let on = of_parent.iter().find_map(|persistent| match target(&persistent.container_path) {
+            Ok(Target::Sandbox(at)) => Some((persistent, path.strip_prefix(at).ok()?)),
+            _ => None,
+        });
+        let Some((persistent, rest)) = on else { continue };
+        let read_only = volume.read_only || persistent.read_only;
+        let source = match rest.as_os_str().is_empty() {
+            true => Source::Host { path: persistent.path.clone(), make: false },
+            false => Source::Other { sandbox: persistent.path.clone(), path: rest.to_owned() },
+        };
+        *volume = Volume { source, read_only, target: volume.target.clone() };
+    }
+}
+
 /// A `container_path`: absolute, or below the sandbox.
 fn target(text: &str) -> Result<Target, String> {
     let path = Path::new(text);

@@ -483,10 +483,10 @@ fn a_shared_volume_is_used_by_many_and_destroyed_when_nobody_does() {
     w.audit().unwrap();
     w.pass(SECOND * 6);
     w.events(&first);
-    // It holds two offers with it; one goes to another framework of the role.
+    // It holds several offers with it; one goes to another framework of the role.
     let live = w.core.offers.live.values().map(|o| (*o.wire).clone());
     let mine: Vec<v1::Offer> = live.filter(|o| bag(o).contains(&made)).collect();
-    assert_eq!(mine.len(), 2, "{mine:?}");
+    assert!(mine.len() > 1, "{mine:?}");
     w.decline(&first, &mine[..1], Some(1000.0));
     let second = w.scheduler(ops(&["eng"]));
     let other = one_offer(&mut w, &second);
