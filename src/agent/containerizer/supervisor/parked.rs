@@ -386,13 +386,16 @@ impl Supervisor {
     /// Removes all of them: the supervisor ends.
     pub(super) fn retire_all(&mut self) {
         let until = Instant::now() + CLEAN_MAX;
-        while !self.parked.blanks.is_empty() && Instant::now() < until {
+        loop {
             let all: Vec<_> = self.parked.blanks.keys().copied().collect();
             all.into_iter().for_each(|n| self.retire(n));
             self.reap();
-            if !self.parked.blanks.is_empty() {
-                std::thread::sleep(AGAIN / 5);
+            // Nor does anything of an earlier one stay: there may be no later one.
+            let earlier = self.earlier_stay();
+            if (self.parked.blanks.is_empty() && !earlier) || Instant::now() >= until {
+                break;
             }
+            std::thread::sleep(AGAIN / 5);
         }
         // Gone, if it was ever made.
         let _ = std::fs::remove_dir(self.options.dir.join(DIR));
@@ -400,6 +403,13 @@ impl Supervisor {
 
     /// Removes those of a supervisor before this one, as far as their processes have ended; the rest soon after.
     pub(super) fn end_parked(&mut self) {
+        if self.earlier_stay() {
+            self.poll.after(AGAIN, Timer::EndParked);
+        }
+    }
+
+    /// Removes what it can of an earlier supervisor's; whether something of them stays.
+    fn earlier_stay(&self) -> bool {
         let own = format!("{}-", std::process::id());
         let home = self.options.dir.join(DIR);
         for entry in std::fs::read_dir(&home).into_iter().flatten().flatten() {
@@ -423,9 +433,7 @@ impl Supervisor {
             cgroup.kill();
             left |= !matches!(cgroup.remove(), Ok(true));
         }
-        if left {
-            self.poll.after(AGAIN, Timer::EndParked);
-        }
+        left
     }
 }
 
