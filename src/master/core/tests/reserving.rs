@@ -123,8 +123,8 @@ impl World {
 
     /// What the agent was told last to remember.
     fn remembered(&mut self, agent: &FakeAgent) -> Option<Resources> {
-        let all = self.inbox(agent).into_iter().filter_map(|m| m.checkpoint_resources);
-        all.last().map(|told| resources_from_v1(&told.resources).unwrap())
+        let mut all = self.inbox(agent).into_iter().filter_map(|m| m.checkpoint_resources);
+        all.next_back().map(|told| resources_from_v1(&told.resources).unwrap())
     }
 
     /// Accepts with no filter; offers come again at once.
