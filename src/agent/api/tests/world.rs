@@ -115,7 +115,8 @@ fn agent(
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
     let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
     let policy = crate::agent::isolation::Policy::default();
-    let making = Making { backend: Backend::Posix, rotation, docker: None, images, policy };
+    let making =
+        Making { backend: Backend::Posix, rotation, docker: None, images, policy, gpus: None };
     let (files, io) = (FileTable::new(), tokio::runtime::Handle::current());
     let containers =
         Containers::new(containerizer, fetcher, files.clone(), making, handle.clone(), io.clone());
