@@ -248,7 +248,7 @@ fn a_command_is_run_beside_the_task() {
                 assert!(done.output.contains("CapEff:\t0000000000000000"), "{}", done.output);
                 assert!(done.output.contains("NoNewPrivs:\t1"), "{}", done.output);
             }
-            let late = w.agent.exec(&spec.id, sh("echo before; sleep 500", 300)).await.unwrap();
+            let late = w.agent.exec(&spec.id, sh("echo before; sleep 500", 2_000)).await.unwrap();
             assert_eq!((late.status, late.output.as_str()), (None, "before\n"));
             let much = w.agent.exec(&spec.id, sh("yes | head -c 1000000", 20_000)).await.unwrap();
             assert_eq!((much.output.len(), much.truncated), (64 * 1024, true));

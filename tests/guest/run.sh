@@ -45,8 +45,11 @@ for line in sys.stdin:
 root=$work/initramfs
 rm -rf "$root"
 mkdir -p "$root"/{bin,proc,sys,dev,lib/modules,host,upper,new}
+# What the networks of containers need comes last.
 for name in 9pnet 9pnet_virtio 9p overlay virtio_pci virtio_ring virtio virtio_pci_modern_dev \
-    virtio_pci_legacy_dev netfs fscache; do
+    virtio_pci_legacy_dev netfs fscache \
+    llc stp bridge veth dummy crc32c_generic libcrc32c nfnetlink nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack nf_nat \
+    nf_tables nft_chain_nat nft_nat nft_ct nft_masq nft_fib nft_fib_ipv4; do
     file=$(find "$modules" -name "$name.ko*" | head -1)
     # What is not there is built in.
     [ -z "$file" ] || case $file in
@@ -75,7 +78,7 @@ printf '%s\n' "$@" >"$root/arguments"
 accel=${MESOLITH_GUEST_ACCEL:-tcg,thread=multi}
 echo "== the guest: Linux $version, $accel"
 log=$work/console.log
-timeout "${MESOLITH_GUEST_SECONDS:-1800}" qemu-system-x86_64 -accel "$accel" -cpu max -m 2048 -smp 2 \
+timeout "${MESOLITH_GUEST_SECONDS:-1800}" qemu-system-x86_64 -accel "$accel" -cpu max -m 3072 -smp 2 \
     -nographic -no-reboot -nodefaults -serial stdio -monitor none \
     -kernel "$kernel" -initrd "$work/initramfs.gz" \
     -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all" \

@@ -13,7 +13,8 @@ use std::time::Duration;
 const ISOLATION: Setting = Setting::new(
     "isolation",
     Kind::Text,
-    "Isolators by Mesos's names; optional are cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp and linux/seccomp, others are always on",
+    "Isolators by Mesos's names; cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp and linux/seccomp are \
+     optional, others are always on",
 )
 .or(names::DEFAULT);
 const ISOLATORS_DIR: Setting = Setting::new(
