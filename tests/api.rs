@@ -21,8 +21,13 @@ mod executors;
 mod failover;
 #[path = "api/files.rs"]
 mod files;
+#[path = "api/images.rs"]
+mod images;
 #[path = "api/limits.rs"]
 mod limits;
+#[path = "containers/made.rs"]
+#[allow(dead_code, reason = "shared with the suite of containers")]
+mod made;
 #[path = "api/master_http.rs"]
 mod master_http;
 #[path = "api/node.rs"]
@@ -33,6 +38,8 @@ mod offers;
 mod operator;
 #[path = "api/pods.rs"]
 mod pods;
+#[path = "api/ports.rs"]
+mod ports;
 #[path = "api/reconcile.rs"]
 mod reconcile;
 #[path = "api/roles.rs"]
@@ -41,5 +48,7 @@ mod roles;
 mod tasks;
 #[path = "api/validation.rs"]
 mod validation;
+#[path = "api/volumes.rs"]
+mod volumes;
 #[path = "api/wire.rs"]
 mod wire;

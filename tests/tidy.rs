@@ -89,7 +89,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar", &["agent/fetcher/", "agent/provisioner/"]),
     ("zip", &["agent/fetcher/"]),
     ("bzip2", &["agent/fetcher/"]),
-    ("zstd", &["agent/provisioner/"]),
+    ("zstd", &["agent/fetcher/", "agent/provisioner/"]),
     ("lzma_rust2", &["agent/fetcher/"]),
     ("axum", &["http/", "api/", "console/"]),
     ("tracing_subscriber", &["telemetry/"]),

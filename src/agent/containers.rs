@@ -14,6 +14,7 @@ use crate::agent::gpus::{Leases, grant};
 use crate::agent::images::Images;
 use crate::agent::isolation::{self, Policy};
 use crate::agent::sandbox;
+use crate::agent::volumes;
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
 use crate::http::files::FileTable;
@@ -312,6 +313,7 @@ impl Worker {
         } else {
             self.make(launch).await?;
         }
+        self.volumes(launch).await?;
         self.shared.fetcher.fetch(launch).await?;
         let (told, mut heard) = watch::channel(String::new());
         let mut pulling = std::pin::pin!(self.pull(launch, &told));
@@ -326,6 +328,23 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Has its persistent volumes ready; those of a plain process are links.
+    async fn volumes(&self, launch: &Launch) -> Result<(), String> {
+        if launch.volumes.is_empty() {
+            return Ok(());
+        }
+        let (launch, backend) = (launch.clone(), self.shared.making.backend);
+        let made = tokio::task::spawn_blocking(move || {
+            volumes::ready(&launch.volumes, launch.user.as_deref())?;
+            match (backend, &launch.docker) {
+                (Backend::Posix, None) => volumes::link(&launch.volumes, &launch.sandbox),
+                _ => Ok(()),
+            }
+        });
+        let made = made.await.map_err(|e| format!("its volumes could not be made ready: {e}"))?;
+        made.map_err(|e| text(&e))
     }
 
     /// Has the image, if it needs one, and tells how far it is.
@@ -476,11 +495,19 @@ fn spec(launch: &Launch, making: &Making) -> Result<ContainerSpec, String> {
         terminal: terminal(launch),
         linux: Linux::default(),
     };
+    if making.backend != Backend::Posix {
+        let volumes = launch.volumes.iter().map(isolation::persistent);
+        spec.linux.volumes = volumes.collect::<Result<_, _>>()?;
+    }
     let resources = launch.executor.resources.iter();
     let resources = resources.chain(launch.task.iter().flat_map(|task| &task.resources));
     let resources: Vec<_> = resources.collect();
     let parent = launch.nested.as_ref().map(|nested| nested.parent_sandbox.as_path());
     making.policy.apply(launch.container_info(), &resources, parent, &mut spec)?;
+    if let Some(nested) = &launch.nested {
+        let volumes = &mut spec.linux.volumes;
+        isolation::through(volumes, &nested.parent_sandbox, &nested.parent_volumes);
+    }
     Ok(spec)
 }
 

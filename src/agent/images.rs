@@ -37,11 +37,6 @@ impl Images {
         Self { provisioner, sandbox_directory: sandbox_directory.into() }
     }
 
-    /// What provides them, to collect or prune.
-    pub fn provisioner(&self) -> Option<&Provisioner> {
-        self.provisioner.as_ref().ok()
-    }
-
     /// Has all images of a launch, and its root file system made. `told` hears how far that is.
     ///
     /// # Errors
@@ -99,6 +94,18 @@ impl Images {
             (spec.command, spec.env, spec.image) = (own.command, own.env, Some(own.root));
         }
         Ok(spec)
+    }
+
+    /// Removes all images that nobody uses, but these and those the operator excludes for ever. Where none are provided
+    /// there are none to remove.
+    ///
+    /// # Errors
+    /// They cannot be read, or removed.
+    pub async fn prune(&self, excluded: &[v1::Image]) -> std::result::Result<(), String> {
+        let Ok(provisioner) = &self.provisioner else { return Ok(()) };
+        let removed = provisioner.prune(&names(excluded)).await?;
+        tracing::info!("asked to: {} images, {} layers removed", removed.images, removed.layers);
+        Ok(())
     }
 
     /// Removes what was made for a container.

@@ -13,12 +13,19 @@ pub mod gpus;
 pub mod images;
 pub mod isolation;
 pub mod options;
+pub mod ports;
 pub mod probe;
 pub mod provisioner;
 pub mod sandbox;
 pub mod service;
 pub mod sessions;
+pub mod volumes;
 
 /// What this agent can do, by the original's names.
-pub const CAPABILITIES: &[&str] =
-    &["MULTI_ROLE", "HIERARCHICAL_ROLE", "AGENT_DRAINING", "TASK_RESOURCE_LIMITS"];
+pub const CAPABILITIES: &[&str] = &[
+    "MULTI_ROLE",
+    "HIERARCHICAL_ROLE",
+    "RESERVATION_REFINEMENT",
+    "AGENT_DRAINING",
+    "TASK_RESOURCE_LIMITS",
+];

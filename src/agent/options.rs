@@ -2,8 +2,8 @@
 
 mod images;
 
-use crate::agent::containerizer::docker::Credentials;
 use crate::agent::core::options as core;
+use crate::agent::provisioner::credentials::Credentials;
 use crate::base::attributes::Attributes;
 use crate::base::resources::Resources;
 use crate::base::roles;
@@ -363,6 +363,8 @@ pub fn read(values: &mut Values) -> Options {
         _ => Err("expected auto, linux or posix"),
     });
     let role = default_role.clone();
+    // One reading of it for both containerizers.
+    let logins = values.parse(&DOCKER_CONFIG, images::credentials);
     Options {
         gpus_named: values.text(&RESOURCES).is_some_and(|text| text.contains("gpus")),
         resources: values.parse(&RESOURCES, |text| parse_resources(text, &role)),
@@ -377,12 +379,12 @@ pub fn read(values: &mut Values) -> Options {
             socket: values
                 .parse(&DOCKER_SOCKET, socket)
                 .unwrap_or_else(|| "/var/run/docker.sock".into()),
-            config: values.parse(&DOCKER_CONFIG, credentials),
+            config: logins.clone(),
             pull_timeout: values
                 .duration(&DOCKER_PULL_TIMEOUT, SECOND, DAY)
                 .unwrap_or(20 * 60 * SECOND),
         },
-        images: images::read(values),
+        images: images::read(values, logins.unwrap_or_default()),
         frameworks_home: values.parse(&FRAMEWORKS_HOME, absolute),
         fetch_stall_timeout: values.duration(&FETCHER_TIMEOUT, SECOND, DAY).unwrap_or(60 * SECOND),
         fetch_cache_dir: values.parse(&CACHE_DIR, absolute),
@@ -406,16 +408,6 @@ fn absolute(text: &str) -> Result<PathBuf, &'static str> {
 /// The engine's socket, also in the form of a URL.
 fn socket(text: &str) -> Result<PathBuf, &'static str> {
     absolute(text.strip_prefix("unix://").unwrap_or(text))
-}
-
-/// JSON, or the path of a file that holds it.
-fn credentials(text: &str) -> Result<Credentials, String> {
-    if text.trim_start().starts_with('{') {
-        return Credentials::parse(text.as_bytes());
-    }
-    let path = text.strip_prefix("file://").unwrap_or(text);
-    let text = std::fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))?;
-    Credentials::parse(&text).map_err(|e| format!("{path}: {e}"))
 }
 
 /// A cgroup's path below the hierarchies' mounts.

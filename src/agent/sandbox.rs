@@ -70,7 +70,11 @@ pub async fn make_nested(path: PathBuf, user: Option<String>, link: Option<PathB
     .await
 }
 
-fn give(path: &Path, name: &str) -> Result<()> {
+/// Makes a directory a user's.
+///
+/// # Errors
+/// As [`make`].
+pub(super) fn give(path: &Path, name: &str) -> Result<()> {
     let found = User::from_name(name).map_err(|e| system("look up the owner of", path, e))?;
     let Some(user) = found else {
         return Err(Error::new(

@@ -3,7 +3,8 @@
 
 use super::checks;
 use super::containers::{Containers, Op as ContainerOp};
-use super::sandbox;
+use super::volumes::{Volumes, Wanted};
+use super::{ports, sandbox};
 use crate::agent::core::AgentCore;
 use crate::agent::core::io::{Act, Answer, Input, LinkId, RequestId, SessionId};
 use crate::agent::fetcher::Counts;
@@ -61,6 +62,7 @@ pub struct AgentShell {
     store: Arc<AgentStore>,
     containers: Containers,
     files: FileTable,
+    volumes: Volumes,
     work_dir: PathBuf,
     io: tokio::runtime::Handle,
 }
@@ -99,6 +101,7 @@ impl Agent {
             store: tools.store,
             containers: tools.containers,
             files: tools.files,
+            volumes: Volumes::new(&io),
             work_dir: tools.work_dir,
             io: io.clone(),
         };
@@ -307,6 +310,10 @@ impl AgentShell {
                     Input::SandboxRemoved { path, result: result.map_err(|e| e.cause) }
                 });
             }
+            Act::SettleVolumes { make, remove, roots } => {
+                let settled = self.volumes.settle(Wanted { make, remove, roots });
+                self.spawn(async move { Input::VolumesSettled { removed: settled.await } });
+            }
             Act::MeasureSandbox { container, path } => {
                 self.spawn(async move {
                     let bytes = sandbox::size(path).await;
@@ -357,6 +364,14 @@ impl Shell<AgentCore> for AgentShell {
                     Input::Checked { container, task_id, health, outcome }
                 });
             }
+            Act::LookAtPorts { containers } => {
+                let containerizer = self.containers.containerizer();
+                self.spawn(async move {
+                    let all = ports::listening(containerizer, containers).await;
+                    Input::Listening { all }
+                });
+            }
+            Act::Warn { text } => tracing::warn!("{text}"),
             Act::Stopped { tasks_left } => {
                 self.shared.stopped.send_replace(Some(Ok(tasks_left)));
             }
@@ -365,6 +380,7 @@ impl Shell<AgentCore> for AgentShell {
             }
             act @ (Act::AttachSandbox { .. }
             | Act::RemoveSandbox { .. }
+            | Act::SettleVolumes { .. }
             | Act::MeasureSandbox { .. }
             | Act::MeasureDisk) => {
                 self.sandbox_act(act);

@@ -73,6 +73,8 @@ pub struct Role {
     pub agent: Agent,
     /// Makes and ends containers.
     pub containerizer: Arc<dyn Containerizer>,
+    /// Images that need no engine.
+    pub images: Images,
     /// Virtual paths of sandboxes.
     pub files: FileTable,
     /// Tasks of an earlier run that go on.
@@ -181,6 +183,10 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     let supervised = Arc::new(Supervised::new(options));
     let capabilities = supervised.probe().await?;
     let backend = backend(wanted.launcher, &capabilities)?;
+    if backend == Backend::Posix && start.options.isolation.policy.isolation.ports {
+        let cause = "the isolator network/ports finds out by cgroups who listens, and tasks are plain processes here";
+        return Err(Error::new(Code::Invalid, cause).hint("leave it out of --isolation"));
+    }
     let (store, records) = AgentStore::open(start.dir)?;
     let store = Arc::new(store);
     let rotation = Rotation { max_bytes: wanted.log_bytes_max, files: wanted.log_files_max };
@@ -222,7 +228,8 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     }
     let images = Images::new(images, options.sandbox_directory.as_str());
     let policy = start.options.isolation.policy.clone();
-    let making = Making { backend, rotation, docker: docker.clone(), images, policy, gpus };
+    let making =
+        Making { backend, rotation, docker: docker.clone(), images: images.clone(), policy, gpus };
     let containers = Containers::new(
         containerizer.clone(),
         fetcher,
@@ -283,6 +290,7 @@ pub async fn start(start: Start<'_>) -> Result<Role> {
     Ok(Role {
         agent,
         containerizer,
+        images,
         files,
         tasks_found,
         notes: hints.into_iter().chain(notes(backend, &capabilities)).collect(),

@@ -330,8 +330,13 @@ fn agent_server(
         log_dir: identity.log_dir.clone(),
         flags: identity.flags.clone(),
     };
-    let api = agent_api::Api::new(role.agent.clone(), role.containerizer.clone(), Arc::new(about))
-        .showing(role.files.clone(), metrics.clone(), logging.clone());
+    let (agent, containerizer, images) =
+        (role.agent.clone(), role.containerizer.clone(), role.images.clone());
+    let api = agent_api::Api::new(agent, containerizer, images, Arc::new(about)).showing(
+        role.files.clone(),
+        metrics.clone(),
+        logging.clone(),
+    );
     let face = agent_api::face(api, &realms)
         .with(console::face(Section::Agent, &doors.addresses.links()))
         .with(files::routes(role.files.clone(), None, &realms.readonly))

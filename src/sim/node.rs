@@ -241,6 +241,10 @@ impl World {
                 let result = if fails { Err("busy".to_string()) } else { Ok(()) };
                 self.answer_agent(n, proc, Input::SandboxRemoved { path, result });
             }
+            Act::SettleVolumes { remove, .. } => {
+                let removed = remove.into_iter().map(|volume| volume.path).collect();
+                self.answer_agent(n, proc, Input::VolumesSettled { removed });
+            }
             Act::Check { container, task_id, health, .. } => {
                 let outcome = CheckOutcome::Command(0);
                 let input = Input::Checked { container, task_id, health, outcome };

@@ -3,6 +3,7 @@
 use super::client::{Scheduler, info, task};
 use super::engine::{Engine, engine};
 use super::executors::with_executor;
+use super::images::{Mute, both, health, killed_early, soon};
 use super::node::Node;
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -106,6 +107,87 @@ async fn a_custom_executor_runs_in_its_container() {
     scheduler.call("SHUTDOWN", json!({"shutdown": shutdown})).await;
     scheduler.until("two", "TASK_KILLED").await;
     assert_eq!(scheduler.kind("FAILURE").await["failure"]["executor_id"]["value"], "e");
+}
+
+// covers: MES-0458, MES-0460, MES-0461
+#[tokio::test]
+async fn both_checks_of_a_docker_task_are_made_in_its_container() {
+    let Some(engine) = engine("both_checks_of_a_docker_task_are_made_in_its_container") else {
+        return;
+    };
+    let node = start(engine);
+    let mut scheduler = Scheduler::start(&node, info("checked")).await;
+    let offer = scheduler.offer().await;
+    // On its own loopback device, where nobody else is.
+    let text =
+        "mkdir /www; echo \"it's in\" >/www/index.html; exec httpd -f -p 127.0.0.1:8080 -h /www";
+    let command = |text: &str| json!({"shell": true, "value": text});
+    let quoted = "test \"$(cat /www/index.html)\" = \"it's in\" && test \"$WHO\" = 'me too'";
+    let mut tasks = Vec::new();
+    for id in ["command", "http"] {
+        let mut task = task(id, &offer, text);
+        task["container"] = container("centos");
+        task["container"]["docker"]["network"] = json!("BRIDGE");
+        let variables = json!([{"name": "WHO", "type": "VALUE", "value": "me too"}]);
+        task["command"]["environment"] = json!({"variables": variables});
+        let http = json!({"type": "HTTP", "http": {"port": 8080, "path": "/"}});
+        if id == "command" {
+            task["health_check"] = health(json!({"type": "COMMAND", "command": command(quoted)}));
+            task["check"] = soon(http);
+            task["check"]["delay_seconds"] = json!(1.0);
+        } else {
+            task["health_check"] = health(http);
+            let waits = format!("while ! {{ {quoted}; }}; do sleep 0.1; done; exit 7");
+            task["check"] =
+                soon(json!({"type": "COMMAND", "command": {"command": command(&waits)}}));
+        }
+        tasks.push(task);
+    }
+    scheduler.launch(&offer, json!(tasks)).await;
+    both(&mut scheduler, "command", "http", &json!({"status_code": 200})).await;
+    both(&mut scheduler, "http", "command", &json!({"exit_code": 7})).await;
+}
+
+// covers: MES-0459
+#[tokio::test]
+async fn a_docker_tasks_changes_of_health_are_told() {
+    let Some(engine) = engine("a_docker_tasks_changes_of_health_are_told") else { return };
+    let node = start(engine);
+    let mut scheduler = Scheduler::start(&node, info("flapping")).await;
+    let offer = scheduler.offer().await;
+    let mut flaps = task("t", &offer, "exec sleep 1000");
+    flaps["container"] = container("centos");
+    let text = "if test -e /up; then rm /up; exit 1; fi; touch /up";
+    flaps["health_check"] =
+        soon(json!({"type": "COMMAND", "command": {"shell": true, "value": text}}));
+    flaps["health_check"]["grace_period_seconds"] = json!(0.0);
+    scheduler.launch(&offer, json!([flaps])).await;
+    scheduler.until("t", "TASK_RUNNING").await;
+    for healthy in [true, false, true, false, true] {
+        let status = scheduler.status("t").await;
+        assert_eq!(
+            (&status["state"], &status["healthy"]),
+            (&json!("TASK_RUNNING"), &json!(healthy))
+        );
+        assert_eq!(status["reason"], "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED");
+    }
+}
+
+// covers: MES-0940
+#[tokio::test]
+async fn a_kill_while_a_docker_tasks_files_are_fetched_gives_that_up() {
+    let Some(engine) = engine("a_kill_while_a_docker_tasks_files_are_fetched_gives_that_up") else {
+        return;
+    };
+    let node = start(engine);
+    let mut mute = Mute::start().await;
+    let mut scheduler = Scheduler::start(&node, info("fetching")).await;
+    let offer = scheduler.offer().await;
+    let mut fetching = task("t", &offer, "true");
+    fetching["container"] = container("centos");
+    fetching["command"]["uris"] = json!([{"value": format!("http://{}/file", mute.address)}]);
+    scheduler.launch(&offer, json!([fetching])).await;
+    killed_early(&node, &mut scheduler, &mut mute, "t").await;
 }
 
 #[test]

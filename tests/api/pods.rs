@@ -6,7 +6,7 @@ use super::node::Node;
 use mesolith::mesos::codec::Codec;
 use serde_json::{Value, json};
 
-fn pod(id: &str) -> Value {
+pub fn pod(id: &str) -> Value {
     json!({
         "type": "DEFAULT",
         "executor_id": {"value": id},
@@ -14,7 +14,7 @@ fn pod(id: &str) -> Value {
     })
 }
 
-fn group(executor: &Value, tasks: &[Value]) -> Value {
+pub fn group(executor: &Value, tasks: &[Value]) -> Value {
     json!([{"type": "LAUNCH_GROUP", "launch_group": {
         "executor": executor, "task_group": {"tasks": tasks},
     }}])
@@ -69,7 +69,7 @@ async fn groups_run_beside_each_other_in_one_executor() {
     node.until_agent("/state", "nothing is left", |s| s["frameworks"] == json!([])).await;
 }
 
-// covers: MES-0413, MES-0425, MES-0430
+// covers: MES-0413, MES-0425, MES-0430, MES-0879
 #[tokio::test]
 async fn tasks_of_a_group_have_their_own_files_and_share_what_they_ask_for() {
     let node = Node::start(&[]);

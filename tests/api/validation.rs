@@ -16,7 +16,7 @@ fn executor(id: &str) -> Value {
 /// A name, a wrong task made from an offer, and what the message says.
 type Case = (&'static str, fn(&mut Value), &'static str);
 
-// covers: MES-0677, MES-0678, MES-0679, MES-0680, MES-0685, MES-0688, MES-0689, MES-0690, MES-0691
+// covers: MES-0677, MES-0678, MES-0679, MES-0680, MES-0685, MES-0688, MES-0689, MES-0690, MES-0691, MES-0443, MES-0442
 #[tokio::test]
 async fn each_wrong_task_is_an_error_and_costs_nothing() {
     let cases: &[Case] = &[
@@ -69,6 +69,29 @@ async fn each_wrong_task_is_an_error_and_costs_nothing() {
             "docker",
             |t| t["container"] = json!({"type": "DOCKER"}),
             "DockerInfo 'docker' is not set",
+        ),
+        (
+            "health-check",
+            |t| t["health_check"] = json!({"type": "COMMAND"}),
+            "Task uses invalid health check: Expecting 'command' to be set",
+        ),
+        (
+            "health-check-path",
+            |t| t["health_check"] = json!({"type": "HTTP", "http": {"port": 80, "path": "x"}}),
+            "must start with '/'",
+        ),
+        (
+            "health-check-interval",
+            |t| {
+                t["health_check"] =
+                    json!({"type": "TCP", "tcp": {"port": 80}, "interval_seconds": -1.0});
+            },
+            "Expecting 'interval_seconds' to be non-negative",
+        ),
+        (
+            "check",
+            |t| t["check"] = json!({"type": "HTTP", "delay_seconds": 0.0}),
+            "Task uses invalid check: Expecting 'http' to be set",
         ),
         ("id/with/slashes", |_| (), "contains invalid characters"),
         ("..", |_| (), ""),

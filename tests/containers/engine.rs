@@ -98,8 +98,21 @@ fn clear() {
         while !engine.is_empty() && alive(&engine) && since.elapsed() < START_MAX {
             std::thread::sleep(Duration::from_millis(50));
         }
+        unmount(&entry.path());
         if let Err(e) = std::fs::remove_dir_all(entry.path()) {
             eprintln!("what the engine of process {owner} left stays: {e}");
+        }
+    }
+}
+
+/// An engine that was killed leaves its namespaces and file systems mounted.
+fn unmount(below: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
+    let points: Vec<_> = points.filter(|point| point.starts_with(below)).collect();
+    for point in points.into_iter().rev() {
+        if let Err(e) = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH) {
+            eprintln!("{} stays mounted: {e}", point.display());
         }
     }
 }

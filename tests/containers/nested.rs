@@ -228,6 +228,123 @@ fn those_in_it_are_taken_over_after_a_crash_of_the_supervisor() {
     }
 }
 
+/// A process in that cgroup that is nobody's.
+fn stranger(cgroup: &[std::path::PathBuf]) -> std::process::Child {
+    let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    for dir in cgroup {
+        std::fs::write(dir.join("cgroup.procs"), child.id().to_string()).unwrap();
+    }
+    child
+}
+
+// covers: MES-0963
+#[test]
+fn cgroups_that_nobody_knows_are_destroyed_by_the_next_supervisor() {
+    if !isolates("cgroups_that_nobody_knows_are_destroyed_by_the_next_supervisor") {
+        return;
+    }
+    run(|mut world| async move {
+        let parent = world.pause(Backend::Mesos);
+        let outer = world.start(&parent).await;
+        let one = world.inside(&parent, "one", "exec sleep 1000");
+        let pid = world.start(&one).await;
+        let lost = world.spec(Backend::Mesos, "exec sleep 1000");
+        let lost_pid = world.start(&lost).await;
+        let supervisor = nix::unistd::Pid::from_raw(world.supervisor());
+        nix::sys::signal::kill(supervisor, nix::sys::signal::SIGKILL).unwrap();
+        until("the supervisor is gone", || !alive(supervisor.as_raw())).await;
+        // One nested in the first that has no record, with another in that; what is left of one whose keeper is gone.
+        let roots = cgroups(&world.options.cgroup_root);
+        let mut strangers = Vec::new();
+        for name in [format!("{}/orphan/deep", parent.id), lost.id.to_string()] {
+            let dirs: Vec<_> = roots.iter().map(|root| root.join(&name)).collect();
+            dirs.iter().for_each(|dir| std::fs::create_dir_all(dir).unwrap());
+            strangers.push(stranger(&dirs));
+        }
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(lost_pid), nix::sys::signal::SIGKILL)
+            .unwrap();
+        until("it has ended", || !alive(lost_pid)).await;
+        world.reattach();
+        world.agent.recover().await.unwrap();
+        for child in &mut strangers {
+            // Killed, and no one else's to collect.
+            let ended = async {
+                while child.try_wait().unwrap().is_none() {
+                    tokio::task::yield_now().await
+                }
+            };
+            tokio::time::timeout(super::world::DEADLINE, ended).await.expect("it is killed");
+        }
+        let gone = |name: &str| roots.iter().all(|root| !root.join(name).exists());
+        until("the orphan is gone", || gone(&format!("{}/orphan", parent.id))).await;
+        until("the other is gone", || gone(lost.id.as_str())).await;
+        assert!(alive(outer) && alive(pid), "what is known goes on");
+        world.end(&lost).await;
+        world.agent.forget(&lost.id).await.unwrap();
+        over(world, &[&one, &parent]).await
+    });
+}
+
+// covers: MES-0965
+#[test]
+fn nothing_of_the_agents_environment_is_in_a_container() {
+    // Of those that `cargo test` and shells set: the supervisor has them all.
+    let own: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
+    assert!(own.iter().any(|name| name == "CARGO_MANIFEST_DIR"));
+    for backend in backends("nothing_of_the_agents_environment_is_in_a_container") {
+        run(|mut world| async move {
+            let parent = world.pause(backend);
+            let outer = world.start(&parent).await;
+            let mut one =
+                world.inside(&parent, "one", "env >seen; echo done >ready; exec sleep 1000");
+            one.env = vec![("GIVEN".into(), "1".into())];
+            let pid = world.start(&one).await;
+            world.written(&one, "ready").await;
+            let names = |text: String, end: char| -> Vec<String> {
+                let all = text.split(end).filter_map(|line| line.split_once('='));
+                all.map(|(name, _)| name.to_string()).collect()
+            };
+            let of = |pid: i32| names(read(Path::new(&format!("/proc/{pid}/environ"))), '\0');
+            let argv = ["/bin/sh", "-c", "env"].map(String::from).to_vec();
+            let request = SessionRequest { name: "s".into(), argv, ..SessionRequest::default() };
+            let mut session = world.agent.session(&one.id, request).await.unwrap();
+            let mut said = String::new();
+            session.output.read_to_string(&mut said).await.unwrap();
+            drop(session);
+            let seen = names(read(&one.sandbox.join("seen")), '\n');
+            let said = names(said, '\n');
+            assert!(seen.contains(&"GIVEN".to_string()) && said.contains(&"GIVEN".to_string()));
+            // What every container has, and what a shell makes for itself.
+            let usual = [
+                "GIVEN",
+                "PATH",
+                "PWD",
+                "SHLVL",
+                "_",
+                "OLDPWD",
+                "MESOS_SANDBOX",
+                "HOME",
+                "LANG",
+                "TMPDIR",
+                "RUST_BACKTRACE",
+            ];
+            let all = [
+                ("one that waits", of(outer)),
+                ("a task", of(pid)),
+                ("a shell", seen),
+                ("a session", said),
+            ];
+            for (whose, names) in all {
+                assert!(!names.is_empty() || whose == "one that waits", "{whose}");
+                let strange: Vec<_> =
+                    names.iter().filter(|name| !usual.contains(&name.as_str())).collect();
+                assert!(strange.is_empty(), "{backend:?}: {whose} has {strange:?}");
+            }
+            over(world, &[&one, &parent]).await
+        });
+    }
+}
+
 fn memory(mb: u64) -> Option<u64> {
     Some(mb << 20)
 }

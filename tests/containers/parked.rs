@@ -193,3 +193,25 @@ fn they_are_replaced_and_none_is_left_of_an_earlier_supervisor() {
         w
     });
 }
+
+#[test]
+fn those_of_another_supervisor_under_the_same_parent_are_left_alone() {
+    let test = "those_of_another_supervisor_under_the_same_parent_are_left_alone";
+    if !isolates(test) || !has_v1(test) {
+        return;
+    }
+    run(|mut w| async move {
+        let first = w.spec(Backend::Mesos, "true");
+        w.whole(&first).await;
+        let waiting = wait(&w, 2).await;
+        let mut other = World::new();
+        other.options.cgroup_root = w.options.cgroup_root.clone();
+        other.reattach();
+        let one = other.spec(Backend::Mesos, "true");
+        other.whole(&one).await;
+        other.agent.down(true).await.unwrap();
+        until("only the first one's are there", || blanks(&w).len() == 2).await;
+        assert!(waiting.iter().all(|pid| alive(*pid)), "{waiting:?}");
+        w
+    });
+}

@@ -123,7 +123,7 @@ impl Rounds {
         };
         let kept = task(&format!("kept{round}"), "sleep 1000");
         let kept = match self.engine {
-            Some(_) if round % 2 == 0 => in_docker(kept, &self.home.beside("ran")),
+            Some(_) if round.is_multiple_of(2) => in_docker(kept, &self.home.beside("ran")),
             _ => kept,
         };
         (0..SHORT).map(short).chain([kept]).collect()

@@ -77,7 +77,7 @@ async fn the_tutorials_first_two_apps_run() {
     }
 }
 
-// covers: MAR-0597, MAR-0023, MES-0938, MAR-0446
+// covers: MAR-0597, MAR-0023, MES-0938
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridged_app_answers_on_its_host_port() {
     let Some(engine) = engine("a_bridged_app_answers_on_its_host_port") else { return };
@@ -96,7 +96,7 @@ async fn a_bridged_app_answers_on_its_host_port() {
         "protocol": "tcp", "labels": {}}]);
     assert_eq!(told["container"]["portMappings"], mappings);
     assert_eq!(told["networks"], json!([{"mode": "container/bridge"}]));
-    // Over only when the health check, made in the container's network, has found it well.
+    // Over only when the health check, made at the host's port, has found it well.
     world.deployed().await;
     let task = world.running("/bridged-webapp", 1).await.remove(0);
     let host = task["ports"][0].as_u64().unwrap();
@@ -108,6 +108,49 @@ async fn a_bridged_app_answers_on_its_host_port() {
     let own =
         engine.docker(&["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", &name]);
     assert_eq!(address, own, "{task:#}");
+}
+
+// covers: MAR-0446
+#[tokio::test(flavor = "multi_thread")]
+async fn marathons_checks_ask_the_hosts_port_and_mesoss_the_containers() {
+    let test = "marathons_checks_ask_the_hosts_port_and_mesoss_the_containers";
+    let Some(engine) = engine(test) else { return };
+    let world = start(engine);
+    // Reached through the mapping alone, or on its own loopback device alone.
+    for (id, listens, host, check) in [
+        ("/index", "0.0.0.0", 0, json!({"protocol": "HTTP", "path": "/", "portIndex": 0})),
+        ("/fixed", "0.0.0.0", 31_917, json!({"protocol": "HTTP", "path": "/", "port": 31_917})),
+        ("/tcp", "0.0.0.0", 31_918, json!({"protocol": "TCP", "port": 31_918})),
+        ("/inside", "127.0.0.1", 0, json!({"protocol": "MESOS_HTTP", "portIndex": 0})),
+        ("/number", "127.0.0.1", 0, json!({"protocol": "MESOS_TCP", "port": 8080})),
+    ] {
+        let mut check = check;
+        for (name, value) in
+            [("intervalSeconds", 1), ("gracePeriodSeconds", 60), ("delaySeconds", 0)]
+        {
+            check[name] = json!(value);
+        }
+        let cmd = format!(
+            "mkdir /www; echo hello > /www/index.html; exec httpd -f -p {listens}:8080 -h /www"
+        );
+        world
+            .deploy(json!({"id": id, "cpus": 0.1, "mem": 32, "cmd": cmd, "healthChecks": [check],
+                "requirePorts": true,
+                "container": {"type": "DOCKER", "docker": {"image": "libmesos/ubuntu",
+                    "network": "BRIDGE", "portMappings": [{"containerPort": 8080, "hostPort": host}]}}}))
+            .await;
+        let app = world.get(&format!("/v2/apps{id}")).await;
+        assert_eq!(app["app"]["tasksHealthy"], 1, "{app:#}");
+    }
+    // Nobody is on the host's port where the mapping leads to nobody.
+    let app = json!({"id": "/deaf", "cpus": 0.1, "mem": 32, "instances": 1,
+        "cmd": "mkdir /www; exec httpd -f -p 127.0.0.1:8080 -h /www",
+        "healthChecks": [{"protocol": "HTTP", "path": "/", "portIndex": 0, "intervalSeconds": 1,
+            "gracePeriodSeconds": 1, "maxConsecutiveFailures": 0, "timeoutSeconds": 1}],
+        "container": {"type": "DOCKER", "docker": {"image": "libmesos/ubuntu", "network": "BRIDGE",
+            "portMappings": [{"containerPort": 8080, "hostPort": 0}]}}});
+    assert_eq!(world.ask("POST", "/v2/apps", app).await.status, 201);
+    world.until("/v2/apps/deaf", "it is not well", |seen| seen["app"]["tasksUnhealthy"] == 1).await;
 }
 
 // covers: MES-0929, MES-0937

@@ -10,6 +10,7 @@ mod state;
 
 use crate::agent::containerizer::Containerizer;
 use crate::agent::core::view::View;
+use crate::agent::images::Images;
 use crate::agent::service::Agent;
 use crate::agent::sessions::Sessions;
 use crate::http::auth::Realm;
@@ -39,6 +40,7 @@ pub struct Realms {
 pub struct Api {
     agent: Agent,
     containerizer: Arc<dyn Containerizer>,
+    images: Images,
     identity: Arc<Identity>,
     sessions: Sessions,
     files: FileTable,
@@ -52,11 +54,13 @@ impl Api {
     pub fn new(
         agent: Agent,
         containerizer: Arc<dyn Containerizer>,
+        images: Images,
         identity: Arc<Identity>,
     ) -> Self {
         Self {
             agent,
             containerizer,
+            images,
             identity,
             sessions: Sessions::default(),
             files: FileTable::new(),

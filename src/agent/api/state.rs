@@ -37,7 +37,7 @@ fn bag(all: &[v1::Resource]) -> Resources {
 
 fn document(api: &Api, view: &View) -> Value {
     let identity = &api.identity;
-    let total = bag(&view.agent.resources);
+    let total = &view.total;
     let attributes = attributes_from_v1(&view.agent.attributes).unwrap_or_default();
     let mut out = json!({
         "version": version::MESOS_VERSION,
@@ -50,7 +50,7 @@ fn document(api: &Api, view: &View) -> Value {
         "pid": identity.pid(),
         "hostname": identity.hostname,
         "capabilities": CAPABILITIES,
-        "resources": resources_object(&total),
+        "resources": resources_object(total),
         "attributes": attributes_object(&attributes),
         "resource_providers": [],
         "master_hostname": identity.master_hostname,
@@ -67,7 +67,7 @@ fn document(api: &Api, view: &View) -> Value {
         object.insert("estimated_drain_start_time_seconds".into(), json!(since.secs()));
     }
     if let Some(object) = out.as_object_mut() {
-        reservations(object, &total, &allocated(view));
+        reservations(object, total, &allocated(view));
     }
     out
 }

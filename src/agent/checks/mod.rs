@@ -1,7 +1,8 @@
 //! Carries out one check: a command in the task's container, an HTTP request, or a TCP connection. When it is done, and
 //! what its outcome means, is decided by the core.
 //!
-//! Requests and connections go to the loopback address of the task's own network: the agent's, or that of its container.
+//! Requests and connections go to the loopback address of the task's own network: the agent's, or that of its container. What
+//! is mapped into that is asked from the agent's.
 
 mod network;
 
@@ -26,7 +27,7 @@ pub async fn run(
     check: &CheckKind,
     timeout: Option<Duration>,
 ) -> CheckOutcome {
-    let network = containerizer.network(container);
+    let network = containerizer.network(container).filter(|_| !is_mapped(check));
     let work = async {
         match (check, network) {
             (CheckKind::Command(command), _) => {
@@ -49,6 +50,10 @@ pub async fn run(
     }
 }
 
+fn is_mapped(check: &CheckKind) -> bool {
+    matches!(check, CheckKind::Http { mapped: true, .. } | CheckKind::Tcp { mapped: true, .. })
+}
+
 fn timed_out(limit: Duration) -> String {
     format!("timed out after {}", crate::base::units::MesosDuration(limit))
 }
@@ -60,8 +65,10 @@ fn loopback(ipv6: bool) -> IpAddr {
 /// The checks that are made over a network: this thread's.
 async fn connect(check: &CheckKind) -> CheckOutcome {
     match check {
-        CheckKind::Http { scheme, ipv6, port, path } => request(scheme, *ipv6, *port, path).await,
-        CheckKind::Tcp { ipv6, port } => {
+        CheckKind::Http { scheme, ipv6, port, path, .. } => {
+            request(scheme, *ipv6, *port, path).await
+        }
+        CheckKind::Tcp { ipv6, port, .. } => {
             CheckOutcome::Tcp(TcpStream::connect((loopback(*ipv6), *port)).await.is_ok())
         }
         CheckKind::Command(_) => CheckOutcome::Failed("a command needs no network".into()),

@@ -14,7 +14,7 @@ async fn outcome(check: CheckKind, timeout: Option<Duration>) -> CheckOutcome {
 }
 
 fn http(port: u16, path: &str) -> CheckKind {
-    CheckKind::Http { scheme: "http".into(), ipv6: false, port, path: path.into() }
+    CheckKind::Http { scheme: "http".into(), ipv6: false, port, path: path.into(), mapped: false }
 }
 
 /// A port that answers connections with nothing.
@@ -62,7 +62,7 @@ async fn http_that_cannot_be_is_told() {
 
 #[tokio::test]
 async fn tcp_tells_whether_it_connects() {
-    let at = |port| CheckKind::Tcp { ipv6: false, port };
+    let at = |port| CheckKind::Tcp { ipv6: false, port, mapped: false };
     assert_eq!(outcome(at(mute().await), LATE).await, CheckOutcome::Tcp(true));
     assert_eq!(outcome(at(dead().await), LATE).await, CheckOutcome::Tcp(false));
 }

@@ -91,6 +91,10 @@ impl Containerizer for Both {
         self.of(id).network(id)
     }
 
+    fn processes(&self, id: &ContainerId) -> Vec<i32> {
+        self.of(id).processes(id)
+    }
+
     fn joined(&self, id: &ContainerId) -> Vec<Joined> {
         self.of(id).joined(id)
     }

@@ -96,6 +96,10 @@ pub trait Containerizer: Send + Sync {
     fn network(&self, _: &ContainerId) -> Option<i32> {
         None
     }
+    /// All processes in a container and in those nested in it; empty where that is not known. Blocks.
+    fn processes(&self, _: &ContainerId) -> Vec<i32> {
+        Vec::new()
+    }
     /// The networks a container has joined, with its addresses there; empty for one in the agent's own.
     fn joined(&self, _: &ContainerId) -> Vec<Joined> {
         Vec::new()

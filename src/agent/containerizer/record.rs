@@ -118,8 +118,6 @@ pub struct Usage {
     pub mem_swap_bytes: Option<u64>,
     /// The memory limit, in bytes, if there is one.
     pub mem_limit_bytes: Option<u64>,
-    /// The most memory it ever used, in bytes.
-    pub mem_max_bytes: Option<u64>,
     /// Processes, our own keeper not counted.
     pub processes: u64,
     /// Threads of those processes.

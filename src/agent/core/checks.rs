@@ -80,29 +80,53 @@ fn port(port: u32) -> Option<u16> {
     u16::try_from(port).ok()
 }
 
-fn health_kind(check: &v1::HealthCheck) -> Option<CheckKind> {
+/// Whether a port is one of the agent's that leads into the task's container, and none of the container's own: such a check
+/// asks what others ask from outside.
+pub(super) fn is_mapped(info: &v1::TaskInfo, port: u16) -> bool {
+    let Some(container) = &info.container else { return false };
+    let docker = container.docker.iter().flat_map(|d| &d.port_mappings);
+    let docker = docker.map(|m| (m.host_port, m.container_port));
+    let networks = container.network_infos.iter().flat_map(|n| &n.port_mappings);
+    let all = docker.chain(networks.map(|m| (m.host_port, m.container_port)));
+    let port = u32::from(port);
+    let (mut leads, mut own) = (false, false);
+    for (host, container) in all {
+        leads |= host == port;
+        own |= container == port;
+    }
+    leads && !own
+}
+
+fn health_kind(info: &v1::TaskInfo, check: &v1::HealthCheck) -> Option<CheckKind> {
     use v1::health_check::Type;
     // A missing type follows from what is there.
     match (check.r#type.and_then(|t| Type::try_from(t).ok()), &check.command) {
         (Some(Type::Command) | None, Some(command)) => Some(CheckKind::Command(command.clone())),
         (Some(Type::Http) | None, _) if check.http.is_some() => {
             let http = check.http.as_ref()?;
+            let port = port(http.port)?;
             Some(CheckKind::Http {
                 scheme: http.scheme.clone().unwrap_or_else(|| "http".into()),
                 ipv6: is_ipv6(http.protocol),
-                port: port(http.port)?,
+                port,
+                mapped: is_mapped(info, port),
                 path: http.path.clone().unwrap_or_else(|| "/".into()),
             })
         }
         (Some(Type::Tcp) | None, _) => {
             let tcp = check.tcp.as_ref()?;
-            Some(CheckKind::Tcp { ipv6: is_ipv6(tcp.protocol), port: port(tcp.port)? })
+            let port = port(tcp.port)?;
+            let mapped = is_mapped(info, port);
+            Some(CheckKind::Tcp { ipv6: is_ipv6(tcp.protocol), port, mapped })
         }
         _ => None,
     }
 }
 
-fn check_kind(check: &v1::CheckInfo) -> Option<(CheckKind, v1::CheckStatusInfo)> {
+fn check_kind(
+    info: &v1::TaskInfo,
+    check: &v1::CheckInfo,
+) -> Option<(CheckKind, v1::CheckStatusInfo)> {
     use v1::check_info::Type;
     let mut status = v1::CheckStatusInfo::default();
     let kind = match (check.r#type.and_then(|t| Type::try_from(t).ok()), &check.command) {
@@ -115,10 +139,12 @@ fn check_kind(check: &v1::CheckInfo) -> Option<(CheckKind, v1::CheckStatusInfo)>
             let http = check.http.as_ref()?;
             status.r#type = Some(Type::Http as i32);
             status.http = Some(check_status_info::Http::default());
+            let port = port(http.port)?;
             CheckKind::Http {
                 scheme: "http".into(),
                 ipv6: false,
-                port: port(http.port)?,
+                port,
+                mapped: is_mapped(info, port),
                 path: http.path.clone().unwrap_or_else(|| "/".into()),
             }
         }
@@ -126,7 +152,8 @@ fn check_kind(check: &v1::CheckInfo) -> Option<(CheckKind, v1::CheckStatusInfo)>
             let tcp = check.tcp.as_ref()?;
             status.r#type = Some(Type::Tcp as i32);
             status.tcp = Some(check_status_info::Tcp::default());
-            CheckKind::Tcp { ipv6: false, port: port(tcp.port)? }
+            let port = port(tcp.port)?;
+            CheckKind::Tcp { ipv6: false, port, mapped: is_mapped(info, port) }
         }
         _ => return None,
     };
@@ -135,10 +162,10 @@ fn check_kind(check: &v1::CheckInfo) -> Option<(CheckKind, v1::CheckStatusInfo)>
 
 /// A check that is given but cannot be done, in words.
 pub(super) fn refuse(info: &v1::TaskInfo) -> Option<&'static str> {
-    if info.health_check.as_ref().is_some_and(|c| health_kind(c).is_none()) {
+    if info.health_check.as_ref().is_some_and(|c| health_kind(info, c).is_none()) {
         return Some("'HealthCheck' must set the command, http or tcp that fits its type");
     }
-    if info.check.as_ref().is_some_and(|c| check_kind(c).is_none()) {
+    if info.check.as_ref().is_some_and(|c| check_kind(info, c).is_none()) {
         return Some("'CheckInfo' must set the command, http or tcp that fits its type");
     }
     None
@@ -151,7 +178,7 @@ impl Checks {
             return Self::default();
         }
         let health = info.health_check.as_ref().and_then(|c| {
-            let kind = health_kind(c)?;
+            let kind = health_kind(info, c)?;
             Some(Health {
                 probe: probe(kind, c.delay_seconds, c.interval_seconds, c.timeout_seconds),
                 grace: seconds(c.grace_period_seconds, GRACE),
@@ -163,7 +190,7 @@ impl Checks {
             })
         });
         let check = info.check.as_ref().and_then(|c| {
-            let (kind, status) = check_kind(c)?;
+            let (kind, status) = check_kind(info, c)?;
             let probe = probe(kind, c.delay_seconds, c.interval_seconds, c.timeout_seconds);
             Some((probe, status))
         });

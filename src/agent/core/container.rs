@@ -17,15 +17,21 @@ use std::time::Duration;
 pub(super) const DESTROY_RETRY: Duration = Duration::from_secs(60);
 
 impl AgentCore {
-    /// Has the sandbox made, unless an old directory above it is being removed just now.
+    /// Has the sandbox made, unless an old directory above it is being removed just now or its volumes are not ready.
     pub(super) fn prepare(&mut self, s: &mut Step<'_>, key: &ExecutorKey, launch: Launch) {
         let Some(executor) = self.tables.executors.get_mut(key) else { return };
         let launch = Arc::new(launch);
         executor.limits = launch.limits;
         executor.launch = Some(launch.clone());
-        executor.held = self.sandboxes.is_being_removed(&launch.sandbox);
-        if !executor.held {
-            s.act(Act::Prepare(launch));
+        // Set before it is asked who else has the volumes.
+        executor.held = true;
+        let held = self.sandboxes.is_being_removed(&launch.sandbox)
+            || self.waits_for_volumes(key, &launch);
+        if let Some(executor) = self.tables.executors.get_mut(key)
+            && !held
+        {
+            executor.held = false;
+            self.prepare_now(s, key, launch);
         }
     }
 
@@ -342,6 +348,8 @@ impl AgentCore {
         self.forget_inside(s, &container);
         s.write(records::sandbox(key, &container, &path, s.wall));
         self.sandboxes.add(key, container, path, s.wall);
+        // Others may wait for its volumes.
+        self.prepare_held(s);
         self.collect(s);
         self.executor_done(s, key);
         self.stopped(s);

@@ -159,7 +159,7 @@ impl AgentCore {
                 self.sandboxes.failed_before.push_back((s.wall + RETRY, key));
             }
             (Removal::Parent(key), result) => {
-                self.prepare_waiting(s, &key);
+                self.prepare_held(s);
                 match result {
                     // …/frameworks/<framework>/executors/<executor>
                     Ok(()) if is_executor_directory(path) => {
@@ -190,19 +190,6 @@ impl AgentCore {
         if !live && !self.sandboxes.keeps(&key, whole) {
             self.sandboxes.removing.insert(path.into(), Removal::Parent(key));
             s.act(Act::RemoveSandbox { path: path.into() });
-        }
-    }
-
-    /// Launches that waited for the removal of a directory above them.
-    fn prepare_waiting(&mut self, s: &mut Step<'_>, removed: &ExecutorKey) {
-        for key in self.tables.executors_of(&removed.0) {
-            let Some(executor) = self.tables.executors.get_mut(&key) else { continue };
-            if executor.held && !self.sandboxes.is_being_removed(&executor.sandbox) {
-                executor.held = false;
-                if let Some(launch) = executor.launch.clone() {
-                    s.act(Act::Prepare(launch));
-                }
-            }
         }
     }
 }

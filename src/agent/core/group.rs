@@ -113,6 +113,10 @@ impl AgentCore {
         let mut waiting = self.tables.tasks_of(key);
         waiting
             .retain(|k| self.tables.tasks.get(k).is_some_and(|t| !t.delivered && !t.is_terminal()));
+        // They go on when the volumes are as they should be.
+        waiting.retain(|k| {
+            self.tables.tasks.get(k).is_some_and(|t| !self.waits_for_volumes_of(&t.info))
+        });
         // In the order in which they came.
         waiting.sort_by_key(|k| self.tables.tasks.get(k).map(|t| t.order));
         for task in waiting {
@@ -188,9 +192,11 @@ impl AgentCore {
             nested: Some(Nested {
                 parent: executor.container.clone(),
                 parent_sandbox: executor.sandbox.clone(),
+                parent_volumes: self.volumes_in(&executor.container),
                 share_pid: share_pid(info) || share_pid(executor.info.container.as_ref()),
                 own_limits: own_limits(info),
             }),
+            volumes: self.volumes_among(Some(key), &task.info.resources)?,
             pause: false,
             docker: None,
         })

@@ -2,6 +2,7 @@
 
 use super::docker;
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId, TaskId};
+use crate::base::resources::Ranges;
 use crate::base::time::Wall;
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::{self, executor};
@@ -137,6 +138,11 @@ pub enum Input {
         /// In bytes; `None` when it could not be measured.
         bytes: Option<u64>,
     },
+    /// The TCP ports of the agent's network that containers listen on.
+    Listening {
+        /// Those that listen on any.
+        all: Vec<(ContainerId, Ranges)>,
+    },
     /// The container was built, its command not started yet.
     Created {
         /// Which.
@@ -238,6 +244,11 @@ pub enum Input {
         /// Used part.
         used: f64,
     },
+    /// Volumes are as they were to be, as far as that was possible.
+    VolumesSettled {
+        /// Of those that were to be removed: the ones of which nothing is left.
+        removed: Vec<PathBuf>,
+    },
     /// A sandbox directory was removed, or why not.
     SandboxRemoved {
         /// Which.
@@ -275,6 +286,8 @@ pub struct Launch {
     pub limits: Limits,
     /// The container it is nested in; none: it is by itself.
     pub nested: Option<Nested>,
+    /// The persistent volumes it sees.
+    pub volumes: Vec<PersistentVolume>,
     /// No command runs in it: it is there for those nested in it.
     pub pause: bool,
     /// What it is to be, where the docker engine makes it.
@@ -292,6 +305,30 @@ impl Launch {
     }
 }
 
+/// A persistent volume, as a container sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistentVolume {
+    /// Where it is on the host.
+    pub path: PathBuf,
+    /// Where it is seen: below the sandbox, or absolute.
+    pub container_path: String,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// Whether others may use it at the same time.
+    pub shared: bool,
+    /// Whether it becomes the task's user's.
+    pub give: bool,
+}
+
+/// The directory of a persistent volume.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeDirectory {
+    /// Host path.
+    pub path: PathBuf,
+    /// It is a disk of its own: emptied, never removed.
+    pub whole: bool,
+}
+
 /// A container in another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Nested {
@@ -299,6 +336,8 @@ pub struct Nested {
     pub parent: ContainerId,
     /// Host path of the parent's sandbox.
     pub parent_sandbox: PathBuf,
+    /// The persistent volumes that the parent sees.
+    pub parent_volumes: Vec<PersistentVolume>,
     /// Whether it sees the parent's processes.
     pub share_pid: bool,
     /// Whether its limits are its own, within the parent's.
@@ -436,12 +475,32 @@ pub enum Act {
         /// Host path.
         path: PathBuf,
     },
+    /// Remove these volumes, then have those, in the order in which this is asked: answered by
+    /// [`Input::VolumesSettled`].
+    SettleVolumes {
+        /// To be there, made if they are not.
+        make: Vec<VolumeDirectory>,
+        /// Not to be there, with all that is in them.
+        remove: Vec<VolumeDirectory>,
+        /// Disks with volumes: what was put aside there to be removed goes.
+        roots: Vec<PathBuf>,
+    },
     /// Measure what a sandbox takes: answered by [`Input::SandboxUsage`].
     MeasureSandbox {
         /// Of which container.
         container: ContainerId,
         /// Host path.
         path: PathBuf,
+    },
+    /// Look at which ports of the agent's network these listen on: answered by [`Input::Listening`].
+    LookAtPorts {
+        /// Which containers.
+        containers: Vec<ContainerId>,
+    },
+    /// Write a warning to the log.
+    Warn {
+        /// A sentence.
+        text: String,
     },
     /// Measure the disk of the work directory: answered by [`Input::DiskUsage`].
     MeasureDisk,
@@ -457,7 +516,7 @@ pub enum Act {
 pub enum CheckKind {
     /// Runs a command in the task's namespaces, environment and directory.
     Command(v1::CommandInfo),
-    /// Requests `scheme://127.0.0.1:port path` from within the task's network.
+    /// Requests `scheme://127.0.0.1:port path` from within the task's network, or the agent's where the port is mapped.
     Http {
         /// `http` or `https`.
         scheme: String,
@@ -467,6 +526,8 @@ pub enum CheckKind {
         port: u16,
         /// Begins with `/`.
         path: String,
+        /// The port is the agent's, and leads to one of the task's.
+        mapped: bool,
     },
     /// Connects to the port.
     Tcp {
@@ -474,6 +535,8 @@ pub enum CheckKind {
         ipv6: bool,
         /// Port.
         port: u16,
+        /// The port is the agent's, and leads to one of the task's.
+        mapped: bool,
     },
 }
 

@@ -21,6 +21,7 @@ mod kill;
 pub mod limits;
 mod nested;
 pub mod options;
+mod ports;
 mod records;
 mod recovery;
 mod registration;
@@ -33,6 +34,7 @@ pub mod tables;
 mod tests;
 mod updates;
 pub mod view;
+mod volumes;
 mod words;
 
 use crate::base::ids::{AgentId, ContainerId};
@@ -82,6 +84,8 @@ enum Timer {
     Disk,
     /// Measure what a container's sandbox takes.
     Sandbox(ContainerId),
+    /// Look at the ports that tasks listen on.
+    Ports,
     /// The next sandbox is old enough.
     Collect,
     /// Stop, whatever is not acknowledged yet.
@@ -143,6 +147,7 @@ pub struct AgentCore {
     tables: Tables,
     streams: updates::Streams,
     sandboxes: gc::Sandboxes,
+    remembered: volumes::Remembered,
     history: view::History,
     pictures: RefCell<view::Pictures>,
     timers: Timers<Timer>,
@@ -172,6 +177,7 @@ impl AgentCore {
             Input::Prepared { container, result } => self.prepared(s, &container, result),
             Input::Joined { container, networks } => self.joined(s, &container, networks),
             Input::SandboxUsage { container, bytes } => self.sandbox_usage(s, &container, bytes),
+            Input::Listening { all } => self.listening(s, &all),
             Input::Created { container, result } => self.created(s, &container, result),
             Input::Started { container, result } => self.started(s, &container, result),
             Input::Resized { container, result } => self.resized(s, &container, result),
@@ -191,6 +197,7 @@ impl AgentCore {
                 self.kill_nested(s, request, &id, signal);
             }
             Input::RemoveContainer { request, id } => self.remove_nested(s, request, &id),
+            Input::VolumesSettled { removed } => self.volumes_settled(s, &removed),
             Input::DiskUsage { used } => self.disk_usage(s, used),
             Input::SandboxRemoved { path, result } => self.sandbox_removed(s, &path, result),
             Input::Stop { kill_tasks } => self.stop(s, kill_tasks),
@@ -212,6 +219,7 @@ impl AgentCore {
             Timer::Heartbeat(session) => self.heartbeat(s, session),
             Timer::Disk => self.measure(s),
             Timer::Sandbox(container) => self.measure_sandbox(s, &container),
+            Timer::Ports => self.look_at_ports(s),
             Timer::Collect => self.collect(s),
             Timer::Leave => self.leave(s),
         }

@@ -117,6 +117,7 @@ impl AgentCore {
             environment,
             limits,
             nested,
+            volumes: Vec::new(),
             pause: false,
             docker: None,
         })
@@ -149,6 +150,7 @@ impl AgentCore {
         let nested = Nested {
             parent: parent.clone(),
             parent_sandbox,
+            parent_volumes: self.volumes_in(parent),
             share_pid: group::share_pid(info),
             own_limits: group::own_limits(info),
         };

@@ -1,6 +1,7 @@
 //! What an operator may set of the agent's decisions. Names and defaults are those of Mesos's
 //! flags.
 
+use crate::base::resources::Ranges;
 use crate::mesos::v1;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,6 +35,19 @@ impl Containerizer {
             Self::Docker => "docker",
         }
     }
+}
+
+/// How tasks are looked at for ports that they were not given (`network/ports`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortsWatch {
+    /// How often (`container_ports_watch_interval`).
+    pub interval: Duration,
+    /// Whether tasks that listen on such a port end (`enforce_container_ports`).
+    pub enforce: bool,
+    /// Only ports that the agent offers count (`check_agent_port_range_only`).
+    pub of_agent: bool,
+    /// Only these ports count (`container_ports_isolated_range`).
+    pub range: Option<Ranges>,
 }
 
 /// The agent's settings.
@@ -83,6 +97,8 @@ pub struct Options {
     pub container_disk_watch_interval: Option<Duration>,
     /// Whether a container ends that takes more disk than its tasks asked for (`enforce_container_disk_quota`).
     pub enforce_container_disk_quota: bool,
+    /// How tasks are looked at for ports that they were not given; none: never.
+    pub ports_watch: Option<PortsWatch>,
     /// What an executor without a ContainerInfo has (`default_container_info`).
     pub default_container_info: Option<v1::ContainerInfo>,
     /// How long sandboxes are kept at the most (`gc_delay`).
@@ -126,6 +142,7 @@ impl Options {
             docker_allow_privileged: false,
             container_disk_watch_interval: Some(Duration::from_secs(15)),
             enforce_container_disk_quota: false,
+            ports_watch: None,
             default_container_info: None,
             gc_delay: Duration::from_secs(7 * 24 * 3600),
             gc_disk_headroom: 0.1,

@@ -4,6 +4,7 @@
 
 use super::Identity;
 use super::tables::{Executor, ExecutorKey, Framework, Named, Phase, Task, TaskKey};
+use super::volumes::Remembered;
 use crate::base::ids::{ContainerId, FrameworkId};
 use crate::base::kv::Op;
 use crate::base::time::Wall;
@@ -17,6 +18,9 @@ use std::path::Path;
 
 /// The key of the agent's own record.
 pub(super) const AGENT: &str = "agent";
+
+/// The key of what is remembered of its resources.
+pub(super) const RESOURCES: &str = "resources";
 
 /// Key of a framework.
 pub(super) fn framework_key(id: &FrameworkId) -> String {
@@ -74,6 +78,11 @@ pub(super) fn agent(identity: &Identity) -> Op {
     Op::put(AGENT, stored::encode(&record))
 }
 
+/// Writes what is remembered of this agent's resources.
+pub(super) fn resources(remembered: &Remembered) -> Op {
+    Op::put(RESOURCES, stored::encode(&remembered.record()))
+}
+
 /// Writes a framework.
 pub(super) fn framework(id: &FrameworkId, framework: &Framework) -> Op {
     let record = HostedFramework {
@@ -108,6 +117,7 @@ pub(super) fn executor(key: &ExecutorKey, executor: &Executor) -> Op {
         end,
         launched: Some(executor.launched.0),
         networks: executor.networks.clone(),
+        volumes: executor.volumes.iter().map(|path| path.display().to_string()).collect(),
     };
     Op::put(executor_key(key), stored::encode(&record))
 }

@@ -7,7 +7,7 @@ use super::options::{Options, ReconfigurationPolicy};
 use super::restore::{self, Loaded};
 use super::status::Report;
 use super::tables::{Executor, ExecutorKey, Phase, aware};
-use super::{AgentCore, Identity, Step, Timer, view};
+use super::{AgentCore, Identity, Step, Timer, records, view};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 use crate::base::kv::Op;
@@ -56,12 +56,16 @@ impl AgentCore {
         if fate == Fate::Another {
             // Not the agent it was, and nothing of it runs: begin anew, but still collect its
             // sandboxes.
-            for key in keys.iter().filter(|k| !k.starts_with("sandboxes/")) {
+            // Volumes outlive the agent that had them made, too.
+            let kept = |k: &&String| !k.starts_with("sandboxes/") && *k != records::RESOURCES;
+            for key in keys.iter().filter(kept) {
                 s.write(Op::delete(key));
             }
-            loaded = Loaded { sandboxes: loaded.sandboxes, ..Loaded::default() };
+            let Loaded { sandboxes, remembered, .. } = loaded;
+            loaded = Loaded { sandboxes, remembered, ..Loaded::default() };
         }
-        let Loaded { agent, tables, streams, sandboxes } = loaded;
+        let Loaded { agent, tables, streams, sandboxes, remembered } = loaded;
+        remembered.total(&identity.info.resources)?;
         let mut core = Self {
             options,
             identity,
@@ -69,6 +73,7 @@ impl AgentCore {
             tables,
             streams,
             sandboxes,
+            remembered,
             history: view::History::default(),
             pictures: std::cell::RefCell::default(),
             timers: Timers::default(),
@@ -82,9 +87,11 @@ impl AgentCore {
             core.write_identity(&mut s);
         }
         core.launches = core.tables.tasks.values().map(|t| t.order + 1).max().unwrap_or(0);
+        core.recover_volumes(&mut s);
         core.take_up(&mut s, found, fate == Fate::Rebooted);
         core.go_on_draining(&mut s);
         core.measure(&mut s);
+        core.watch_ports(&mut s);
         core.collect(&mut s);
         Ok(core)
     }

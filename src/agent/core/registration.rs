@@ -87,7 +87,7 @@ impl AgentCore {
                 .map(|e| (*e.info).clone())
                 .collect(),
             frameworks: tables.frameworks.values().map(|f| (*f.info).clone()).collect(),
-            checkpointed_resources: Vec::new(),
+            checkpointed_resources: self.remembered.told(),
             epoch: Some(self.identity.epoch),
         }
     }
@@ -121,6 +121,9 @@ impl AgentCore {
         }
         if let Some(drain) = message.drain {
             self.set_drain(s, drain.config);
+        }
+        if let Some(checkpoint) = message.checkpoint_resources {
+            self.checkpoint_resources(s, checkpoint);
         }
         if let Some(run) = message.run_task {
             self.run_task(s, run);

@@ -9,6 +9,7 @@ use super::tables::{
     is_terminal,
 };
 use super::updates::Streams;
+use super::volumes::Remembered;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{ContainerId, ExecutorId, FrameworkId};
 use crate::base::time::Wall;
@@ -29,6 +30,7 @@ pub(super) struct Loaded {
     pub tables: Tables,
     pub streams: Streams,
     pub sandboxes: Sandboxes,
+    pub remembered: Remembered,
 }
 
 fn corrupt(key: &str, why: &str) -> Error {
@@ -49,6 +51,10 @@ pub(super) fn load(records: Vec<(String, Vec<u8>)>) -> Result<Loaded> {
         let parts: Vec<&str> = key.split('/').collect();
         match parts.as_slice() {
             [records::AGENT] => loaded.agent = Some(decode(&key, &value)?),
+            [records::RESOURCES] => {
+                let read = Remembered::read(&decode(&key, &value)?);
+                loaded.remembered = read.map_err(|why| corrupt(&key, &why))?;
+            }
             ["frameworks", id] => {
                 let r: HostedFramework = decode(&key, &value)?;
                 let framework = Framework {
@@ -147,6 +153,7 @@ fn executor(key: &str, r: ExecutorRecord) -> Result<Executor> {
         end,
         told: false,
         used: false,
+        volumes: r.volumes.into_iter().map(PathBuf::from).collect(),
         held: false,
         launch: None,
         limits: super::io::Limits::default(),

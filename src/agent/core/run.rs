@@ -135,6 +135,10 @@ impl AgentCore {
             if own && task.command.is_none() {
                 return Err(invalid("A task of a group for a 'DEFAULT' executor needs a command"));
             }
+            if !self.remembers(&info.resources) {
+                let text = "The checkpointed resources being used by the executor are unknown to the agent";
+                return Err(dropped(Reason::ResourcesUnknown, text));
+            }
             if !own && info.command.is_none() {
                 return Err(invalid("'ExecutorInfo.command' must be set for a 'CUSTOM' executor"));
             }
@@ -161,6 +165,15 @@ impl AgentCore {
             let text = "The framework is being shut down";
             return Err(dropped(Reason::ExecutorTerminated, text));
         }
+        let own = task.executor.as_ref().map_or(&[][..], |e| &e.resources);
+        for (whose, resources) in [("task", &*task.resources), ("executor", own)] {
+            if !self.remembers(resources) {
+                let text = format!(
+                    "The checkpointed resources being used by the {whose} are unknown to the agent"
+                );
+                return Err(dropped(Reason::ResourcesUnknown, text));
+            }
+        }
         let full = |n: usize, what: &str| {
             dropped(Reason::ResourcesUnknown, format!("The limit of {n} {what} is reached"))
         };
@@ -178,6 +191,9 @@ impl AgentCore {
             Some(e) if e.ending || matches!(e.phase, Phase::Ending | Phase::Gone) => {
                 Err(dropped(Reason::ExecutorTerminated, "Executor is terminating/terminated"))
             }
+            Some(e) if e.is_custom() && !self.sees_volumes(e, task) => Err(invalid(
+                "A persistent volume cannot be added to an executor that was launched without it",
+            )),
             Some(_) if self.tables.tasks_of(executor).len() >= TASKS_PER_EXECUTOR_MAX => {
                 Err(full(TASKS_PER_EXECUTOR_MAX, "tasks of an executor"))
             }
@@ -291,6 +307,7 @@ impl AgentCore {
             end: None,
             told: false,
             used: false,
+            volumes: Vec::new(),
             held: false,
             launch: None,
             limits: super::io::Limits::default(),
@@ -312,7 +329,15 @@ impl AgentCore {
             self.report(s, task, super::status::Report::executor(TaskState::TaskStarting));
         }
         match self.launch_of(key, &task_info) {
-            Ok(launch) => self.prepare(s, key, launch),
+            Ok(launch) => {
+                if let Some(executor) = self.tables.executors.get_mut(key)
+                    && !launch.volumes.is_empty()
+                {
+                    executor.volumes = launch.volumes.iter().map(|v| v.path.clone()).collect();
+                    s.write(records::executor(key, executor));
+                }
+                self.prepare(s, key, launch);
+            }
             Err(why) => self.fail_launch(s, key, &why),
         }
     }
@@ -329,6 +354,15 @@ impl AgentCore {
         let command = command.unwrap_or_default();
         let user = command.user.clone().unwrap_or_else(|| framework.user.clone());
         let container = executor.info.container.as_ref();
+        // What a custom executor's first tasks have, it sees as well.
+        let first = self.tables.tasks_of(key);
+        let first =
+            first.iter().filter_map(|k| self.tables.tasks.get(k)).map(|t| &t.info.resources);
+        let given = executor.info.resources.iter();
+        let volumes = match executor.is_default() {
+            true => self.volumes_among(Some(key), given)?,
+            false => self.volumes_among(Some(key), given.chain(first.flatten()))?,
+        };
         let docker = match (docker::containerizer(&self.options, container)?, container) {
             (Containerizer::Docker, Some(container)) => {
                 let mut resources = vec![executor.info.resources.as_slice()];
@@ -338,6 +372,7 @@ impl AgentCore {
                     container,
                     command: &command,
                     resources,
+                    volumes: &volumes,
                     sandbox: &executor.sandbox,
                     executor: !executor.command_task,
                 };
@@ -366,6 +401,7 @@ impl AgentCore {
             environment,
             limits: self.wanted_limits(key),
             nested: None,
+            volumes,
             pause: executor.is_default(),
             docker,
         })

@@ -88,7 +88,9 @@ pub(super) struct Executor {
     pub told: bool,
     /// It was given a task.
     pub used: bool,
-    /// Its preparation waits until a directory above it is removed.
+    /// Host paths of the persistent volumes its container sees.
+    pub volumes: Vec<PathBuf>,
+    /// Its preparation waits until a directory above it is removed, or for its volumes.
     pub held: bool,
     /// Until the container is built.
     pub launch: Option<Arc<Launch>>,

@@ -8,6 +8,7 @@ use super::io::Limits;
 use super::limits::scalar;
 use super::tables::{Executor, ExecutorKey, Phase, Tables};
 use crate::base::ids::{AgentId, ContainerId, FrameworkId};
+use crate::base::resources::Resources;
 use crate::base::time::Wall;
 use crate::mesos::v1::{self, TaskState};
 use std::collections::{BTreeMap, VecDeque};
@@ -82,6 +83,8 @@ pub struct FrameworkView {
 pub struct View {
     /// With its id once it has one.
     pub agent: Arc<v1::AgentInfo>,
+    /// All it has, with what is reserved and the volumes.
+    pub total: Resources,
     /// A master has answered on the present connection.
     pub registered: bool,
     /// Custom executors still have time to come back.
@@ -223,6 +226,7 @@ impl AgentCore {
         });
         View {
             agent: self.identity.info.clone(),
+            total: self.total(),
             registered: self.master.registered,
             recovering: self.reconnecting,
             epoch: self.identity.epoch,

@@ -19,6 +19,8 @@ pub const HEADERS_BYTES_MAX: u64 = 1 << 20;
 const LINK_BYTES_MAX: u64 = 4096;
 /// The most memory that unpacking `.xz` may take, in KiB: twice what the strongest setting asks for.
 const XZ_MEMORY_KIB_MAX: u32 = 128 << 10;
+/// The largest window of `.zst`, as a power of two: what its strongest ordinary setting asks for.
+const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// What kind of archive a name says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +33,37 @@ pub enum Kind {
     TarBz2,
     /// `.txz`, `.tar.xz`
     TarXz,
+    /// `.tzst`, `.tar.zst`
+    TarZst,
     /// `.zip`
     Zip,
     /// `.gz`: one file
     Gz,
+    /// `.zst`: one file
+    Zst,
 }
 
-/// The endings the original knows; the longest first.
+impl Kind {
+    /// Whether it is one file, which takes the archive's place.
+    pub fn is_single(self) -> bool {
+        matches!(self, Self::Gz | Self::Zst)
+    }
+}
+
+/// The endings the original knows, and those of zstd; the longest first.
 const ENDINGS: &[(&str, Kind)] = &[
     (".tar.gz", Kind::TarGz),
     (".tar.bz2", Kind::TarBz2),
     (".tar.xz", Kind::TarXz),
+    (".tar.zst", Kind::TarZst),
     (".tgz", Kind::TarGz),
     (".tbz2", Kind::TarBz2),
     (".txz", Kind::TarXz),
+    (".tzst", Kind::TarZst),
     (".tar", Kind::Tar),
     (".zip", Kind::Zip),
     (".gz", Kind::Gz),
+    (".zst", Kind::Zst),
 ];
 
 /// The kind of archive that this name says it is.
@@ -56,7 +72,7 @@ pub fn kind_of(name: &Path) -> Option<Kind> {
     ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, kind)| *kind)
 }
 
-/// Unpacks an archive beside itself: `file` is it, at its beginning. A `.gz` is replaced by what is in it.
+/// Unpacks an archive beside itself: `file` is it, at its beginning. A `.gz` or `.zst` is replaced by what is in it.
 ///
 /// # Errors
 /// What is wrong with the archive; an entry that leads out of the sandbox; the time is over.
@@ -77,10 +93,19 @@ pub fn extract(
         Kind::TarXz => {
             target.tar(lzma_rust2::XzReader::new_mem_limit(file, true, XZ_MEMORY_KIB_MAX))
         }
+        Kind::TarZst => zstd_of(file).and_then(|from| target.tar(from)),
         Kind::Zip => target.zip(file),
-        Kind::Gz => target.gz(name, flate2::bufread::MultiGzDecoder::new(file)),
+        Kind::Gz => target.single(name, flate2::bufread::MultiGzDecoder::new(file)),
+        Kind::Zst => zstd_of(file).and_then(|from| target.single(name, from)),
     };
     unpacked.map_err(|why| format!("cannot unpack '{}': {why}", sandbox.path(name).display()))
+}
+
+/// All frames of it, one after the other.
+fn zstd_of(file: BufReader<File>) -> Result<impl Read, String> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(text)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(text)?;
+    Ok(decoder)
 }
 
 fn text(e: impl std::fmt::Display) -> String {
@@ -135,7 +160,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn gz(mut self, name: &Path, mut from: impl Read) -> Result<(), String> {
+    fn single(mut self, name: &Path, mut from: impl Read) -> Result<(), String> {
         self.write(&name.with_extension(""), 0o644, &mut from)?;
         self.sandbox.remove(name)
     }

@@ -205,7 +205,7 @@ impl Fetch {
             file.rewind().map_err(|e| format!("cannot read it again: {e}"))?;
             archive::extract(sandbox, &name, kind, file, &self.pace)?;
             // As the original, which unpacks from its cache.
-            if from_cache && kind != archive::Kind::Gz {
+            if from_cache && !kind.is_single() {
                 sandbox.remove(&name)?;
             }
         }

@@ -39,6 +39,7 @@ fn launch(sandbox: &Path, uris: Vec<v1::command_info::Uri>) -> Launch {
         environment: Vec::new(),
         limits: Limits::default(),
         nested: None,
+        volumes: Vec::new(),
         pause: false,
         docker: None,
     }
@@ -56,6 +57,17 @@ fn tar_of(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
         builder.append(&header, *content).expect("in memory");
     }
     builder.into_inner().expect("in memory")
+}
+
+// covers: MES-0463
+#[tokio::test]
+async fn the_same_file_twice_is_there_once() {
+    let (from, to) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let file = from.path().join("file");
+    fs::write(&file, "hello").expect("written");
+    let twice = vec![uri(file.to_string_lossy()), uri(file.to_string_lossy())];
+    fetcher().fetch(&launch(to.path(), twice)).await.expect("fetched");
+    assert_eq!(fs::read(to.path().join("file")).expect("there"), b"hello");
 }
 
 // covers: MES-0462, MES-0464, MES-0467, MES-0472, MES-0476, MES-0477, MES-0483

@@ -13,6 +13,7 @@ mod volumes;
 pub use capabilities::parse as parse_capabilities;
 pub use devices::parse as parse_devices;
 pub use networks::status;
+pub use volumes::{persistent, through};
 
 use crate::agent::containerizer::isolators::names::Isolation;
 use crate::agent::containerizer::linux::{Bridge, Device, External};

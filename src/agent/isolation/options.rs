@@ -6,6 +6,7 @@ use crate::agent::containerizer::linux::Bridge;
 use crate::agent::containerizer::network::command;
 use crate::agent::core::options as core;
 use crate::base::settings::{Kind, Setting, Values};
+use crate::mesos::convert::parse_resources;
 use crate::mesos::v1;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use std::time::Duration;
 const ISOLATION: Setting = Setting::new(
     "isolation",
     Kind::Text,
-    "Isolators by Mesos's names; cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp and linux/seccomp are \
-     optional, others are always on",
+    "Isolators by Mesos's names; optional are cgroups/devices, disk/du, gpu/nvidia, linux/devices, linux/nnp, \
+     linux/seccomp and network/ports, others are always on",
 )
 .or(names::DEFAULT);
 const ISOLATORS_DIR: Setting = Setting::new(
@@ -101,6 +102,29 @@ const DISK_QUOTA: Setting = Setting::new(
     "End tasks whose sandbox takes more than the disk they asked for",
 )
 .or("false");
+const PORTS_WATCH: Setting = Setting::new(
+    "container_ports_watch_interval",
+    Kind::Duration,
+    "How often tasks are looked at for ports that they were not given (network/ports)",
+)
+.or("30secs");
+const PORTS_ENFORCE: Setting = Setting::new(
+    "enforce_container_ports",
+    Kind::Bool,
+    "End tasks that listen on ports they were not given; otherwise they are told of in the log",
+)
+.or("false");
+const PORTS_AGENTS: Setting = Setting::new(
+    "check_agent_port_range_only",
+    Kind::Bool,
+    "Look only at ports that this agent offers; others are anybody's",
+)
+.or("false");
+const PORTS_RANGE: Setting = Setting::new(
+    "container_ports_isolated_range",
+    Kind::Text,
+    "Look only at these ports, as [31000-32000]; not together with --check_agent_port_range_only",
+);
 
 /// All of them.
 pub const SETTINGS: &[Setting] = &[
@@ -122,6 +146,10 @@ pub const SETTINGS: &[Setting] = &[
     BRIDGE,
     DISK_WATCH,
     DISK_QUOTA,
+    PORTS_WATCH,
+    PORTS_ENFORCE,
+    PORTS_AGENTS,
+    PORTS_RANGE,
 ];
 
 /// What they come to.
@@ -133,6 +161,8 @@ pub struct Options {
     pub disk_watch: Option<Duration>,
     /// Whether tasks over their disk end.
     pub enforce_disk: bool,
+    /// How tasks are looked at for ports they were not given; none: never.
+    pub ports: Option<core::PortsWatch>,
     /// Of executors that have none.
     pub container_info: Option<v1::ContainerInfo>,
     /// Numbers of the GPUs to offer, if the operator names some.
@@ -144,6 +174,7 @@ impl Options {
     pub fn apply(&self, options: &mut core::Options) {
         options.container_disk_watch_interval = self.disk_watch;
         options.enforce_container_disk_quota = self.enforce_disk;
+        options.ports_watch = self.ports.clone();
         options.default_container_info = self.container_info.clone();
     }
 }
@@ -193,16 +224,36 @@ pub fn read(values: &mut Values) -> Options {
         values.fault(&GPUS, "it needs gpu/nvidia in --isolation, too");
     }
     let watch = values.duration(&DISK_WATCH, Duration::from_millis(100), Duration::MAX / 4);
+    let ports = ports(values).filter(|_| policy.isolation.ports);
     let container_info = values.parse(&CONTAINER_INFO, |text| {
         serde_json::from_str(&json(text)?).map_err(|e| format!("expected a ContainerInfo: {e}"))
     });
     Options {
         disk_watch: watch.filter(|_| policy.isolation.disk_du),
         enforce_disk: values.bool(&DISK_QUOTA),
+        ports,
         container_info,
         gpu_devices,
         policy,
     }
+}
+
+fn ports(values: &mut Values) -> Option<core::PortsWatch> {
+    let range = values.parse(&PORTS_RANGE, |text| {
+        let given = parse_resources(&format!("ports:{text}"), "*")?;
+        let range = given.ports();
+        if range.is_empty() { Err("expected ranges of ports".to_string()) } else { Ok(range) }
+    });
+    let of_agent = values.bool(&PORTS_AGENTS);
+    if of_agent && range.is_some() {
+        values.fault(&PORTS_RANGE, "it cannot be used with --check_agent_port_range_only");
+    }
+    Some(core::PortsWatch {
+        interval: values.duration(&PORTS_WATCH, Duration::from_millis(100), Duration::MAX / 4)?,
+        enforce: values.bool(&PORTS_ENFORCE),
+        of_agent,
+        range,
+    })
 }
 
 /// Numbers with commas, each once.

@@ -375,3 +375,29 @@ fn wrong_settings_are_told_by_name() {
         assert!(error.cause.contains(name) && error.cause.contains(why), "{error}");
     }
 }
+
+#[test]
+fn what_is_on_a_volume_of_the_parent_comes_from_the_volume() {
+    use crate::agent::containerizer::linux::{Source, Target, Volume};
+    use crate::agent::core::io::PersistentVolume;
+    let persistent = PersistentVolume {
+        path: "/work/volumes/roles/eng/v".into(),
+        container_path: "./data".into(),
+        read_only: true,
+        shared: false,
+        give: true,
+    };
+    let of = |sandbox: &str, path: &str| Volume {
+        source: Source::Other { sandbox: sandbox.into(), path: path.into() },
+        target: Target::Sandbox("common".into()),
+        read_only: false,
+    };
+    let all = [("/p", "data"), ("/p", "data/a/b"), ("/p", "database"), ("/q", "data")];
+    let mut volumes = all.map(|(sandbox, path)| of(sandbox, path));
+    super::through(&mut volumes, std::path::Path::new("/p"), &[persistent]);
+    let path = std::path::PathBuf::from("/work/volumes/roles/eng/v");
+    assert_eq!(volumes[0].source, Source::Host { path: path.clone(), make: false });
+    assert_eq!(volumes[1].source, Source::Other { sandbox: path, path: "a/b".into() });
+    assert!(volumes[0].read_only && volumes[1].read_only);
+    assert_eq!(volumes[2..], [of("/p", "database"), of("/q", "data")]);
+}

@@ -3,6 +3,7 @@
 use super::Policy;
 use crate::agent::containerizer::ContainerSpec;
 use crate::agent::containerizer::linux::{Source, Target, Volume, inner_path, outer_path};
+use crate::agent::core::io::PersistentVolume;
 use crate::mesos::v1;
 use std::path::{Component, Path, PathBuf};
 use v1::mount_propagation::Mode as Propagation;
@@ -98,6 +99,41 @@ impl Policy {
             Type::CsiVolume => Err("CSI volumes are not supported".into()),
             Type::Unknown => Err("'source.type' is unknown".into()),
         }
+    }
+}
+
+/// A persistent volume, which is there already.
+///
+/// # Errors
+/// The text for the task's status, when it cannot be where it is to be.
+pub fn persistent(volume: &PersistentVolume) -> Result<Volume, String> {
+    let wrong = |why| format!("persistent volume '{}': {why}", volume.container_path);
+    Ok(Volume {
+        source: Source::Host { path: volume.path.clone(), make: false },
+        target: target(&volume.container_path).map_err(wrong)?,
+        read_only: volume.read_only,
+    })
+}
+
+/// What is asked of the parent's sandbox and is on a volume that the parent sees there is that volume's: on the host there
+/// is only the place where the parent has it.
+pub fn through(volumes: &mut [Volume], parent: &Path, of_parent: &[PersistentVolume]) {
+    for volume in volumes {
+        let Source::Other { sandbox, path } = &volume.source else { continue };
+        if sandbox != parent {
+            continue;
+        }
+        let on = of_parent.iter().find_map(|persistent| match target(&persistent.container_path) {
+            Ok(Target::Sandbox(at)) => Some((persistent, path.strip_prefix(at).ok()?)),
+            _ => None,
+        });
+        let Some((persistent, rest)) = on else { continue };
+        let read_only = volume.read_only || persistent.read_only;
+        let source = match rest.as_os_str().is_empty() {
+            true => Source::Host { path: persistent.path.clone(), make: false },
+            false => Source::Other { sandbox: persistent.path.clone(), path: rest.to_owned() },
+        };
+        *volume = Volume { source, read_only, target: volume.target.clone() };
     }
 }
 

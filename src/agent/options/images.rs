@@ -1,6 +1,6 @@
 //! The settings of images that need no engine.
 
-use super::{DAY, DOCKER_CONFIG, SECOND, absolute};
+use super::{DAY, SECOND, absolute};
 use crate::agent::provisioner::credentials::Credentials;
 use crate::agent::provisioner::{Backend, Collection, Home};
 use crate::base::settings::{Kind, Setting, Values};
@@ -84,8 +84,8 @@ struct Nanoseconds {
     nanoseconds: u64,
 }
 
-/// Reads the settings; what is wrong is noted in `values`.
-pub(super) fn read(values: &mut Values) -> ImageOptions {
+/// Reads the settings; what is wrong is noted in `values`. `credentials` are those of all tasks.
+pub(super) fn read(values: &mut Values, credentials: Credentials) -> ImageOptions {
     ImageOptions {
         allowed: values.parse(&PROVIDERS, providers).unwrap_or(false),
         backend: values.parse(&BACKEND, backend).unwrap_or_default(),
@@ -94,11 +94,7 @@ pub(super) fn read(values: &mut Values) -> ImageOptions {
             .parse(&REGISTRY, Home::parse)
             .unwrap_or_else(|| Home::Registry("https://registry-1.docker.io".into())),
         store_dir: values.parse(&STORE, absolute),
-        credentials: values
-            .parse(&DOCKER_CONFIG, |text| {
-                text_or_file(text).and_then(|text| Credentials::read(&text))
-            })
-            .unwrap_or_default(),
+        credentials,
         ignore_runtime: values.bool(&IGNORE),
     }
 }
@@ -111,6 +107,11 @@ pub(super) fn sandbox(text: &str) -> Result<String, &'static str> {
         true => Ok(text.into()),
         false => Err("expected an absolute path below the root, without '..'"),
     }
+}
+
+/// Logins in docker's form, or the file that is named instead.
+pub(super) fn credentials(text: &str) -> Result<Credentials, String> {
+    text_or_file(text).and_then(|text| Credentials::read(&text))
 }
 
 /// JSON, or the contents of the file that is named instead.

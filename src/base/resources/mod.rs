@@ -5,6 +5,7 @@
 //! `mesos::convert`. Rules and texts are those of Mesos's `Resources` class.
 
 mod bag;
+mod conversion;
 mod disk;
 mod quantities;
 mod ranges;
@@ -15,6 +16,7 @@ mod text;
 mod value;
 
 pub use bag::Resources;
+pub use conversion::Conversion;
 pub use disk::{Disk, DiskVolume, Persistence, Source, SourceKind};
 pub use quantities::Quantities;
 pub use ranges::Ranges;

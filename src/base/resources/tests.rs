@@ -1,5 +1,6 @@
-//! The algebra by example; its laws are in `laws`.
+//! The algebra by example; its laws are in `laws`, operations in `conversions`.
 
+mod conversions;
 mod laws;
 
 use super::*;
@@ -11,7 +12,7 @@ pub(super) fn parse(text: &str) -> Resources {
     Resources::parse(text, "*").unwrap()
 }
 
-fn volume(id: &str, mb: f64, shared: bool) -> Resource {
+pub(super) fn volume(id: &str, mb: f64, shared: bool) -> Resource {
     let mut r = Resource::scalar("disk", mb);
     r.reservations.push(Reservation::dynamic("eng", Some("ops")));
     r.disk = Some(Arc::new(Disk {

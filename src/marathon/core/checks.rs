@@ -1,7 +1,8 @@
 //! Health checks, informational checks and readiness checks, as Mesos makes them on the agent.
 //!
 //! Marathon makes HTTP and TCP checks itself; here the agent makes all of them, so that no overloaded leader ever takes
-//! a healthy instance for dead. What differs between the kinds is kept: which port is asked, when the first check is
+//! a healthy instance for dead. What differs between the kinds is kept: which port is asked (the host's by Marathon's own,
+//! the container's by Mesos's), when the first check is
 //! made, and that Marathon's own kill with the failure after the allowed ones, Mesos's with the last allowed one.
 
 use super::env;
@@ -24,6 +25,15 @@ fn port(check_port: Option<u16>, index: Option<u16>, ports: &[Port]) -> u32 {
     ports.get(usize::from(index.unwrap_or(0))).map_or(0, |p| p.container.into())
 }
 
+/// The same of Marathon's own checks: the host's port, from where the agent is, as long as there is one.
+fn host_port(check_port: Option<u16>, index: Option<u16>, ports: &[Port]) -> u32 {
+    let own = ports.get(usize::from(index.unwrap_or(0))).and_then(|p| p.host);
+    match own.filter(|_| check_port.is_none()) {
+        Some(host) => host.into(),
+        None => port(check_port, index, ports),
+    }
+}
+
 fn shell(command: &str) -> v1::CommandInfo {
     v1::CommandInfo { value: Some(command.to_string()), shell: Some(true), ..Default::default() }
 }
@@ -44,7 +54,10 @@ pub(super) fn health(app: &App, ports: &[Port]) -> Option<v1::HealthCheck> {
 fn health_check(check: &HealthCheck, ports: &[Port]) -> v1::HealthCheck {
     use v1::health_check::{HttpCheckInfo, TcpCheckInfo, Type};
     let by_mesos = check.protocol.by_mesos();
-    let at = port(check.port, check.port_index, ports);
+    let at = match by_mesos {
+        true => port(check.port, check.port_index, ports),
+        false => host_port(check.port, check.port_index, ports),
+    };
     let http = |scheme: &str| HttpCheckInfo {
         protocol: protocol(check.ip_protocol),
         scheme: Some(scheme.to_string()),
@@ -165,13 +178,17 @@ mod tests {
         health(&app, &ports).expect("a check")
     }
 
-    // covers: MAR-0444, MAR-0445, MAR-0448, MAR-0449
+    // covers: MAR-0444, MAR-0445, MAR-0446, MAR-0448, MAR-0449
     #[test]
     fn kinds_and_ports() {
         let http = made(HealthCheck { port_index: Some(0), ..HealthCheck::default() });
         let asked = http.http.expect("http");
         assert_eq!((asked.port, asked.path.as_deref()), (31_000, Some("/")));
         assert_eq!(asked.scheme.as_deref(), Some("http"));
+        for (protocol, port) in [(HealthProtocol::Http, 31_001), (HealthProtocol::MesosHttp, 80)] {
+            let bridged = HealthCheck { protocol, port_index: Some(1), ..HealthCheck::default() };
+            assert_eq!(made(bridged).http.expect("http").port, port, "{protocol:?}");
+        }
         let inside = made(HealthCheck {
             protocol: HealthProtocol::MesosTcp,
             port_index: Some(1),

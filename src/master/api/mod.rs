@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod model;
 mod operator;
 mod read;
+mod reserve;
 mod scheduler;
 pub mod state;
 mod tasks;
@@ -101,6 +102,7 @@ pub fn face(api: Api, realms: &Realms) -> Face {
     let of_the_leader = Face::new()
         .with(read::face(api.clone(), &realms.readonly))
         .with(write::face(api.clone(), &realms.readwrite))
+        .with(reserve::face(api.clone(), &realms.readwrite))
         .with(events::face(api.clone(), &realms.readonly))
         .with(explain::face(api.clone(), &realms.readonly))
         .with(state::face(api.clone(), &realms.scheduler))

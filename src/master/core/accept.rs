@@ -76,7 +76,7 @@ impl MasterCore {
         match operation.r#type() {
             Kind::Launch => self.launch(cx, framework, bundle, operation, out),
             Kind::LaunchGroup => self.launch_group(cx, framework, bundle, operation, out),
-            kind => self.operation_unsupported(framework, &operation, kind, &bundle.agent, out),
+            _ => self.apply_offered(framework, bundle, operation, cx.now, out),
         }
     }
 

@@ -100,7 +100,11 @@ impl MasterCore {
                 return Err(format!("agent {id}: wrong sums"));
             }
             sum += &offered;
-            if !agent.total.contains(&sum.unallocate()) {
+            // Of a shared volume everybody may hold one.
+            let held = sum.unallocate();
+            let shared = held.iter().filter(|r| r.shared);
+            let known = shared.into_iter().all(|volume| agent.total.count(volume) > 0);
+            if !known || !agent.total.contains(&held.non_shared()) {
                 return Err(format!("agent {id} has {}, but {sum} is in use", agent.total));
             }
         }

@@ -127,6 +127,17 @@ pub enum Input {
         /// All of them.
         agents: BTreeSet<AgentId>,
     },
+    /// An operator reserves resources of an agent or makes volumes of them, or takes that back.
+    OperateAgent {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        agent_id: AgentId,
+        /// RESERVE, UNRESERVE, CREATE or DESTROY.
+        operation: Box<v1::offer::Operation>,
+        /// Who is calling, when authenticated.
+        principal: Option<String>,
+    },
     /// An operator says that an agent will never come back.
     MarkAgentGone {
         /// To be answered.

@@ -90,6 +90,7 @@ impl MasterCore {
             agent: bundle.agent.clone(),
             resources: charge.task,
         };
+        self.share(framework_id, bundle, &record.resources);
         self.add_task(framework_id, record);
         let run = RunTask { framework_info: (*info).clone(), task };
         let message = MasterMessage { run_task: Some(run), ..self.message() };

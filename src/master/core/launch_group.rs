@@ -99,6 +99,7 @@ impl MasterCore {
             let mut record = tasks::staged(task, &info, framework_id.into());
             record.executor_id = Some(executor.executor_id.clone());
             let record = Task { record: Arc::new(record), agent: bundle.agent.clone(), resources };
+            self.share(framework_id, bundle, &record.resources);
             self.add_task(framework_id, record);
         }
         let run = RunTaskGroup { framework_info: (*info).clone(), executor_info: executor, tasks };

@@ -43,6 +43,8 @@ const KNOWN: &[&str] = &[
     "messages_suppress_offers",
     "messages_unregister_framework",
     "messages_unregister_slave",
+    "operations/error",
+    "operations/finished",
     "recovery_slave_removals",
     "slave_registrations",
     "slave_removals",

@@ -41,6 +41,7 @@ pub mod registry;
 mod removal;
 mod removal_rate;
 mod reregistration;
+mod reserving;
 mod states;
 mod status;
 mod subscribe;
@@ -143,6 +144,10 @@ impl Machine for MasterCore {
                 self.reactivate_agent(request, &agent_id, out);
             }
             Input::AskBack { agents } => self.ask_back(cx, agents, out),
+            Input::OperateAgent { request, agent_id, operation, principal } => {
+                let principal = principal.as_deref();
+                self.operate_agent(cx, request, &agent_id, &operation, principal, out);
+            }
             Input::MarkAgentGone { request, agent_id } => {
                 self.mark_agent_gone(cx, request, &agent_id, out);
             }

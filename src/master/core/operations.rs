@@ -1,11 +1,16 @@
-//! Operations on offers other than launches. This version knows none: each is refused by name, and
-//! answered as the original answers one that fails: with a status if it has an id, else not at all.
+//! Operations on offers other than launches: RESERVE, UNRESERVE, CREATE and DESTROY change what the resources are that the
+//! rest of the ACCEPT works with. The others are refused by name. One that fails is answered as in the original: with a
+//! status if it has an id, else not at all.
 
+use super::accept::Bundle;
+use super::validate::operation::{self, Asked};
 use super::{MasterCore, Out, events};
 use crate::base::ids::{AgentId, FrameworkId};
+use crate::base::resources::Resources;
+use crate::base::time::Mono;
 use crate::mesos::v1;
 use crate::mesos::v1::scheduler::call::reconcile_operations;
-use v1::offer::operation::Type as Kind;
+use v1::offer::Operation;
 
 /// Why an operation failed.
 pub(super) struct OperationError<'a> {
@@ -14,24 +19,85 @@ pub(super) struct OperationError<'a> {
 }
 
 impl MasterCore {
-    pub(super) fn operation_unsupported(
+    /// An operation that is no launch, on what is left of the offers.
+    pub(super) fn apply_offered(
         &mut self,
         framework: &FrameworkId,
-        operation: &v1::offer::Operation,
-        kind: Kind,
-        agent: &AgentId,
+        bundle: &mut Bundle,
+        mut operation: Operation,
+        now: Mono,
         out: &mut Out,
     ) {
-        let name = kind.as_str_name();
-        let message = format!("{name} operations are not supported by this version of the master");
-        let agent = Some(agent);
-        self.operation_error(framework, operation, OperationError { message, agent }, out);
+        allocate(&mut operation, bundle.role.as_str());
+        if let Err(message) = self.try_offered(framework, bundle, &operation, now, out) {
+            let agent = Some(&bundle.agent);
+            self.operation_error(framework, &operation, OperationError { message, agent }, out);
+        }
+    }
+
+    fn try_offered(
+        &mut self,
+        id: &FrameworkId,
+        bundle: &mut Bundle,
+        operation: &Operation,
+        now: Mono,
+        out: &mut Out,
+    ) -> Result<(), String> {
+        let kind = operation.r#type().as_str_name();
+        let framework = self.frameworks.registered.get(id);
+        let agent = self.agents.registered.get(&bundle.agent);
+        // Taking offers proves both to be there.
+        let (Some(framework), Some(agent)) = (framework, agent) else {
+            return Err("Agent removed".into());
+        };
+        let principal = framework.info.principal.as_deref();
+        let asked = Asked { framework: Some((id, framework)), principal, agent };
+        let Some(checked) = operation::check(&asked, operation) else {
+            return Err(format!(
+                "{kind} operations are not supported by this version of the master"
+            ));
+        };
+        if operation.id.is_some() {
+            return Err(format!(
+                "Operation feedback was requested for {kind}, but the agent has not the \
+                 capabilities RESOURCE_PROVIDER and AGENT_OPERATION_FEEDBACK"
+            ));
+        }
+        let conversion = checked?;
+        let total = self.total_after(&bundle.agent, &conversion)?;
+        let available = bundle.available.apply(&conversion)?;
+        self.rescind_shared(&bundle.agent, &conversion, now, out);
+        // Of a shared volume that goes, several offers may have held one.
+        let gone = bundle.available.filter(|r| r.shared && conversion.consumed.count(r) > 0);
+        self.give_back(id, &bundle.agent, &(&gone - &conversion.consumed), None, now);
+        if self
+            .allocator
+            .convert(id, &bundle.agent, &conversion.consumed, &conversion.converted)
+            .is_err()
+        {
+            self.metrics.add("allocator_mismatches");
+            return Err("The resources are not the framework's".into());
+        }
+        bundle.available = available.filter(|r| !r.shared || gone.count(r) == 0);
+        self.set_total(&bundle.agent, total, out);
+        Ok(())
+    }
+
+    /// A task has taken one of each shared volume it uses; the framework goes on having one for others.
+    pub(super) fn share(&mut self, id: &FrameworkId, bundle: &mut Bundle, used: &Resources) {
+        let shared = used.shared();
+        let missing = shared.filter(|volume| bundle.available.count(volume) == 0);
+        if !missing.is_empty() {
+            let again: Resources = missing.iter().cloned().collect();
+            self.allocator.assign(id, &bundle.agent, &again);
+            bundle.available += &again;
+        }
     }
 
     pub(super) fn operation_error(
         &mut self,
         framework: &FrameworkId,
-        operation: &v1::offer::Operation,
+        operation: &Operation,
         error: OperationError<'_>,
         out: &mut Out,
     ) {
@@ -72,6 +138,23 @@ impl MasterCore {
                 ..v1::OperationStatus::default()
             };
             self.send(framework, events::operation(status), out);
+        }
+    }
+}
+
+/// Fills in the role that resources are allocated to, which schedulers may leave out.
+fn allocate(operation: &mut Operation, role: &str) {
+    let Operation { reserve, unreserve, create, destroy, .. } = operation;
+    let lists = [
+        reserve.as_mut().map(|o| &mut o.resources),
+        unreserve.as_mut().map(|o| &mut o.resources),
+        create.as_mut().map(|o| &mut o.volumes),
+        destroy.as_mut().map(|o| &mut o.volumes),
+    ];
+    for resource in lists.into_iter().flatten().flatten() {
+        if resource.allocation_info.as_ref().is_none_or(|info| info.role.is_none()) {
+            let role = Some(role.to_string());
+            resource.allocation_info = Some(v1::resource::AllocationInfo { role });
         }
     }
 }

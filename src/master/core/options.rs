@@ -15,6 +15,9 @@ pub const OFFERS_PER_FRAMEWORK_MAX: usize = 100_000;
 pub const TASKS_PER_FRAMEWORK_MAX: usize = 1_000_000;
 /// How many ids of ended frameworks the registry keeps, so that they are refused for ever after.
 pub const REMOVED_FRAMEWORKS_MAX: usize = 1000;
+/// How much an agent's dynamic reservations and persistent volumes may take when they are written down, in bytes: they go
+/// to the agent in one message.
+pub const CHECKPOINTED_BYTES_MAX: usize = 1024 * 1024;
 /// How many tasks one RECONCILE call may name.
 pub const RECONCILE_TASKS_MAX: usize = 1_000_000;
 

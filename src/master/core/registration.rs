@@ -61,7 +61,7 @@ impl MasterCore {
         if let Err(why) = self.check_node(node, &register.agent_info) {
             return self.refuse_link(cx, link, node, why, out);
         }
-        let total = match check(&register.agent_info) {
+        let total = match check(&register) {
             Ok(total) => total,
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
         };
@@ -214,7 +214,8 @@ impl MasterCore {
 }
 
 /// What an agent must tell of itself; its resources.
-fn check(info: &v1::AgentInfo) -> Result<Resources, String> {
+fn check(register: &RegisterAgent) -> Result<Resources, String> {
+    let info = &register.agent_info;
     if info.hostname.is_empty() {
         return Err("it has no hostname".into());
     }
@@ -222,5 +223,6 @@ fn check(info: &v1::AgentInfo) -> Result<Resources, String> {
         crate::base::ids::check(&id.value)?;
     }
     convert::attributes_from_v1(&info.attributes)?;
-    convert::resources_from_v1(&info.resources)
+    let line = convert::resources_from_v1(&info.resources)?;
+    line.with_checkpointed(&convert::resources_from_v1(&register.checkpointed_resources)?)
 }

@@ -143,6 +143,9 @@ impl MasterCore {
         out: &mut Out,
     ) {
         let account = self.read_account(id, register);
+        let remembered = total.checkpointed();
+        let total = self.total_again(id, &register.agent_info, total);
+        let forgot = remembered != total.checkpointed();
         self.drop_unlisted_executors(cx, id, register, out);
         let reconcile = self.unlisted_tasks(id, register);
         self.take_info(cx, id, register, total, out);
@@ -168,6 +171,9 @@ impl MasterCore {
         }
         self.bind(cx, id, link, register, out);
         self.confirm(id, link, reconcile, out);
+        if forgot {
+            self.tell_checkpointed(id, out);
+        }
         self.clean_up(id, account.unwanted, account.ended, out);
         self.replay_kills(id, out);
         self.refresh_frameworks(id, register, out);
@@ -185,15 +191,14 @@ impl MasterCore {
     ) {
         let Some(agent) = self.agents.change(id) else { return };
         agent.reregistered = Some(cx.wall);
-        if *agent.info == register.agent_info {
-            return;
-        }
-        agent.info = Arc::new(register.agent_info.clone());
         let resized = agent.total != total;
         if resized {
             agent.set_total(total.clone());
         }
-        self.admit(cx, id, &register.agent_info, out);
+        if *agent.info != register.agent_info {
+            agent.info = Arc::new(register.agent_info.clone());
+            self.admit(cx, id, &register.agent_info, out);
+        }
         if resized {
             self.allocator.update_agent_total(id, total);
             self.rescind_agent(id, cx.now, out);

@@ -4,6 +4,7 @@
 mod about;
 mod containers;
 mod files;
+mod images;
 mod media;
 mod streams;
 mod tables;
@@ -78,6 +79,7 @@ async fn answer(api: &Api, media: Media, kind: Type, call: Call) -> Result<HttpR
         Type::GetOperations => tables::operations(),
         Type::GetResourceProviders => tables::resource_providers(),
         Type::GetContainers => containers::get(api, call).await?,
+        Type::PruneImages => return images::prune(api, call).await,
         _ => return containers::change(api, media.accept, kind, call).await,
     };
     Ok(told(media.accept, &answer))

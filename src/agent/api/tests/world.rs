@@ -98,6 +98,10 @@ async fn reign(mut end: MasterEnd, told: mpsc::UnboundedSender<v1::TaskStatus>) 
     }
 }
 
+fn no_images() -> Images {
+    Images::new(Err("none here".into()), "/mnt/mesos/sandbox")
+}
+
 fn agent(
     dir: &tempfile::TempDir,
     handle: Handle<AgentCore>,
@@ -113,7 +117,7 @@ fn agent(
     });
     let containerizer: Arc<dyn Containerizer> = fake.clone();
     let rotation = Rotation { max_bytes: 1 << 20, files: 1 };
-    let images = Images::new(Err("none here".into()), "/mnt/mesos/sandbox");
+    let images = no_images();
     let policy = crate::agent::isolation::Policy::default();
     let making =
         Making { backend: Backend::Posix, rotation, docker: None, images, policy, gpus: None };
@@ -142,7 +146,8 @@ async fn serve(agent: &Agent, fake: &Arc<Fake>, files: FileTable) -> Running {
     };
     let all = Metrics::new();
     metrics::bridge(&all, agent.clone());
-    let face = face(Api::new(agent.clone(), fake.clone(), Arc::new(about)), &realms)
+    let api = Api::new(agent.clone(), fake.clone(), no_images(), Arc::new(about));
+    let face = face(api, &realms)
         .with(files::routes(files, None, &realms.readonly))
         .with(observe::routes(&all, None, &realms.readonly, &realms.readwrite));
     let listener = bind("127.0.0.1:0".parse().expect("an address"), "--port").await;

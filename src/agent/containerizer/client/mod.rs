@@ -2,6 +2,7 @@
 
 mod streams;
 
+use super::isolators::Cgroups;
 use super::linux::Linux;
 use super::record::{Capabilities, Event, ExecOutcome, Found, Joined, OwnNetwork, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
@@ -32,6 +33,9 @@ pub const EVENTS_MAX: usize = 4096;
 pub const CALLS_MAX: usize = 8192;
 /// How long a supervisor may take to come up.
 const START_MAX: Duration = Duration::from_secs(20);
+/// What a supervisor has of the agent's environment. No more: those that wait in containers for others show what they began
+/// with to whoever is in there with them.
+const ENVIRONMENT: [&str; 5] = ["PATH", "HOME", "LANG", "TMPDIR", "RUST_BACKTRACE"];
 
 /// How the supervisor is found and started.
 #[derive(Clone, Debug)]
@@ -253,7 +257,10 @@ impl Supervised {
 
     async fn spawn(&self) -> Result<()> {
         let o = &self.options;
+        let kept = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         let output = tokio::process::Command::new(&o.binary)
+            .env_clear()
+            .envs(kept)
             .arg("supervisor")
             .arg(&o.run_dir)
             .args(["--cgroup-root", &o.cgroup_root])
@@ -459,6 +466,11 @@ impl Containerizer for Supervised {
 
     fn network(&self, id: &ContainerId) -> Option<i32> {
         lock(&self.networks).get(&outermost(id)).map(|network| network.pid)
+    }
+
+    /// Of the posix backend none are known: it has no cgroups.
+    fn processes(&self, id: &ContainerId) -> Vec<i32> {
+        Cgroups::probe(&self.options.cgroup_root).of(id.as_str()).pids_below()
     }
 
     fn joined(&self, id: &ContainerId) -> Vec<Joined> {

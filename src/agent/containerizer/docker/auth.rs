@@ -1,88 +1,23 @@
-//! Who pulls: credentials from the files that `docker login` writes. Credential helpers are programs and are not run.
+//! Who pulls: logins as the engine is told them, and the files in which a task may bring its own.
 
-use super::image::DOCKER_HUB;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use crate::agent::provisioner::credentials::{CONFIG_BYTES_MAX, Credentials, Login};
 use bollard::auth::DockerCredentials;
-use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The largest file with credentials, in bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-struct Entry {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    email: Option<String>,
-    identitytoken: Option<String>,
-}
-
-/// Credentials by the names of registries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials(BTreeMap<String, Entry>);
-
-#[derive(Deserialize)]
-struct Newer {
-    auths: BTreeMap<String, Entry>,
-}
-
-impl Credentials {
-    /// Reads either form: `{"auths": {…}}` of `config.json`, or the bare object of `.dockercfg`.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| e.to_string())?;
-        let newer = value.get("auths").is_some();
-        let entries = if newer {
-            serde_json::from_value::<Newer>(value).map(|newer| newer.auths)
-        } else if value.get("credsStore").is_some() || value.get("credHelpers").is_some() {
-            // A configuration whose credentials are all with helpers.
-            Ok(BTreeMap::new())
-        } else {
-            serde_json::from_value(value)
-        };
-        let entries = entries.map_err(|e| e.to_string())?;
-        Ok(Self(entries.into_iter().map(|(name, entry)| (host(&name).into(), entry)).collect()))
+/// What the engine is to tell that registry.
+pub(super) fn login(all: &Credentials, registry: &str) -> Option<DockerCredentials> {
+    let mut told =
+        DockerCredentials { serveraddress: Some(registry.to_string()), ..Default::default() };
+    match all.of(registry)? {
+        Login::Password { user, password } => {
+            (told.username, told.password) = (Some(user.clone()), Some(password.clone()));
+        }
+        Login::Identity(token) => told.identitytoken = Some(token.clone()),
     }
-
-    /// What to tell a registry.
-    pub fn of(&self, registry: &str) -> Option<DockerCredentials> {
-        let entry = self.0.get(host(registry))?;
-        let pair = entry.auth.as_ref().and_then(|auth| {
-            let text = String::from_utf8(BASE64_STANDARD.decode(auth).ok()?).ok()?;
-            let (user, password) = text.split_once(':')?;
-            Some((user.to_string(), password.trim_end_matches('\0').to_string()))
-        });
-        let (username, password) = match pair {
-            Some((user, password)) => (Some(user), Some(password)),
-            None => (entry.username.clone(), entry.password.clone()),
-        };
-        Some(DockerCredentials {
-            username,
-            password,
-            email: entry.email.clone(),
-            identitytoken: entry.identitytoken.clone(),
-            serveraddress: Some(registry.to_string()),
-            ..Default::default()
-        })
-    }
-}
-
-/// The registry's name without scheme and path; Docker Hub has several.
-fn host(name: &str) -> &str {
-    let bare = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://"));
-    let bare = bare.unwrap_or(name);
-    match bare.split('/').next().unwrap_or(bare) {
-        "index.docker.io" | "registry-1.docker.io" | DOCKER_HUB => DOCKER_HUB,
-        other => other,
-    }
+    Some(told)
 }
 
 /// Credentials that a task brought along in its sandbox, as `docker login` leaves them in a home.
@@ -105,8 +40,10 @@ pub(super) fn in_home(home: &Path) -> Result<Option<Credentials>, String> {
             Err(e) => return Err(told(e.to_string())),
         };
         let mut text = Vec::new();
-        file.take(FILE_BYTES_MAX).read_to_end(&mut text).map_err(|e| told(e.to_string()))?;
-        return Credentials::parse(&text).map(Some).map_err(told);
+        file.take(CONFIG_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut text)
+            .map_err(|e| told(e.to_string()))?;
+        return Credentials::read(&text).map(Some).map_err(told);
     }
     Ok(None)
 }
@@ -116,18 +53,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read() {
-        let new = br#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"},"q.io":{}}}"#;
-        let old = br#"{"https://index.docker.io/v1/":{"auth":"dTpw","email":"e"}}"#;
-        for text in [&new[..], &old[..]] {
-            let found = Credentials::parse(text).expect("read").of("docker.io").expect("there");
-            assert_eq!(
-                (found.username.as_deref(), found.password.as_deref()),
-                (Some("u"), Some("p"))
-            );
-        }
-        assert!(Credentials::parse(new).expect("read").of("other.io").is_none());
-        assert!(Credentials::parse(b"[]").is_err());
+    fn the_engine_is_told_what_is_known_of_its_registry() {
+        let text = br#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"},
+            "q.io":{"identitytoken":"t"},"none.io":{}}}"#;
+        let all = Credentials::read(text).expect("read");
+        let hub = login(&all, "docker.io").expect("there");
+        assert_eq!((hub.username.as_deref(), hub.password.as_deref()), (Some("u"), Some("p")));
+        assert_eq!(hub.serveraddress.as_deref(), Some("docker.io"));
+        let token = login(&all, "q.io").expect("there");
+        assert_eq!((token.identitytoken.as_deref(), token.username), (Some("t"), None));
+        assert!(login(&all, "none.io").is_none() && login(&all, "other.io").is_none());
     }
 
     #[test]

@@ -21,10 +21,10 @@ use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
 use super::spec::{ContainerSpec, Limits, Rotation};
 use super::{Answer, Containerizer, Event, ExecRequest, Session, SessionRequest};
 use crate::agent::core::docker::{Inspected, Run, name};
+use crate::agent::provisioner::credentials::Credentials;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{self, ContainerId};
 use crate::base::time::Wall;
-pub use auth::Credentials;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StatsOptionsBuilder,
 };

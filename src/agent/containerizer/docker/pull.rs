@@ -1,9 +1,10 @@
 //! Images are pulled before containers are made of them: one pull for all that want the same, given up when nobody wants it
 //! any more.
 
-use super::auth::{self, Credentials};
+use super::auth;
 use super::engine::Engine;
 use super::image::Reference;
+use crate::agent::provisioner::credentials::Credentials;
 use crate::base::error::{Code, Error, Result};
 use crate::base::units::MesosDuration;
 use bollard::auth::DockerCredentials;
@@ -117,13 +118,15 @@ impl Pulls {
         let own = own.map_err(|why| {
             Error::new(Code::Invalid, format!("credentials in the sandbox cannot be read: {why}"))
         })?;
-        let own = own.and_then(|all| all.of(registry));
-        Ok(own.or_else(|| self.credentials.as_ref()?.of(registry)))
+        let own = own.and_then(|all| auth::login(&all, registry));
+        Ok(own.or_else(|| auth::login(self.credentials.as_ref()?, registry)))
     }
 
     fn join(&self, image: &str, credentials: Option<DockerCredentials>) -> Arc<Pull> {
         // Who has other rights may not profit from somebody else's pull.
-        let user = credentials.as_ref().map(|c| format!("{:?} {:?}", c.username, c.password));
+        let user = credentials
+            .as_ref()
+            .map(|c| format!("{:?} {:?} {:?}", c.username, c.password, c.identitytoken));
         let key = format!("{image} {}", user.unwrap_or_default());
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, pull| pull.strong_count() > 0);

@@ -29,7 +29,6 @@ pub(super) fn usage(stats: &ContainerStatsResponse, processes: Option<u64>) -> U
         mem_mapped_file_bytes: of("mapped_file", "file_mapped"),
         mem_swap_bytes: of("swap", "swap"),
         mem_limit_bytes: memory.limit.filter(|limit| *limit < NO_LIMIT),
-        mem_max_bytes: memory.max_usage,
         processes: processes.unwrap_or(tasks),
         threads: tasks,
     }

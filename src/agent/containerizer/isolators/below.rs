@@ -84,6 +84,31 @@ impl Cgroup {
         }
     }
 
+    /// Kills, once, what is in those right below it that are not to stay and in all below them, and removes those that are
+    /// empty. Whether any is still there.
+    pub fn clear_but(&self, stays: &dyn Fn(&str) -> bool) -> bool {
+        let mut left = false;
+        for name in self.below().iter().filter(|name| *name != SEAT && !stays(name)) {
+            let child = self.child(name);
+            child.kill();
+            child.clear_but(&|_| false);
+            let seat = child.child(SEAT);
+            seat.kill();
+            let _ = seat.remove();
+            left |= !matches!(child.remove(), Ok(true));
+        }
+        left
+    }
+
+    /// All processes in it and in all below it.
+    pub fn pids_below(&self) -> Vec<i32> {
+        let mut all = self.pids();
+        for name in self.below() {
+            all.extend(self.child(&name).pids_below());
+        }
+        all
+    }
+
     /// The one it is in.
     pub fn above(&self) -> Cgroup {
         let above = |dir: &Path| dir.parent().unwrap_or(Path::new("")).to_path_buf();

@@ -397,7 +397,7 @@ impl Cgroup {
             Cgroup::V1(_) => "memory.oom_control",
             Cgroup::V2(_) => "memory.events",
         };
-        table(&self.dir("memory").join(file)).get("oom_kill").copied().unwrap_or(0)
+        table(&self.dir("memory").join(file)).get("oom_kill").unwrap_or(0)
     }
 
     /// An eventfd that fires when memory runs out; v1 only (v2 kills the whole group itself).
@@ -456,13 +456,13 @@ impl Cgroup {
         let cpu = table(&self.dir("cpu").join("cpu.stat"));
         let stat = table(&memory.join("memory.stat"));
         let nanos = |file: &str| one(&acct.join(file)).unwrap_or(0) as f64 / 1e9;
-        let mem = |name: &str| stat.get(name).copied();
+        let mem = |name: &str| stat.get(name);
         Usage {
             cpu_user_secs: nanos("cpuacct.usage_user"),
             cpu_system_secs: nanos("cpuacct.usage_sys"),
-            cpu_nr_periods: cpu.get("nr_periods").copied(),
-            cpu_nr_throttled: cpu.get("nr_throttled").copied(),
-            cpu_throttled_secs: cpu.get("throttled_time").map(|ns| *ns as f64 / 1e9),
+            cpu_nr_periods: cpu.get("nr_periods"),
+            cpu_nr_throttled: cpu.get("nr_throttled"),
+            cpu_throttled_secs: cpu.get("throttled_time").map(|ns| ns as f64 / 1e9),
             mem_total_bytes: one(&memory.join("memory.usage_in_bytes")).unwrap_or(0),
             mem_rss_bytes: mem("total_rss").unwrap_or(0),
             mem_cache_bytes: mem("total_cache"),
@@ -470,7 +470,6 @@ impl Cgroup {
             mem_swap_bytes: mem("total_swap"),
             mem_limit_bytes: one(&memory.join("memory.limit_in_bytes"))
                 .filter(|bytes| *bytes < V1_UNLIMITED),
-            mem_max_bytes: one(&memory.join("memory.max_usage_in_bytes")),
             ..Usage::default()
         }
     }
@@ -479,20 +478,19 @@ impl Cgroup {
 fn usage_v2(dir: &Path) -> Usage {
     let cpu = table(&dir.join("cpu.stat"));
     let stat = table(&dir.join("memory.stat"));
-    let secs = |name: &str| cpu.get(name).map(|us| *us as f64 / 1e6);
+    let secs = |name: &str| cpu.get(name).map(|us| us as f64 / 1e6);
     Usage {
         cpu_user_secs: secs("user_usec").unwrap_or(0.0),
         cpu_system_secs: secs("system_usec").unwrap_or(0.0),
-        cpu_nr_periods: cpu.get("nr_periods").copied(),
-        cpu_nr_throttled: cpu.get("nr_throttled").copied(),
+        cpu_nr_periods: cpu.get("nr_periods"),
+        cpu_nr_throttled: cpu.get("nr_throttled"),
         cpu_throttled_secs: secs("throttled_usec"),
         mem_total_bytes: one(&dir.join("memory.current")).unwrap_or(0),
-        mem_rss_bytes: stat.get("anon").copied().unwrap_or(0),
-        mem_cache_bytes: stat.get("file").copied(),
-        mem_mapped_file_bytes: stat.get("file_mapped").copied(),
+        mem_rss_bytes: stat.get("anon").unwrap_or(0),
+        mem_cache_bytes: stat.get("file"),
+        mem_mapped_file_bytes: stat.get("file_mapped"),
         mem_swap_bytes: one(&dir.join("memory.swap.current")),
         mem_limit_bytes: one(&dir.join("memory.max")),
-        mem_max_bytes: one(&dir.join("memory.peak")),
         ..Usage::default()
     }
 }

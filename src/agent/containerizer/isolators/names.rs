@@ -31,11 +31,18 @@ pub const ALWAYS: [&str; 19] = [
 ];
 
 /// In force if named.
-pub const CHOSEN: [&str; 6] =
-    ["cgroups/devices", "disk/du", "gpu/nvidia", "linux/devices", "linux/nnp", "linux/seccomp"];
+pub const CHOSEN: [&str; 7] = [
+    "cgroups/devices",
+    "disk/du",
+    "gpu/nvidia",
+    "linux/devices",
+    "linux/nnp",
+    "linux/seccomp",
+    "network/ports",
+];
 
 /// Known to Mesos, not to us; and why.
-pub const MISSING: [(&str, &str); 13] = [
+pub const MISSING: [(&str, &str); 12] = [
     ("appc/runtime", "appc images are not supported"),
     ("cgroups/blkio", "the blkio controller is not used"),
     ("cgroups/cpuset", "the cpuset controller is not used"),
@@ -47,7 +54,6 @@ pub const MISSING: [(&str, &str); 13] = [
     ("docker/volume", "docker volume drivers are not supported"),
     ("filesystem/shared", "volumes do what it did"),
     ("network/port_mapping", "use a network with port mappings"),
-    ("network/ports", "ports are not watched"),
     ("volume/csi", "CSI volumes are not supported"),
 ];
 
@@ -69,6 +75,8 @@ pub struct Isolation {
     pub no_new_privs: bool,
     /// System calls are filtered. Implies `no_new_privs`, which the kernel wants for it.
     pub seccomp: bool,
+    /// Tasks on the agent's network are looked at for ports that they were not given.
+    pub ports: bool,
     /// Isolators outside this program, by their names, in their order.
     pub external: Vec<String>,
 }
@@ -82,6 +90,7 @@ impl Default for Isolation {
             gpus: false,
             no_new_privs: true,
             seccomp: true,
+            ports: false,
             external: Vec::new(),
         }
     }
@@ -121,6 +130,7 @@ impl Isolation {
             gpus: named("gpu/nvidia"),
             no_new_privs: named("linux/nnp") || seccomp,
             seccomp,
+            ports: named("network/ports"),
             external,
         })
     }
@@ -140,6 +150,7 @@ mod tests {
         let mesos = Isolation::parse("posix/cpu,posix/mem").unwrap();
         assert!(!mesos.no_new_privs && !mesos.seccomp && !mesos.disk_du && !mesos.devices);
         let filtered = Isolation::parse("cgroups/all, linux/seccomp").unwrap();
+        assert!(!filtered.ports && Isolation::parse("network/ports").unwrap().ports);
         assert!(filtered.seccomp && filtered.no_new_privs && !filtered.disk_du);
         let gpus = Isolation::parse("cgroups/devices,filesystem/linux,gpu/nvidia").unwrap();
         assert!(gpus.gpus && gpus.no_mknod && !Isolation::default().gpus);

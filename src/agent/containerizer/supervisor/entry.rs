@@ -23,6 +23,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What a supervisor is called among processes.
+pub const PROCESS_NAME: &str = "mesolith-superv";
 /// The name of the socket in `<run dir>/v<version>`.
 pub const SOCKET: &str = "supervisor.sock";
 /// The parent cgroup of all containers, unless told otherwise.
@@ -234,7 +236,8 @@ fn leave_starter(options: &Options, tell: &File, lock: &Flock<File>) -> Result<(
     // SAFETY: flags of this process.
     unsafe {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        libc::prctl(libc::PR_SET_NAME, c"mesolith-superv".as_ptr());
+        let name = std::ffi::CString::new(PROCESS_NAME).unwrap_or_default();
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr());
     }
     // Without the right to do it, it is as likely a victim as any.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);

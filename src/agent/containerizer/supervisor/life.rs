@@ -5,7 +5,6 @@ use super::disk::{Dir, Keeper};
 use super::nesting;
 use super::poll::{Source, Timer};
 use super::reap::Role;
-use super::sessions::CGROUP_PREFIX;
 use super::{BUILDERS_MAX, CONTAINERS_MAX, Supervisor, wall};
 use crate::agent::containerizer::isolators::Cgroup;
 use crate::agent::containerizer::launch::{self, mesos, posix, report::Reader, report::Told};
@@ -340,7 +339,7 @@ impl Supervisor {
         }
         let removed = match &c.cgroup {
             Some(cgroup) => {
-                cgroup.clear_below(CGROUP_PREFIX);
+                cgroup.clear_but(&|_| false);
                 cgroup.kill();
                 cgroup.seat().kill();
                 // One that is not there, or not empty yet, is seen with the whole.

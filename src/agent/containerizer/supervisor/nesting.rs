@@ -9,6 +9,12 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 use nix::sys::signal::Signal;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often cgroups that nobody knows are tried to be removed; what is left goes with the container that it is in.
+const STRANGERS_TRIES: u32 = 50;
+/// Between two tries.
+const STRANGERS_PAUSE: Duration = Duration::from_millis(2);
 
 /// The cgroup of a container: below its parent's, if it has one. None: there are no cgroups to be had.
 pub fn cgroup(all: &Cgroups, spec: &ContainerSpec) -> Option<Cgroup> {
@@ -90,8 +96,26 @@ impl Supervisor {
         !self.nested_in(id).is_empty()
     }
 
-    /// After an earlier supervisor: those whose parent is not there any more.
+    /// Cgroups in a container's that are of none known: what is in them ends.
+    fn end_strangers(&self) {
+        for (id, c) in self.table.iter().filter(|(_, c)| c.live()) {
+            let Some(cgroup) = &c.cgroup else { continue };
+            let known = |name: &str| {
+                self.table.contains_key(&ContainerId::from(format!("{id}.{name}").as_str()))
+            };
+            for _ in 0..STRANGERS_TRIES {
+                if !cgroup.clear_but(&known) {
+                    break;
+                }
+                // The killed take a moment.
+                std::thread::sleep(STRANGERS_PAUSE);
+            }
+        }
+    }
+
+    /// After an earlier supervisor: those whose parent is not there any more, and what nobody knows of.
     pub(super) fn end_orphans(&mut self) {
+        self.end_strangers();
         let live = |id: &ContainerId| self.table.get(id).is_some_and(|c| c.live() && !c.doomed);
         let orphans: Vec<_> = self
             .table

@@ -9,6 +9,7 @@
 use super::Supervisor;
 use super::container::{Asker, Container, Phase, send};
 use super::disk::{Dir, Keeper};
+use super::entry::PROCESS_NAME;
 use super::life::{CLEAN_MAX, unblock};
 use super::poll::{Source, Timer};
 use super::reap::Role;
@@ -121,7 +122,7 @@ impl Parked {
             self.blanks.values().filter(stays).filter(|b| b.shape == *shape).count()
         };
         let room = self.blanks.len() < PARKED_MAX;
-        self.shapes.iter().find(|shape| room && of(*shape) < EACH).cloned()
+        self.shapes.iter().find(|shape| room && of(shape) < EACH).cloned()
     }
 
     /// One of that shape that is ready.
@@ -129,6 +130,14 @@ impl Parked {
         let ready = |b: &Blank| b.keeper.is_some() && b.leaving.is_none() && b.shape == *shape;
         self.blanks.iter().find(|(_, b)| ready(b)).map(|(n, _)| *n)
     }
+}
+
+/// Whether the supervisor of that blank container runs: others may have the same parent for their cgroups.
+fn is_held(name: &str) -> bool {
+    let Some(owner) = name.split('-').next().and_then(|pid| pid.parse().ok()) else { return false };
+    let comm = std::fs::read_to_string(format!("/proc/{owner}/comm")).unwrap_or_default();
+    let lives = posix::stat(owner).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+    lives && comm.trim_end() == PROCESS_NAME
 }
 
 /// Whether what it is to run can be found. What cannot is told by the usual way.
@@ -377,13 +386,16 @@ impl Supervisor {
     /// Removes all of them: the supervisor ends.
     pub(super) fn retire_all(&mut self) {
         let until = Instant::now() + CLEAN_MAX;
-        while !self.parked.blanks.is_empty() && Instant::now() < until {
+        loop {
             let all: Vec<_> = self.parked.blanks.keys().copied().collect();
             all.into_iter().for_each(|n| self.retire(n));
             self.reap();
-            if !self.parked.blanks.is_empty() {
-                std::thread::sleep(AGAIN / 5);
+            // Nor does anything of an earlier one stay: there may be no later one.
+            let earlier = self.earlier_stay();
+            if (self.parked.blanks.is_empty() && !earlier) || Instant::now() >= until {
+                break;
             }
+            std::thread::sleep(AGAIN / 5);
         }
         // Gone, if it was ever made.
         let _ = std::fs::remove_dir(self.options.dir.join(DIR));
@@ -391,6 +403,13 @@ impl Supervisor {
 
     /// Removes those of a supervisor before this one, as far as their processes have ended; the rest soon after.
     pub(super) fn end_parked(&mut self) {
+        if self.earlier_stay() {
+            self.poll.after(AGAIN, Timer::EndParked);
+        }
+    }
+
+    /// Removes what it can of an earlier supervisor's; whether something of them stays.
+    fn earlier_stay(&self) -> bool {
         let own = format!("{}-", std::process::id());
         let home = self.options.dir.join(DIR);
         for entry in std::fs::read_dir(&home).into_iter().flatten().flatten() {
@@ -409,14 +428,12 @@ impl Supervisor {
         let names = self.cgroups.of("").below();
         let old = names.iter().filter_map(|name| name.strip_prefix(CGROUP_PREFIX));
         let mut left = false;
-        for name in old.filter(|name| !name.starts_with(&own)) {
+        for name in old.filter(|name| !is_held(name)) {
             let cgroup = self.cgroups.of(&format!("{CGROUP_PREFIX}{name}"));
             cgroup.kill();
             left |= !matches!(cgroup.remove(), Ok(true));
         }
-        if left {
-            self.poll.after(AGAIN, Timer::EndParked);
-        }
+        left
     }
 }
 

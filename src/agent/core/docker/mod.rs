@@ -6,6 +6,7 @@ mod parameters;
 mod tests;
 mod volumes;
 
+use super::io::PersistentVolume;
 use super::options::{Containerizer, Options};
 use crate::base::ids::ContainerId;
 use crate::base::resources::Ranges;
@@ -122,6 +123,8 @@ pub(super) struct Of<'a> {
     pub command: &'a v1::CommandInfo,
     /// Of the task and of the executor: where host ports must be.
     pub resources: Vec<&'a [v1::Resource]>,
+    /// Persistent ones.
+    pub volumes: &'a [PersistentVolume],
     pub sandbox: &'a Path,
     /// It has to reach the agent.
     pub executor: bool,

@@ -45,6 +45,7 @@ fn ports(begin: u64, end: u64) -> v1::Resource {
 fn made_as(options: &Options, info: &ContainerInfo, command: &CommandInfo) -> Result<Run, String> {
     let own = [ports(31_000, 31_001)];
     run(&Of {
+        volumes: &[],
         options,
         container: info,
         command,
@@ -266,6 +267,7 @@ fn an_executor_must_be_able_to_reach_the_agent() {
     docker(&mut bridged).network = Some(Network::Bridge as i32);
     let (options, command) = (options(), shell("./executor"));
     let of = |container| Of {
+        volumes: &[],
         options: &options,
         container,
         command: &command,

@@ -1,5 +1,6 @@
 //! What a docker container sees of the host: its sandbox, and the volumes it asks for.
 
+use super::super::io::PersistentVolume;
 use super::Of;
 use crate::mesos::v1::container_info::DockerInfo;
 use crate::mesos::v1::{self, volume};
@@ -45,7 +46,10 @@ pub(super) fn all(of: &Of<'_>, docker: &DockerInfo) -> Result<Vec<Volume>, Strin
         target: mapped.clone(),
         read_only: false,
     }];
-    if of.container.volumes.len() > VOLUMES_MAX {
+    for volume in of.volumes {
+        all.push(persistent(of, volume)?);
+    }
+    if of.container.volumes.len() + of.volumes.len() > VOLUMES_MAX {
         return Err(format!("more than {VOLUMES_MAX} volumes"));
     }
     // Deprecated and still sent by old frameworks.
@@ -64,15 +68,25 @@ pub(super) fn all(of: &Of<'_>, docker: &DockerInfo) -> Result<Vec<Volume>, Strin
     Ok(all)
 }
 
-fn one(of: &Of<'_>, info: &v1::Volume, driver: Option<&str>) -> Result<Volume, String> {
-    let path = info.container_path.as_str();
+fn persistent(of: &Of<'_>, volume: &PersistentVolume) -> Result<Volume, String> {
+    let target = target(of, &volume.container_path)?;
+    Ok(Volume { from: From::Host(volume.path.clone()), target, read_only: volume.read_only })
+}
+
+/// The place in the container; a relative one is below the sandbox.
+fn target(of: &Of<'_>, path: &str) -> Result<String, String> {
     if path.is_empty() || path.contains('\0') || climbs(path) {
         return Err(format!("'{path}' is not a path in a container"));
     }
-    let target = match path.starts_with('/') {
+    Ok(match path.starts_with('/') {
         true => path.to_string(),
         false => format!("{}/{path}", of.options.sandbox_directory.trim_end_matches('/')),
-    };
+    })
+}
+
+fn one(of: &Of<'_>, info: &v1::Volume, driver: Option<&str>) -> Result<Volume, String> {
+    let path = info.container_path.as_str();
+    let target = target(of, path)?;
     if info.image.is_some() {
         return Err(format!(
             "the volume '{path}' has an image: docker containers cannot have that"

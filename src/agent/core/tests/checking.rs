@@ -1,7 +1,7 @@
 //! Checks and health checks.
 
 use super::world::*;
-use crate::agent::core::io::{Act, CheckOutcome, Input};
+use crate::agent::core::io::{Act, CheckKind, CheckOutcome, Input};
 use crate::mesos::v1::{self, TaskState::*, task_status::Reason};
 
 fn health(consecutive: u32, grace: f64) -> v1::HealthCheck {
@@ -142,6 +142,76 @@ fn neither_result_shadows_the_other() {
     assert_eq!(last.healthy, Some(true));
     let code = last.check_status.and_then(|c| c.command).and_then(|c| c.exit_code);
     assert_eq!(code, Some(7));
+}
+
+/// What is asked, and whether as others ask it from outside.
+fn asked(container: v1::ContainerInfo, port: u32) -> Vec<(u16, bool)> {
+    let mut w = World::ready();
+    let http = v1::health_check::HttpCheckInfo { port, ..Default::default() };
+    let tcp = v1::check_info::Tcp { port };
+    let check = v1::CheckInfo {
+        r#type: Some(v1::check_info::Type::Tcp as i32),
+        tcp: Some(tcp),
+        command: None,
+        ..command_check()
+    };
+    let health = v1::HealthCheck { command: None, http: Some(http), ..health(9, 0.0) };
+    let container = Some(container);
+    let (health_check, check) = (Some(health), Some(check));
+    w.run(v1::TaskInfo { container, health_check, check, ..task("t") });
+    w.advance(seconds(1));
+    let of = |act: &Act| match act {
+        Act::Check { check, .. } => match &**check {
+            CheckKind::Http { port, mapped, .. } | CheckKind::Tcp { port, mapped, .. } => {
+                Some((*port, *mapped))
+            }
+            CheckKind::Command(_) => None,
+        },
+        _ => None,
+    };
+    w.acts.iter().filter_map(of).collect()
+}
+
+#[test]
+fn a_port_that_leads_into_the_container_is_asked_from_outside() {
+    let mapping = |host_port, container_port| v1::network_info::PortMapping {
+        host_port,
+        container_port,
+        protocol: None,
+    };
+    let network = v1::NetworkInfo {
+        name: Some("net".into()),
+        port_mappings: vec![mapping(31_000, 80), mapping(81, 31_001), mapping(31_001, 82)],
+        ..Default::default()
+    };
+    let bridged = v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos as i32,
+        network_infos: vec![network],
+        ..Default::default()
+    };
+    // 31001 is the container's own, whatever leads to others of it.
+    for (port, mapped) in [(80, false), (31_000, true), (31_001, false), (9, false)] {
+        let both = vec![(port, mapped), (port, mapped)];
+        assert_eq!(asked(bridged.clone(), u32::from(port)), both, "{port}");
+    }
+    let docker = v1::container_info::DockerInfo {
+        image: "i".into(),
+        network: Some(v1::container_info::docker_info::Network::Bridge as i32),
+        port_mappings: vec![v1::container_info::docker_info::PortMapping {
+            host_port: 31_000,
+            container_port: 80,
+            protocol: None,
+        }],
+        ..Default::default()
+    };
+    let container = v1::ContainerInfo {
+        r#type: v1::container_info::Type::Docker as i32,
+        docker: Some(docker),
+        ..Default::default()
+    };
+    let info = v1::TaskInfo { container: Some(container), ..task("d") };
+    assert!(crate::agent::core::checks::is_mapped(&info, 31_000));
+    assert!(!crate::agent::core::checks::is_mapped(&info, 80));
 }
 
 // covers: MES-0406

@@ -11,5 +11,7 @@ mod executors;
 mod groups;
 mod kills;
 mod masters;
+mod ports;
 mod recovering;
+mod volumes;
 mod world;

@@ -75,6 +75,8 @@ pub struct World {
     pub in_answers: Option<v1::DrainConfig>,
     /// The containerizer answers by itself.
     pub containerizer: bool,
+    /// Volumes are made and removed at once.
+    pub settles: bool,
     /// The master answers registrations by itself.
     pub master: bool,
     /// The master acknowledges by itself.
@@ -182,6 +184,7 @@ impl World {
             ping_timeout: 1e6,
             in_answers: None,
             containerizer: true,
+            settles: true,
             master: true,
             acknowledge: true,
             obedient: true,
@@ -405,11 +408,18 @@ impl World {
             Act::ExecutorEvent { session, event } => self.events.push((session, *event)),
             Act::Answer { request, answer } => self.answers.push((request, answer)),
             Act::Stopped { tasks_left } => self.stopped = Some(tasks_left),
-            Act::Forget { .. }
+            Act::SettleVolumes { remove, .. } if self.settles => {
+                let removed = remove.into_iter().map(|volume| volume.path).collect();
+                self.queue.push_back(Input::VolumesSettled { removed });
+            }
+            Act::SettleVolumes { .. }
+            | Act::Forget { .. }
             | Act::CloseExecutor { .. }
             | Act::AttachSandbox { .. }
             | Act::RemoveSandbox { .. }
             | Act::MeasureSandbox { .. }
+            | Act::LookAtPorts { .. }
+            | Act::Warn { .. }
             | Act::MeasureDisk => {}
         }
     }

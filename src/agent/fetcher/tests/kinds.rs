@@ -22,6 +22,10 @@ fn gz(content: &[u8]) -> Vec<u8> {
     gz.finish().expect("whole")
 }
 
+fn zst(content: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(content, 1).expect("in memory")
+}
+
 fn zip_of(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in entries {
@@ -52,6 +56,7 @@ async fn tars_however_compressed() {
     let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bz2.write_all(&tar).expect("in memory");
     let bz2 = bz2.finish().expect("whole");
+    let zst = zst(&tar);
     for (name, content) in [
         ("a.tar", tar.clone()),
         ("a.tar.gz", gz(&tar)),
@@ -60,6 +65,8 @@ async fn tars_however_compressed() {
         ("a.tbz2", bz2),
         ("a.tar.xz", xz(XZ)),
         ("a.txz", xz(XZ)),
+        ("a.tar.zst", zst.clone()),
+        ("a.tzst", zst),
     ] {
         let (to, outcome) = fetched(name, &content).await;
         outcome.expect(name);
@@ -75,6 +82,30 @@ async fn a_single_gzipped_file_is_replaced_by_what_is_in_it() {
     outcome.expect("fetched");
     assert_eq!(text(&to, "data.txt"), "hello");
     assert!(!to.path().join("data.txt.gz").exists());
+}
+
+#[tokio::test]
+async fn a_single_file_of_zstd_is_replaced_by_all_its_frames() {
+    let frames = [zst(b"hel"), zst(b"lo")].concat();
+    let (to, outcome) = fetched("data.txt.zst", &frames).await;
+    outcome.expect("fetched");
+    assert_eq!(text(&to, "data.txt"), "hello");
+    assert!(!to.path().join("data.txt.zst").exists());
+    // From the cache it is unpacked as well.
+    let from = tempfile::tempdir().expect("dir");
+    fs::write(from.path().join("data.zst"), &frames).expect("written");
+    let kept = v1::command_info::Uri {
+        cache: Some(true),
+        ..uri(from.path().join("data.zst").to_string_lossy())
+    };
+    for _ in 0..2 {
+        let to = tempfile::tempdir().expect("dir");
+        fetcher().fetch(&launch(to.path(), vec![kept.clone()])).await.expect("fetched");
+        assert_eq!(text(&to, "data"), "hello");
+        assert!(!to.path().join("data.zst").exists());
+    }
+    let (_, outcome) = fetched("data.txt.zst", &frames[..frames.len() - 1]).await;
+    assert!(outcome.expect_err("cut").contains("cannot unpack"));
 }
 
 // covers: MES-0481, MES-0482
@@ -96,6 +127,13 @@ async fn zips_and_broken_ones() {
 #[tokio::test]
 async fn memory_is_bounded_whatever_an_archive_asks_for() {
     let (_, outcome) = fetched("a.txz", &xz(XZ_GREEDY)).await;
+    let why = outcome.expect_err("too greedy");
+    assert!(why.contains("cannot unpack"), "{why}");
+    // A window of 256 MiB, one beyond what is allowed.
+    let mut greedy = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("in memory");
+    greedy.window_log(28).expect("a window");
+    greedy.write_all(b"hello").expect("in memory");
+    let (_, outcome) = fetched("a.zst", &greedy.finish().expect("whole")).await;
     let why = outcome.expect_err("too greedy");
     assert!(why.contains("cannot unpack"), "{why}");
     // A name that is longer than memory should hold.

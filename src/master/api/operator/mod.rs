@@ -5,9 +5,12 @@
 mod about;
 mod agents;
 mod frameworks;
+mod reserving;
 mod tables;
 #[cfg(test)]
 mod tests;
+
+pub(super) use reserving::{of as operation, operate};
 
 use super::{Api, Refusal};
 use crate::http::auth::Realm;
@@ -16,6 +19,8 @@ use crate::mesos::codec::Codec;
 use crate::mesos::v1::TimeInfo;
 use crate::mesos::v1::master::call::Type;
 use crate::mesos::v1::master::{Call, Response, response};
+use crate::security::Principal;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -29,6 +34,7 @@ pub(super) fn face(api: Api, realm: &Realm) -> Face {
 
 async fn handle(
     State(api): State<Api>,
+    who: Option<Extension<Principal>>,
     headers: HeaderMap,
     call: Asked<Call>,
 ) -> Result<HttpResponse, Refusal> {
@@ -54,6 +60,12 @@ async fn handle(
         Type::DrainAgent => return agents::drain(&api, call).await,
         Type::DeactivateAgent => return agents::deactivate(&api, call).await,
         Type::ReactivateAgent => return agents::reactivate(&api, call).await,
+        Type::ReserveResources
+        | Type::UnreserveResources
+        | Type::CreateVolumes
+        | Type::DestroyVolumes => {
+            return reserving::call(&api, call, who.and_then(|who| who.0.value)).await;
+        }
         Type::MarkAgentGone => return agents::gone(&api, call).await,
         kind => {
             let text = format!("The call {} is not supported", kind.as_str_name());

@@ -1,8 +1,11 @@
 //! Random histories: whatever happens, the books balance, and when all is healed and ended
 //! everything is offered again.
 
+use super::super::io::Answer;
+use super::reserving::{create, destroy, reserve, reserved, unreserve, volume_of};
 use super::world::*;
 use crate::base::rng::Rng;
+use crate::mesos::internal::RegisterAgent;
 use crate::mesos::make;
 use crate::mesos::v1::scheduler::{Call, call};
 use crate::mesos::v1::{self, TaskState as S};
@@ -12,6 +15,7 @@ use std::collections::BTreeMap;
 struct Agent {
     fake: FakeAgent,
     tasks: BTreeMap<(String, String), v1::Task>,
+    remembered: Vec<v1::Resource>,
     linked: bool,
 }
 
@@ -23,6 +27,8 @@ struct Chaos {
     offers: Vec<(usize, v1::Offer)>,
     launched: u64,
     mark: u8,
+    /// Operators reserve and make volumes, and tasks use all that is offered.
+    reserving: bool,
 }
 
 const STATES: [S; 5] =
@@ -38,10 +44,13 @@ impl Chaos {
             offers: Vec::new(),
             launched: 0,
             mark: 0,
+            reserving: false,
         };
         for n in 0..3 {
-            let fake = chaos.w.agent(&format!("node{n}"), "cpus:4;mem:1024;ports:[31000-31010]");
-            chaos.agents.push(Agent { fake, tasks: BTreeMap::new(), linked: true });
+            let resources = "cpus:4;mem:1024;disk:100;ports:[31000-31010]";
+            let fake = chaos.w.agent(&format!("node{n}"), resources);
+            let (tasks, remembered) = (BTreeMap::new(), Vec::new());
+            chaos.agents.push(Agent { fake, tasks, remembered, linked: true });
         }
         for info in [framework(), aware(), multi_role(&["a", "b"])] {
             let scheduler = chaos.w.scheduler(info);
@@ -77,6 +86,9 @@ impl Chaos {
     }
 
     fn obey(&mut self, n: usize, message: crate::mesos::internal::MasterMessage) {
+        if let Some(checkpoint) = message.checkpoint_resources {
+            self.agents[n].remembered = checkpoint.resources;
+        }
         if let Some(run) = message.run_task {
             let framework = run.framework_info.id.unwrap();
             let task = v1::Task {
@@ -144,7 +156,11 @@ impl Chaos {
         for _ in 0..=self.pick(3) {
             self.launched += 1;
             let resources = ["cpus:1;mem:64", "cpus:3", "cpus:0.5;mem:9", "cpus:9"][self.pick(4)];
-            tasks.push(task_info(&format!("t{}", self.launched), &offer, resources));
+            let mut task = task_info(&format!("t{}", self.launched), &offer, resources);
+            if self.reserving && self.rng.chance(1, 3) {
+                task.resources.clone_from(&offer.resources);
+            }
+            tasks.push(task);
         }
         let scheduler = self.schedulers[n].clone();
         self.w.launch(&scheduler, &[&offer], tasks);
@@ -153,10 +169,14 @@ impl Chaos {
     fn come_back(&mut self, n: usize) {
         let tasks: Vec<_> = self.agents[n].tasks.values().cloned().collect();
         let schedulers = self.schedulers.clone();
-        let schedulers: Vec<&FakeScheduler> = schedulers.iter().collect();
-        let mut fake = self.agents[n].fake.clone();
-        self.w.reregister(&mut fake, tasks, &schedulers);
-        self.agents[n].fake = fake;
+        let back = self.w.register(RegisterAgent {
+            agent_info: self.agents[n].fake.info.clone(),
+            tasks,
+            frameworks: schedulers.iter().map(|s| s.info.clone()).collect(),
+            checkpointed_resources: self.agents[n].remembered.clone(),
+            ..registration()
+        });
+        self.agents[n].fake.link = back.link;
         self.agents[n].linked = true;
     }
 
@@ -208,6 +228,38 @@ impl Chaos {
                 let long = if self.rng.chance(1, 8) { 11 * MINUTE } else { 2 * SECOND };
                 self.w.pass(long);
             }
+        }
+    }
+
+    fn operate(&mut self) {
+        let n = self.pick(self.agents.len());
+        let role = ["a", "b"][self.pick(2)];
+        let amount = ["cpus:1", "cpus:2;mem:100", "disk:20", "disk:10"][self.pick(4)];
+        let id = ["v", "w"][self.pick(2)];
+        let fake = self.agents[n].fake.clone();
+        if self.w.core.agents.get(&fake.id).is_none() {
+            return;
+        }
+        let volumes = self.w.total(&fake).persistent_volumes();
+        let operation = match self.pick(5) {
+            0 | 1 => reserve(&reserved(amount, role)),
+            2 => unreserve(&reserved(amount, role)),
+            3 => create(&volume_of(id, reserved("disk:10", role))),
+            _ => destroy(&volumes.filter(|r| r.persistence_id() == Some(id))),
+        };
+        // Much of it cannot be.
+        self.w.operator(&fake, operation);
+    }
+
+    /// Everything is as the agents' command lines say.
+    fn unreserve(&mut self) {
+        for n in 0..self.agents.len() {
+            let fake = self.agents[n].fake.clone();
+            let volumes = self.w.total(&fake).persistent_volumes();
+            assert_eq!(self.w.operator(&fake, destroy(&volumes)), Answer::Accepted);
+            let rest = self.w.total(&fake).checkpointed();
+            assert_eq!(self.w.operator(&fake, unreserve(&rest)), Answer::Accepted);
+            assert!(self.w.total(&fake).checkpointed().is_empty());
         }
     }
 
@@ -263,6 +315,7 @@ impl Chaos {
         self.listen();
         self.schedulers.clear();
         self.offers.clear();
+        self.unreserve();
         let last = self.w.scheduler(framework());
         let cpus: f64 = self
             .w
@@ -292,17 +345,39 @@ fn the_same_seed_gives_the_same_history() {
 #[test]
 fn the_books_balance_whatever_happens() {
     for seed in 0..150 {
-        let mut chaos = Chaos::new(seed);
-        for step in 0..150 {
-            chaos.step();
-            chaos.listen();
-            if let Err(why) = chaos.w.audit() {
-                panic!("seed {seed}, step {step}: {why}");
-            }
+        history(seed, false);
+    }
+}
+
+#[test]
+fn the_books_balance_also_while_resources_are_reserved_and_volumes_made() {
+    let mut applied = 0;
+    for seed in 0..150 {
+        applied += history(seed, true);
+    }
+    assert!(applied > 1000, "{applied} operations were made");
+}
+
+/// One history; how many operations were made in it.
+fn history(seed: u64, reserving: bool) -> u64 {
+    let mut chaos = Chaos::new(seed);
+    chaos.reserving = reserving;
+    let mut applied = 0;
+    for step in 0..150 {
+        let before = chaos.w.counter("operations/finished");
+        if reserving && step % 3 == 0 {
+            chaos.operate();
         }
-        chaos.heal();
+        chaos.step();
+        chaos.listen();
+        applied += chaos.w.counter("operations/finished").saturating_sub(before);
         if let Err(why) = chaos.w.audit() {
-            panic!("seed {seed}, healed: {why}");
+            panic!("seed {seed}, step {step}: {why}");
         }
     }
+    chaos.heal();
+    if let Err(why) = chaos.w.audit() {
+        panic!("seed {seed}, healed: {why}");
+    }
+    applied
 }

@@ -15,6 +15,7 @@ mod life;
 mod offers;
 mod pictures;
 mod reconciling;
+mod reserving;
 mod sessions;
 mod silence;
 mod statuses;

@@ -185,15 +185,16 @@ fn offers_in_the_form_the_framework_understands() {
     }
 }
 
+// covers: MES-0173
 #[test]
-fn operations_of_later_are_refused_by_name() {
+fn operations_of_later_are_refused_by_name_and_others_that_ask_for_feedback() {
     use v1::offer::operation::Type;
     let mut w = World::new();
     w.agent("node1", "cpus:4;mem:1024");
     let scheduler = w.scheduler(framework());
     let offer = w.offers(&scheduler).remove(0);
-    let reserve = |id: Option<&str>| v1::offer::Operation {
-        r#type: Some(Type::Reserve as i32),
+    let grow = |kind: Type, id: Option<&str>| v1::offer::Operation {
+        r#type: Some(kind as i32),
         id: id.map(|id| v1::OperationId { value: id.into() }),
         ..Default::default()
     };
@@ -205,13 +206,22 @@ fn operations_of_later_are_refused_by_name() {
         }),
         ..Default::default()
     };
-    w.accept(&scheduler, &[&offer], vec![reserve(Some("op")), reserve(None), group]);
+    let all = vec![
+        grow(Type::GrowVolume, Some("op")),
+        grow(Type::Reserve, Some("op")),
+        grow(Type::GrowVolume, None),
+        group,
+    ];
+    w.accept(&scheduler, &[&offer], all);
     let events = w.events(&scheduler);
     let status = &events[0].update_operation_status.as_ref().unwrap().status;
     assert_eq!(status.state(), v1::OperationState::OperationError);
-    assert!(status.message().contains("RESERVE operations are not supported"));
-    let status = &events[1].update.as_ref().unwrap().status;
+    assert!(status.message().contains("GROW_VOLUME operations are not supported"));
+    let status = &events[1].update_operation_status.as_ref().unwrap().status;
+    assert_eq!(status.state(), v1::OperationState::OperationError);
+    assert!(status.message().contains("AGENT_OPERATION_FEEDBACK"), "{}", status.message());
+    let status = &events[2].update.as_ref().unwrap().status;
     assert_eq!(status.reason(), v1::task_status::Reason::TaskGroupInvalid);
     assert_eq!(state(status), S::TaskError);
-    assert_eq!(events.len(), 2, "without an id nothing is told");
+    assert_eq!(events.len(), 3, "without an id nothing is told");
 }

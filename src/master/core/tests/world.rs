@@ -457,7 +457,7 @@ impl World {
         self.operate(|request| Input::MarkAgentGone { request, agent_id })
     }
 
-    fn operate(&mut self, input: impl FnOnce(RequestId) -> Input) -> Answer {
+    pub fn operate(&mut self, input: impl FnOnce(RequestId) -> Input) -> Answer {
         let n = self.fresh();
         self.step(input(RequestId(n)));
         self.answers.remove(&n).expect("an answer")

@@ -5,6 +5,7 @@ pub(super) mod command;
 pub(super) mod executor;
 pub(super) mod framework;
 pub(super) mod group;
+pub(super) mod operation;
 pub(super) mod resources;
 pub(super) mod task;
 

@@ -1,7 +1,7 @@
 //! The resources of one task and its executor.
 
-use crate::base::ids::Role;
-use crate::base::resources::{Resources, Scalar};
+use crate::base::ids::{self, Role};
+use crate::base::resources::{Resource, Resources, Scalar};
 use crate::mesos::{convert, v1};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn read(whose: &str, all: &[v1::Resource]) -> Result<Resources, String> {
     let resources = convert::resources_from_v1(all)
         .map_err(|why| format!("{whose} uses invalid resources: {why}"))?;
-    check_persistence(whose, &resources)?;
+    check_disks(&resources).map_err(|why| format!("{whose} uses invalid resources: {why}"))?;
+    check_unique(&resources)
+        .map_err(|why| format!("{whose} uses duplicate persistence ID: {why}"))?;
     check_revocable(whose, &resources)?;
     if resources.gpus().thousandths() % Scalar::whole(1).thousandths() != 0 {
         return Err(format!(
@@ -20,16 +22,45 @@ pub fn read(whose: &str, all: &[v1::Resource]) -> Result<Resources, String> {
     Ok(resources)
 }
 
-/// One volume is used once.
-fn check_persistence(whose: &str, resources: &Resources) -> Result<(), String> {
+/// A persistent volume is of one role's disk, with a name of its own and a place in the container.
+pub fn check_disks(resources: &Resources) -> Result<(), String> {
+    resources.iter().try_for_each(check_disk).map_err(|why| format!("Invalid DiskInfo: {why}"))
+}
+
+fn check_disk(resource: &Resource) -> Result<(), String> {
+    let Some(disk) = &resource.disk else { return Ok(()) };
+    let Some(persistence) = &disk.persistence else {
+        return match (&disk.volume, &disk.source) {
+            (Some(_), _) => Err("Non-persistent volume not supported".into()),
+            (None, None) => Err("DiskInfo is set but empty".into()),
+            (None, Some(_)) => Ok(()),
+        };
+    };
+    if resource.revocable {
+        return Err("Persistent volumes cannot be created from revocable resources".into());
+    }
+    if resource.reservations.is_empty() {
+        return Err("Persistent volumes cannot be created from unreserved resources".into());
+    }
+    let Some(volume) = &disk.volume else {
+        return Err("Expecting 'volume' to be set for persistent volume".into());
+    };
+    if volume.host_path.is_some() {
+        return Err("Expecting 'host_path' to be unset for persistent volume".into());
+    }
+    ids::check(&persistence.id)
+        .map_err(|why| format!("Invalid persistence ID for persistent volume: {why}"))
+}
+
+/// A role has one volume of a name.
+pub fn check_unique(resources: &Resources) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for resource in resources.iter() {
         let Some(id) = resource.persistence_id() else { continue };
         let role = resource.reserved_for().map_or("*", |role| role.as_str());
-        if !seen.insert((role, id)) {
-            return Err(format!(
-                "{whose} uses duplicate persistence ID: Persistence ID '{id}' is not unique"
-            ));
+        let again = !resource.shared && resources.count(resource) > 1;
+        if !seen.insert((role, id)) || again {
+            return Err(format!("Persistence ID '{id}' is not unique"));
         }
     }
     Ok(())
