@@ -140,7 +140,7 @@ mod tests {
         all.release(&a).unwrap();
         assert_eq!(minors(all.lease(&c, 1)), [255, 0]);
         // Another agent process: who lives keeps what it has.
-        let again = leases(dir.path(), &[b.clone()]);
+        let again = leases(dir.path(), std::slice::from_ref(&b));
         assert_eq!(minors(again.lease(&a, 2)), [255, 0, 1]);
         assert_eq!(minors(again.lease(&b, 1)), [255, 2]);
     }
