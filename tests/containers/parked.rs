@@ -24,7 +24,11 @@ fn waiting(w: &World) -> Vec<i32> {
     blanks(w).iter().filter_map(pids).collect()
 }
 
-fn has_v1(test: &str) -> bool {
+/// Whether containers are made ahead here; else says which test is skipped.
+fn parks(test: &str) -> bool {
+    if !isolates(test) {
+        return false;
+    }
     let v1 = std::path::Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
     if !v1 {
         eprintln!("SKIPPED {test}: needs cgroup v1");
@@ -57,8 +61,7 @@ const LOOK: &str = "env | sort; pwd; ulimit -a; id; cat /proc/1/comm; ps -e -o p
 
 #[test]
 fn one_that_was_made_ahead_is_like_any_other() {
-    let test = "one_that_was_made_ahead_is_like_any_other";
-    if !isolates(test) || !has_v1(test) {
+    if !parks("one_that_was_made_ahead_is_like_any_other") {
         return;
     }
     run(|mut w| async move {
@@ -112,8 +115,7 @@ fn one_that_was_made_ahead_is_like_any_other() {
 
 #[test]
 fn they_are_limited_rotated_and_destroyed_as_others_are() {
-    let test = "they_are_limited_rotated_and_destroyed_as_others_are";
-    if !isolates(test) || !has_v1(test) {
+    if !parks("they_are_limited_rotated_and_destroyed_as_others_are") {
         return;
     }
     run(|mut w| async move {
@@ -140,6 +142,13 @@ fn they_are_limited_rotated_and_destroyed_as_others_are() {
         until("it is rotated", || loud.sandbox.join("stdout.1").exists()).await;
         w.agent.destroy(&loud.id).await.unwrap();
         w.end(&loud).await;
+        // Of one that is too much to be told they are not used up, and it is made as others are.
+        let waiting = wait(&w, 2).await;
+        let mut large = w.spec(Backend::Mesos, "echo ${#LARGE}");
+        large.env = vec![("LARGE".into(), "x".repeat(100_000))];
+        w.whole(&large).await;
+        assert_eq!(read(&large.sandbox.join("stdout")), "100000\n");
+        assert!(waiting.iter().all(|pid| alive(*pid)), "none of {waiting:?} was used");
         // Another shape is not made of what waits.
         let waiting = wait(&w, 2).await;
         let mut other = w.spec(Backend::Mesos, "ulimit -n");
@@ -154,8 +163,7 @@ fn they_are_limited_rotated_and_destroyed_as_others_are() {
 
 #[test]
 fn they_are_replaced_and_none_is_left_of_an_earlier_supervisor() {
-    let test = "they_are_replaced_and_none_is_left_of_an_earlier_supervisor";
-    if !isolates(test) || !has_v1(test) {
+    if !parks("they_are_replaced_and_none_is_left_of_an_earlier_supervisor") {
         return;
     }
     run(|mut w| async move {
@@ -196,8 +204,7 @@ fn they_are_replaced_and_none_is_left_of_an_earlier_supervisor() {
 
 #[test]
 fn those_of_another_supervisor_under_the_same_parent_are_left_alone() {
-    let test = "those_of_another_supervisor_under_the_same_parent_are_left_alone";
-    if !isolates(test) || !has_v1(test) {
+    if !parks("those_of_another_supervisor_under_the_same_parent_are_left_alone") {
         return;
     }
     run(|mut w| async move {

@@ -14,26 +14,35 @@ use std::path::Path;
 /// What may be told, in bytes: less than any socket's buffer holds.
 pub const TOLD_BYTES_MAX: usize = 64 * 1024;
 
+/// What is to be told of a container; none when that is too much, and it is made as others are.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn message(spec: &ContainerSpec) -> Result<Option<Vec<u8>>> {
+    let text = serde_json::to_vec(spec)
+        .map_err(|e| Error::new(Code::Internal, format!("a container as JSON: {e}")))?;
+    let length = u32::try_from(text.len()).ok().filter(|_| text.len() <= TOLD_BYTES_MAX);
+    Ok(length.map(|length| [length.to_le_bytes().as_slice(), &text].concat()))
+}
+
 /// Tells it. Its sandbox gets `stdout` and `stderr`, and `dir` a status file.
 ///
 /// # Errors
-/// It is too much; a stream cannot be opened; nobody is at the other end.
-pub fn tell(gate: RawFd, spec: &ContainerSpec, account: &Account, dir: &Path) -> Result<()> {
+/// A stream cannot be opened; nobody is at the other end.
+pub fn tell(
+    gate: RawFd,
+    message: &[u8],
+    sandbox: &Path,
+    account: &Account,
+    dir: &Path,
+) -> Result<()> {
     let failed = |why: String| Error::new(Code::System, why);
-    let text = serde_json::to_vec(spec).map_err(|e| failed(format!("a container as JSON: {e}")))?;
-    let length = u32::try_from(text.len()).ok().filter(|_| text.len() <= TOLD_BYTES_MAX);
-    let length = length.ok_or_else(|| {
-        Error::new(Code::Invalid, format!("it is more than {TOLD_BYTES_MAX} bytes"))
-    })?;
-    let (stdout, stderr) =
-        logs::open_streams(&spec.sandbox, account.uid, account.gid).map_err(failed)?;
+    let (stdout, stderr) = logs::open_streams(sandbox, account.uid, account.gid).map_err(failed)?;
     let status = own(open_status(dir).map_err(failed)?);
-    let mut all = length.to_le_bytes().to_vec();
-    all.extend(text);
     let fds = [stdout.as_raw_fd(), stderr.as_raw_fd(), status.as_raw_fd()];
-    match streams::send_with(gate, &all, &fds) {
-        Ok(sent) if sent == all.len() => Ok(()),
-        Ok(sent) => Err(failed(format!("{sent} bytes of {} were taken", all.len()))),
+    match streams::send_with(gate, message, &fds) {
+        Ok(sent) if sent == message.len() => Ok(()),
+        Ok(sent) => Err(failed(format!("{sent} bytes of {} were taken", message.len()))),
         Err(e) => Err(failed(format!("telling it what it is: {e}"))),
     }
 }

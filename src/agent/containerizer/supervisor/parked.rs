@@ -155,9 +155,11 @@ impl Supervisor {
         self.parked.asked_for(&shape);
         self.park_after(QUIET);
         let Some(n) = self.parked.ready(&shape).filter(|_| runs(&spec)) else { return Some(spec) };
-        let told = match account::of(&spec) {
-            Ok(account) => self.tell(n, &spec, &account),
-            Err(why) => Err(Error::new(Code::System, why)),
+        let told = match (later::message(&spec), account::of(&spec)) {
+            (Ok(Some(message)), Ok(account)) => self.tell(n, &spec, &message, &account),
+            (Ok(None), _) => return Some(spec),
+            (Err(e), _) => Err(e),
+            (_, Err(why)) => Err(Error::new(Code::System, why)),
         };
         if let Err(e) = told {
             self.log(&spec.id, &e);
@@ -170,7 +172,13 @@ impl Supervisor {
 
     /// Tells a blank container what it is, and gives its directory the container's name. It waits for the word to start as
     /// every parked one does.
-    fn tell(&mut self, n: u64, spec: &ContainerSpec, account: &Account) -> Result<()> {
+    fn tell(
+        &mut self,
+        n: u64,
+        spec: &ContainerSpec,
+        message: &[u8],
+        account: &Account,
+    ) -> Result<()> {
         let home = self.dir_of(&spec.id);
         let gone = || Error::new(Code::Internal, "no such blank container");
         let blank = self.parked.blanks.get_mut(&n).ok_or_else(gone)?;
@@ -179,7 +187,7 @@ impl Supervisor {
         }
         let gate = blank.gate.as_ref().ok_or_else(gone)?;
         blank.dir.put_spec(spec)?;
-        later::tell(gate.as_raw_fd(), spec, account, &blank.dir.0)?;
+        later::tell(gate.as_raw_fd(), message, &spec.sandbox, account, &blank.dir.0)?;
         blank.dir.become_dir(home)?;
         blank.gate = None;
         Ok(())
