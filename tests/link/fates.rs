@@ -2,7 +2,7 @@
 
 use super::{Node, World, in_time};
 use mesolith::cluster::consensus::{self, Lane, Transport as _};
-use mesolith::cluster::identity::{Authority, Credentials, Roles, wall_now};
+use mesolith::cluster::identity::{Authority, Credentials, NodeId, Roles, wall_now};
 use mesolith::cluster::link::{Doors, Fate, Limits};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -265,4 +265,22 @@ impl Relay {
         });
         Self { address, cut }
     }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_where_a_node_is_hears_that_it_moved() {
+    let node = World::default().client(Roles::FULL);
+    let (other, here, there) = (NodeId(7), "127.0.0.1:1", "127.0.0.1:2");
+    let mut located = node.link.located();
+    node.link.locate([(other, here.to_owned())]);
+    in_time("it is told", located.changed()).await.expect("the link lives");
+    assert_eq!(node.link.where_is(other, there), here);
+    node.link.locate([(other, here.to_owned())]);
+    assert!(!located.has_changed().expect("the link lives"), "nothing is new");
+    node.link.locate([(other, there.to_owned())]);
+    in_time("it is told", located.changed()).await.expect("the link lives");
+    assert_eq!(node.link.where_is(other, here), there);
+    node.link.locate([]);
+    in_time("it is told", located.changed()).await.expect("the link lives");
+    assert_eq!(node.link.where_is(other, here), here, "what it was is all that is known");
 }

@@ -157,6 +157,9 @@ impl Talk {
 
 impl Drop for Talk {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what process {} said:\n{}", self.child.id(), self.stderr());
+        }
         if self.child.try_wait().is_ok_and(|s| s.is_none()) {
             let _ = self.child.kill();
             let _ = self.child.wait();

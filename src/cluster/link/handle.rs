@@ -93,7 +93,7 @@ pub(super) struct Inner {
     pub fates: Fates,
     tls: Mutex<Tls>,
     peers: Mutex<BTreeMap<Whom, Arc<PeerState>>>,
-    addresses: Mutex<BTreeMap<NodeId, String>>,
+    addresses: watch::Sender<BTreeMap<NodeId, String>>,
     pub removed: watch::Sender<bool>,
 }
 
@@ -141,7 +141,7 @@ impl Link {
             tls: Mutex::new(Tls::of(now, &revoked)?),
             revoked,
             peers: Mutex::default(),
-            addresses: Mutex::default(),
+            addresses: watch::Sender::default(),
             removed: watch::Sender::new(false),
         })))
     }
@@ -199,16 +199,21 @@ impl Link {
         for (node, address) in &nodes {
             self.0.fates.listens(*node, address);
         }
-        *self.addresses() = nodes;
+        self.0.addresses.send_if_modified(|before| {
+            let other = *before != nodes;
+            *before = nodes;
+            other
+        });
     }
 
     /// Where a node is, as far as it said so; else where it was.
     pub fn where_is(&self, node: NodeId, was: &str) -> String {
-        self.addresses().get(&node).cloned().unwrap_or_else(|| was.to_owned())
+        self.0.addresses.borrow().get(&node).cloned().unwrap_or_else(|| was.to_owned())
     }
 
-    fn addresses(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
-        self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes whenever [`Self::where_is`] may answer otherwise than before.
+    pub fn located(&self) -> watch::Receiver<BTreeMap<NodeId, String>> {
+        self.0.addresses.subscribe()
     }
 
     /// Gives up all ways to others, in order.

@@ -46,7 +46,10 @@ pub(super) async fn leader(
 ) {
     let mut leadership = registry.leadership();
     let mut members = watching.gossip.members();
+    // Told apart from gossip: whoever hears of gossip's change first would ask the link before the link knows.
+    let mut located = watching.link.located();
     loop {
+        located.mark_unchanged();
         let now = *leadership.borrow_and_update();
         let known = members.borrow_and_update().clone();
         let led = watching.seat.borrow_and_update().as_ref().map(|seat| seat.epoch().0);
@@ -76,6 +79,7 @@ pub(super) async fn leader(
         tokio::select! {
             changed = leadership.changed() => if changed.is_err() { return },
             changed = members.changed() => if changed.is_err() { return },
+            changed = located.changed() => if changed.is_err() { return },
             changed = watching.seat.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(ADDRESS_EVERY), if lacks_address => {}
         }
