@@ -40,7 +40,9 @@ fn parks(test: &str) -> bool {
 async fn wait(w: &World, wanted: usize) -> Vec<i32> {
     until("they wait", || {
         let noted = std::fs::read_dir(w.home().join("parked")).map_or(0, |all| {
-            all.flatten().filter(|dir| dir.path().join("state.json").exists()).count()
+            let made =
+                |dir: &std::fs::DirEntry| read(&dir.path().join("record")).contains("keeper");
+            all.flatten().filter(made).count()
         });
         noted == wanted && blanks(w).iter().all(|dir| read(&dir.join("tasks")).lines().count() == 1)
     })

@@ -137,12 +137,15 @@ fn a_number_used_again_is_not_the_container() {
         signal(supervisor);
         until("it is dead", || !alive(supervisor)).await;
         for (spec, claim) in &all {
-            let state = w.home().join("containers").join(spec.id.as_str()).join("state.json");
-            let keeper: serde_json::Value = serde_json::from_str(&read(&state)).unwrap();
-            let keeper = i32::try_from(keeper["pid"].as_i64().unwrap()).unwrap();
+            let record = w.home().join("containers").join(spec.id.as_str()).join("record");
+            let text = read(&record);
+            let line = text.lines().find(|line| line.starts_with("{\"keeper\":")).unwrap();
+            let noted: serde_json::Value = serde_json::from_str(line).unwrap();
+            let keeper = i32::try_from(noted["keeper"]["pid"].as_i64().unwrap()).unwrap();
             signal(keeper);
             until("its keeper is dead", || !alive(keeper)).await;
-            std::fs::write(&state, claim.to_string()).unwrap();
+            let claimed = serde_json::json!({ "keeper": claim }).to_string();
+            std::fs::write(&record, text.replace(line, &claimed)).unwrap();
         }
         if w.agent.recover().await.is_err() {
             w.agent.recover().await.unwrap();

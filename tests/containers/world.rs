@@ -184,7 +184,7 @@ impl World {
     /// Those left for their exit record.
     fn ended_on_disk(&self) -> usize {
         let Ok(all) = std::fs::read_dir(self.home().join("containers")) else { return 0 };
-        all.flatten().filter(|e| e.path().join("exit.json").exists()).count()
+        all.flatten().filter(|e| read(&e.path().join("record")).contains("{\"exit\":")).count()
     }
 
     /// The supervisor's process, by its lock.

@@ -3,14 +3,15 @@
 //! The builder works in a mount namespace of its own, so that nothing it mounts is ever seen on the host: whatever
 //! dies when, the kernel drops those mounts with the last process in it. There it binds the host's root under the
 //! bundle, or puts an image together there, and hides the cgroup file systems from libcontainer: cgroups are ours (it
-//! would join every controller the machine has, the slow way).
+//! would join every controller the machine has, the slow way). What hides them is a file system in memory that has all
+//! libcontainer needs: its bundle, its state, and the place where the container's root is put together.
 
 use super::keeper::{End, Task, keep};
 use super::prepare::{leave, undumpable};
 use super::report::Report;
 use super::{
-    GATE_FD, Joined, REPORT_FD, account, image, later, open_status, private_dir, program, rlimits,
-    volumes, within,
+    GATE_FD, Joined, REPORT_FD, account, gate, image, later, open_status, private_dir, program,
+    rlimits, volumes, within,
 };
 use crate::agent::containerizer::isolators::seccomp::{self, Filters, Seccomp};
 use crate::agent::containerizer::isolators::{Cgroup, external, probe};
@@ -21,6 +22,7 @@ use crate::agent::containerizer::rootless;
 use crate::agent::containerizer::spec::{Command, ContainerSpec, Network};
 use account::Account;
 use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::notify_socket::{NOTIFY_FILE, NotifySocket};
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::ExecutorValidationError;
@@ -31,21 +33,15 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// libcontainer's name for the only container under its state directory.
 const OCI_ID: &str = "c";
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
+/// Where the builder's own file system is: libcontainer takes a file system in memory there for one without cgroups.
+const SCRATCH: &str = CGROUP_MOUNT;
 const SHM: &str = "/dev/shm";
 const NOBODY: Option<&str> = None;
-
-/// Where libcontainer listens for the word to start, once a container in `dir` is parked.
-pub fn notify_dir(dir: &Path) -> PathBuf {
-    dir.join("state").join(OCI_ID)
-}
-
-/// The name of that socket.
-pub use libcontainer::notify_socket::NOTIFY_FILE;
 
 /// Makes the container and parks it; its first process is a child of our parent. `inside`: we are in its cgroup already.
 ///
@@ -82,12 +78,11 @@ pub fn build(
             (streams, open_status(dir)?)
         }
     };
-    let root = dir.join("rootfs");
-    let state = dir.join("state");
-    for d in [&root, &state] {
-        private_dir(d).map_err(|e| e.cause)?;
-    }
+    let gate = gate::make(dir)?;
     own_mounts()?;
+    let scratch = Path::new(SCRATCH);
+    let root = scratch.join("rootfs");
+    private_dir(&root).map_err(|e| e.cause)?;
     let read_only = match &spec.image {
         None => bind_host_root(&root, spec.network)?,
         Some(own) => {
@@ -99,17 +94,18 @@ pub fn build(
         image::mount_volume(volume, spec, &account)?;
     }
     let shm = match joined.filter(|_| spec.linux.share_ipc) {
-        Some(parent) => within::shm(parent, dir)?,
+        Some(parent) => within::shm(parent, scratch)?,
         None => spec.linux.share_ipc.then(|| SHM.into()),
     };
     let mut mounts = mounts(spec, shm.as_deref());
     mounts.extend(files);
-    mounts.extend(volumes::prepare(spec, &account, dir)?);
+    mounts.extend(volumes::prepare(spec, &account, scratch)?);
     let config = config(spec, &account, &root, read_only, mounts, joined)?;
-    fs::write(dir.join("config.json"), config.to_string()).map_err(|e| format!("config: {e}"))?;
+    let bundle = scratch.join("config.json");
+    fs::write(bundle, config.to_string()).map_err(|e| format!("config: {e}"))?;
     let filters = seccomp::filters(&spec.linux.seccomp, &spec.effective_capabilities())?;
-    let executor = TaskExecutor { spec: Box::new(spec.clone()), status, filters };
-    let pid = create(executor, dir, &state, streams)?;
+    let executor = TaskExecutor { spec: Box::new(spec.clone()), status, gate, filters };
+    let pid = create(executor, scratch, streams)?;
     external::isolate(spec, pid, cgroup)?;
     Ok(pid)
 }
@@ -121,22 +117,26 @@ fn null() -> Result<OwnedFd, String> {
 
 fn create(
     executor: TaskExecutor,
-    dir: &Path,
-    state: &Path,
+    scratch: &Path,
     (stdout, stderr): (OwnedFd, OwnedFd),
 ) -> Result<i32, String> {
+    let state = scratch.join("state");
+    private_dir(&state).map_err(|e| e.cause)?;
     let container = ContainerBuilder::new(OCI_ID.into(), SyscallType::default())
-        .with_root_path(state)
+        .with_root_path(&state)
         .map_err(|e| chain(&e))?
         .with_executor(executor)
         .with_stdin(null()?)
         .with_stdout(stdout)
         .with_stderr(stderr)
-        .as_init(dir)
+        .as_init(scratch)
         .with_systemd(false)
         .as_sibling(true)
         .build()
         .map_err(|e| chain(&e))?;
+    // On to the gate, where it waits from here on.
+    let socket = state.join(OCI_ID).join(NOTIFY_FILE);
+    NotifySocket::new(socket).notify_container_start().map_err(|e| chain(&e))?;
     container.pid().map(|p| p.as_raw()).ok_or_else(|| "no first process".into())
 }
 
@@ -178,11 +178,11 @@ fn own_mounts() -> Result<(), String> {
             Err(e) => return Err(format!("hiding cgroups: {e}")),
         }
     }
-    if Path::new(CGROUP_MOUNT).is_dir() {
-        mount(Some("tmpfs"), CGROUP_MOUNT, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
-            .map_err(mounting(CGROUP_MOUNT))?;
-    }
-    Ok(())
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("tmpfs"), SCRATCH, Some("tmpfs"), flags, Some("mode=0700"))
+        .map_err(mounting(SCRATCH))?;
+    // Not part of a container that has the host's tree.
+    mount(NOBODY, SCRATCH, NOBODY, MsFlags::MS_UNBINDABLE, NOBODY).map_err(mounting(SCRATCH))
 }
 
 /// The host's tree under `root`, with a read-only `/sys`; what the kernel could not make read-only at once.
@@ -199,6 +199,12 @@ fn bind_host_root(root: &Path, network: Network) -> Result<Vec<&'static str>, St
             Err(nix::Error::EPERM) if rootless::entered() => {}
             Err(e) => return Err(mounting("/sys")(e)),
         }
+    }
+    if rootless::entered() {
+        // What could not be taken away is covered.
+        let cgroups = root.join("sys/fs/cgroup");
+        mount(Some("tmpfs"), &cgroups, Some("tmpfs"), MsFlags::MS_RDONLY, NOBODY)
+            .map_err(mounting(CGROUP_MOUNT))?;
     }
     Ok(match read_only(&root.join("sys")) {
         Ok(()) => Vec::new(),
@@ -392,6 +398,10 @@ fn mounts(spec: &ContainerSpec, shm: Option<&Path>) -> Vec<Value> {
                 "destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "rro"],
             }),
         });
+        if rootless::entered() {
+            // The host's, with what of it could not be taken away.
+            all.push(mount(CGROUP_MOUNT, "tmpfs", &["nosuid", "noexec", "nodev", "ro"]));
+        }
         all.push(bind(&spec.sandbox, &own.sandbox, false));
         if spec.network == Network::Host {
             all.extend(image::names().map(|(source, target)| bind(&source, target, true)));
@@ -408,6 +418,7 @@ fn mounts(spec: &ContainerSpec, shm: Option<&Path>) -> Vec<Value> {
 struct TaskExecutor {
     spec: Box<ContainerSpec>,
     status: RawFd,
+    gate: RawFd,
     filters: Filters,
 }
 
@@ -431,6 +442,11 @@ impl Executor for TaskExecutor {
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        undumpable();
+        if let Err(why) = gate::wait(self.gate) {
+            Report::at(REPORT_FD).not_executed(&why);
+            leave(126)
+        }
         let told = match self.spec.command {
             Command::Later => Some(become_told().unwrap_or_else(|why| {
                 Report::at(REPORT_FD).not_executed(&why);
@@ -456,7 +472,6 @@ impl Executor for TaskExecutor {
             None => self.spec.linux.share_pid,
         };
         let end = if shared { End::Sweep } else { End::Namespace };
-        undumpable();
         keep(&task, end, || match self.filters_early() {
             true => Ok(()),
             false => self.filters.load(),

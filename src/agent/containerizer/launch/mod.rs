@@ -12,6 +12,7 @@
 pub mod account;
 mod errors;
 pub mod exec;
+pub mod gate;
 mod image;
 pub mod keeper;
 pub mod later;
@@ -24,6 +25,8 @@ pub mod rlimits;
 pub mod streams;
 pub mod volumes;
 pub mod within;
+
+pub use gate::GATE_FILE;
 
 use super::isolators::Cgroup;
 use super::spec::{Backend, Command, ContainerSpec};

@@ -19,14 +19,18 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Where in a container's directory the secrets' file system is mounted, in the builder's namespace alone.
-pub const SECRETS: &str = "secrets";
+/// Where in the builder's own file system that of the secrets is mounted.
+const SECRETS: &str = "secrets";
 
-/// Mounts in OCI's words, in the order of the volumes.
+/// Mounts in OCI's words, in the order of the volumes. `scratch` is a file system that only this mount namespace has.
 ///
 /// # Errors
 /// A text that names the volume's path and says what failed.
-pub fn prepare(spec: &ContainerSpec, account: &Account, dir: &Path) -> Result<Vec<Value>, String> {
+pub fn prepare(
+    spec: &ContainerSpec,
+    account: &Account,
+    scratch: &Path,
+) -> Result<Vec<Value>, String> {
     let mut mounts = Vec::new();
     let mut secrets = None;
     for (number, volume) in spec.linux.volumes.iter().enumerate() {
@@ -45,7 +49,7 @@ pub fn prepare(spec: &ContainerSpec, account: &Account, dir: &Path) -> Result<Ve
             Source::Secret(data) => {
                 let home = match &secrets {
                     Some(home) => home,
-                    None => secrets.insert(memory(dir)?),
+                    None => secrets.insert(memory(scratch)?),
                 };
                 write_secret(home, number, data, account)?
             }
@@ -163,8 +167,8 @@ fn file(at: &OwnedFd, name: &OsStr, owner: Uid, group: Gid) -> nix::Result<()> {
 }
 
 /// A file system in memory; the kernel drops it with the last process of the container.
-fn memory(dir: &Path) -> Result<PathBuf, String> {
-    let home = dir.join(SECRETS);
+fn memory(scratch: &Path) -> Result<PathBuf, String> {
+    let home = scratch.join(SECRETS);
     private_dir(&home).map_err(|e| e.cause)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tmpfs"), &home, Some("tmpfs"), flags, Some("mode=0700,size=1m"))

@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where in a container's directory its parent's `/dev/shm` is mounted, in the builder's namespace alone.
-pub const SHM: &str = "shm";
+/// Where in the builder's own file system its parent's `/dev/shm` is mounted.
+const SHM: &str = "shm";
 // Of the kernel's `linux/mount.h`.
 const OPEN_TREE_CLONE: i32 = 1;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
@@ -37,11 +37,11 @@ pub fn network(spec: &mut ContainerSpec, parent: &Joined) -> Result<Vec<Value>, 
     Ok(network::files::of(spec, &parent.outermost))
 }
 
-/// Has the parent's `/dev/shm` mounted in `dir`, in this mount namespace alone; none: the kernel (before 5.2) cannot.
+/// Has the parent's `/dev/shm` mounted in `scratch`; none: the kernel (before 5.2) cannot.
 ///
 /// # Errors
 /// A text.
-pub fn shm(parent: &Joined, dir: &Path) -> Result<Option<PathBuf>, String> {
+pub fn shm(parent: &Joined, scratch: &Path) -> Result<Option<PathBuf>, String> {
     let failed = |e: &dyn std::fmt::Display| format!("/dev/shm of the container it is in: {e}");
     let open = |path: &str| File::open(path).map_err(|e| failed(&e));
     let (own, theirs) = (open("/proc/self/ns/mnt")?, open(&parent.namespace("mnt"))?);
@@ -53,7 +53,7 @@ pub fn shm(parent: &Joined, dir: &Path) -> Result<Option<PathBuf>, String> {
         Err(Errno::ENOSYS) => return Ok(None),
         Err(e) => return Err(failed(&e)),
     };
-    let target = dir.join(SHM);
+    let target = scratch.join(SHM);
     private_dir(&target).map_err(|e| e.cause)?;
     move_mount(&tree, &target).map_err(|e| failed(&e))?;
     Ok(Some(target))

@@ -26,23 +26,20 @@ impl Supervisor {
     }
 
     fn adopt_one(&mut self, id: &ContainerId, dir: Dir) -> Result<()> {
-        let spec = match dir.spec() {
-            Ok(Some(spec)) => spec,
-            // Not even asked for in full: there was nothing of it, or a crash of the machine ended it.
-            Ok(None) | Err(_) => return dir.remove(),
-        };
+        let known = dir.known()?;
+        // Not even asked for in full: there was nothing of it, or a crash of the machine ended it.
+        let Some(spec) = known.spec else { return dir.remove() };
         if spec.id != *id {
-            let cause = format!("spec.json is of container {}", spec.id);
+            let cause = format!("the record is of container {}", spec.id);
             return Err(Error::new(Code::Corrupt, cause));
         }
         let mut c = Container::new(spec, dir, Phase::Gone);
         if c.spec.backend == Backend::Mesos {
             c.cgroup = nesting::cgroup(&self.cgroups, &c.spec);
         }
-        // One that a crash of the machine tore is none.
-        let (exit, keeper, started) =
-            (c.dir.exit().unwrap_or(None), c.dir.keeper()?, c.dir.started());
-        if let Some(record) = exit {
+        let (keeper, started) = (known.keeper, known.started);
+        c.left = known.left;
+        if let Some(record) = known.exit {
             c.phase = Phase::Exited(record);
         }
         let known = c.phase != Phase::Gone;

@@ -79,6 +79,8 @@ pub struct Container {
     pub clean: bool,
     /// Since when it is being cleaned up.
     pub cleaning: Option<Instant>,
+    /// Whether its networks were left already when it was taken over.
+    pub left: bool,
     /// Whether its networks have to be left.
     pub leaving: Leaving,
     /// The namespace of its networks, while they have to be left.
@@ -113,6 +115,7 @@ impl Container {
             doomed: false,
             clean: false,
             cleaning: None,
+            left: false,
             leaving: Leaving::Done,
             namespace: None,
             on_create: None,

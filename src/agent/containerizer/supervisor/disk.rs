@@ -1,24 +1,22 @@
 //! What the supervisor keeps of each container in `<run>/v1/containers/<id>/`, so that the next one can take over.
 //!
-//! - `spec.json`: what was asked for; first to be there, last to go;
-//! - `state.json`: its first process, once it is parked; `started`: that it was let go;
-//! - `status`: the task's wait status, written by the keeper;
-//! - `exit.json`: how it ended; renamed into place, and synced soon after.
+//! - `record`: one line of JSON for each thing that came to pass: what was asked for, its first process once it is parked,
+//!   that it was let go, how it ended; first to be there, last to go;
+//! - `status`: the task's wait status, written by the keeper; `gate`: what the keeper waits at.
 //!
-//! What is written survives any crash of ours without a sync. After a crash of the machine there is no container
-//! anyway, so on the launch path nothing is synced. Exit records are, by a forked child and many at a time: a sync in
-//! the supervisor itself would hold up all others (20 ms each on a busy disk).
+//! Few files, each made once: to make and remove them is a good part of what a short task costs. What is written survives any
+//! crash of ours without a sync. After a crash of the machine there is no container anyway, so on the launch path nothing
+//! is synced. Ends are, by a forked child and many at a time: a sync in the supervisor itself would hold up all others
+//! (20 ms each on a busy disk). A line that was torn, and all after it, is taken for not written.
 
-use crate::agent::containerizer::launch::volumes::SECRETS;
-use crate::agent::containerizer::launch::within::SHM;
-use crate::agent::containerizer::launch::{STATUS_FILE, private_dir};
+use crate::agent::containerizer::launch::{GATE_FILE, STATUS_FILE, private_dir};
 use crate::agent::containerizer::network::JOINED;
 use crate::agent::containerizer::network::files::HOME as ETC;
 use crate::agent::containerizer::record::ExitRecord;
 use crate::agent::containerizer::spec::ContainerSpec;
 use crate::base::error::{Code, Error, Result};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -33,6 +31,34 @@ pub struct Keeper {
     pub start_time: u64,
     /// Which boot.
     pub boot_id: String,
+}
+
+const RECORD: &str = "record";
+
+/// A line of the record.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<'a> {
+    Spec(Cow<'a, ContainerSpec>),
+    Keeper(Cow<'a, Keeper>),
+    Started,
+    Left,
+    Exit(Cow<'a, ExitRecord>),
+}
+
+/// All that is known of a container by its record.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// What was asked for.
+    pub spec: Option<ContainerSpec>,
+    /// Its first process, if it got that far.
+    pub keeper: Option<Keeper>,
+    /// Whether it was let go.
+    pub started: bool,
+    /// Whether its networks were left.
+    pub left: bool,
+    /// How it ended, if it did.
+    pub exit: Option<ExitRecord>,
 }
 
 fn failed(path: &Path, e: impl std::fmt::Display) -> Error {
@@ -77,7 +103,7 @@ impl Dir {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_spec(&self, spec: &ContainerSpec) -> Result<()> {
-        self.put("spec.json", spec).map(drop)
+        self.put(&Line::Spec(Cow::Borrowed(spec)))
     }
 
     /// From now on it is there, with all that is in it.
@@ -93,45 +119,50 @@ impl Dir {
         Ok(())
     }
 
-    fn put(&self, name: &str, value: &impl Serialize) -> Result<File> {
-        let path = self.0.join(name);
-        let bytes = serde_json::to_vec(value).map_err(|e| failed(&path, e))?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|e| failed(&path, e))?;
-        file.write_all(&bytes).map_err(|e| failed(&path, e))?;
-        Ok(file)
+    /// Adds a line, whole or not at all.
+    fn put(&self, line: &Line<'_>) -> Result<()> {
+        let path = self.0.join(RECORD);
+        let mut bytes = serde_json::to_vec(line).map_err(|e| failed(&path, e))?;
+        bytes.push(b'\n');
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let mut file = file.map_err(|e| failed(&path, e))?;
+        let before = file.metadata().map_err(|e| failed(&path, e))?.len();
+        file.write_all(&bytes).map_err(|e| {
+            // On a full disk a part of it may have gone in, which would tear what is added later.
+            match file.set_len(before) {
+                Ok(()) => failed(&path, e),
+                Err(torn) => {
+                    failed(&path, format!("{e}; and what was written of it stays: {torn}"))
+                }
+            }
+        })
     }
 
-    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let path = self.0.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|e| Error::new(Code::Corrupt, format!("{}: {e}", path.display()))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(failed(&path, e)),
+    /// All that is known of it.
+    ///
+    /// # Errors
+    /// The path and the kernel's reason.
+    pub fn known(&self) -> Result<Known> {
+        let path = self.0.join(RECORD);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Known::default()),
+            Err(e) => return Err(failed(&path, e)),
+        };
+        let mut known = Known::default();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            // Without its end it is torn.
+            let line = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
+            match line {
+                Some(Line::Spec(spec)) => known.spec = Some(spec.into_owned()),
+                Some(Line::Keeper(keeper)) => known.keeper = Some(keeper.into_owned()),
+                Some(Line::Started) => known.started = true,
+                Some(Line::Left) => known.left = true,
+                Some(Line::Exit(exit)) => known.exit = Some(exit.into_owned()),
+                None => break,
+            }
         }
-    }
-
-    /// What was asked for.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read as such.
-    pub fn spec(&self) -> Result<Option<ContainerSpec>> {
-        self.get("spec.json")
-    }
-
-    /// Its first process, if it got that far.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read as such.
-    pub fn keeper(&self) -> Result<Option<Keeper>> {
-        self.get("state.json")
+        Ok(known)
     }
 
     /// Notes its first process.
@@ -139,12 +170,7 @@ impl Dir {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_keeper(&self, keeper: &Keeper) -> Result<()> {
-        self.put("state.json", keeper).map(drop)
-    }
-
-    /// Whether it was let go.
-    pub fn started(&self) -> bool {
-        self.0.join("started").exists()
+        self.put(&Line::Keeper(Cow::Borrowed(keeper)))
     }
 
     /// Notes that it is let go.
@@ -152,12 +178,7 @@ impl Dir {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_started(&self) -> Result<()> {
-        self.put("started", &true).map(drop)
-    }
-
-    /// Whether its networks were left.
-    pub fn left(&self) -> bool {
-        self.0.join("left").exists()
+        self.put(&Line::Started)
     }
 
     /// Notes that its networks were left.
@@ -165,7 +186,7 @@ impl Dir {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_left(&self) -> Result<()> {
-        self.put("left", &true).map(drop)
+        self.put(&Line::Left)
     }
 
     /// How the task ended, if its keeper could tell.
@@ -174,44 +195,28 @@ impl Dir {
         Some(i32::from_le_bytes(*bytes.first_chunk::<4>()?))
     }
 
-    /// How it ended, if it did.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read as such.
-    pub fn exit(&self) -> Result<Option<ExitRecord>> {
-        self.get("exit.json")
-    }
-
     /// Notes how it ended; to be synced.
     ///
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_exit(&self, record: &ExitRecord) -> Result<()> {
-        self.put("exit.json.new", record)?;
-        fs::rename(self.0.join("exit.json.new"), self.0.join("exit.json"))
-            .map_err(|e| failed(&self.0, e))
+        self.put(&Line::Exit(Cow::Borrowed(record)))
     }
 
-    /// Makes `exit.json` durable; slow.
+    /// Makes the record durable; slow.
     ///
     /// # Errors
     /// The kernel's reason.
-    pub fn sync_exit(&self) -> std::io::Result<()> {
-        File::open(self.0.join("exit.json"))?.sync_all()?;
+    pub fn sync(&self) -> std::io::Result<()> {
+        File::open(self.0.join(RECORD))?.sync_all()?;
         File::open(&self.0)?.sync_all()
     }
 
-    /// Removes what only a living container needs. `rootfs` may be a mount point in a dying namespace: it is never
-    /// entered.
+    /// Removes what only a living container needs.
     pub fn shrink(&self) {
         // What is missing needs no removal; what cannot be removed goes (or fails aloud) with the whole.
-        let _ = fs::remove_dir(self.0.join("rootfs"));
-        let _ = fs::remove_dir(self.0.join(SECRETS));
-        let _ = fs::remove_dir(self.0.join(SHM));
-        for name in ["state", ETC] {
-            let _ = fs::remove_dir_all(self.0.join(name));
-        }
-        for name in ["config.json", STATUS_FILE, "started", "state.json", JOINED] {
+        let _ = fs::remove_dir_all(self.0.join(ETC));
+        for name in [GATE_FILE, STATUS_FILE, JOINED] {
             let _ = fs::remove_file(self.0.join(name));
         }
     }
@@ -222,15 +227,52 @@ impl Dir {
     /// The path and the kernel's reason.
     pub fn remove(&self) -> Result<()> {
         self.shrink();
-        for name in ["left", "exit.json", "exit.json.new", "spec.json"] {
-            match fs::remove_file(self.0.join(name)) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(&self.0, e)),
-                _ => {}
-            }
+        match fs::remove_file(self.0.join(RECORD)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(&self.0, e)),
+            _ => {}
         }
         match fs::remove_dir(&self.0) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(failed(&self.0, e)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Wall;
+
+    fn keeper(pid: i32) -> Keeper {
+        Keeper { pid, start_time: 7, boot_id: "b".into() }
+    }
+
+    #[test]
+    fn what_was_noted_is_known_and_what_was_torn_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = Dir::make_blank(home.path().join("c")).unwrap();
+        assert_eq!(dir.known().unwrap().keeper, None, "nothing yet");
+        dir.put_keeper(&keeper(1)).unwrap();
+        dir.put_started().unwrap();
+        let record = ExitRecord { status: Some(256), oom: None, at: Wall(5_000) };
+        dir.put_exit(&record).unwrap();
+        let known = dir.known().unwrap();
+        assert_eq!((known.keeper, known.exit), (Some(keeper(1)), Some(record)));
+        assert_eq!((known.started, known.left, known.spec.is_some()), (true, false, false));
+        dir.put_left().unwrap();
+        assert!(dir.known().unwrap().left);
+        // A machine that crashed wrote the last line in part, and whatever after it.
+        let path = dir.0.join(RECORD);
+        let whole = fs::read(&path).unwrap();
+        let torn = whole.len() - br#""left"."#.len();
+        for cut in torn..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let known = dir.known().unwrap();
+            assert!(known.exit.is_some() && !known.left, "{cut}");
+        }
+        fs::write(&path, [b"\0\0\n".as_slice(), &whole].concat()).unwrap();
+        assert!(!dir.known().unwrap().started, "nothing after it is believed");
+        dir.remove().unwrap();
+        assert!(!dir.0.exists());
     }
 }

@@ -207,6 +207,8 @@ fn detach(
     tell: &mut File,
     lock: &Flock<File>,
 ) -> Result<Ready> {
+    // What looks users up is loaded once here, and not anew by each of our children. Nobody is looked for.
+    let _ = launch::account::resolve(Some("root"));
     let ready = leave_starter(options, tell, lock).and_then(|()| make(options, rights));
     if let Err(e) = &ready {
         // A starter that went away does not matter.

@@ -7,7 +7,7 @@ use super::poll::{Source, Timer};
 use super::reap::Role;
 use super::{BUILDERS_MAX, CONTAINERS_MAX, Supervisor, wall};
 use crate::agent::containerizer::isolators::Cgroup;
-use crate::agent::containerizer::launch::{self, mesos, posix, report::Reader, report::Told};
+use crate::agent::containerizer::launch::{self, posix, report::Reader, report::Told};
 use crate::agent::containerizer::record::ExitRecord;
 use crate::agent::containerizer::spec::{Backend, Command, ContainerSpec};
 use crate::agent::containerizer::wire::{Answer, Message};
@@ -16,9 +16,7 @@ use crate::base::ids::ContainerId;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -237,7 +235,7 @@ impl Supervisor {
                 Some(gate) => nix::unistd::write(gate, b"g").map(drop).map_err(Into::into),
                 None => Err(std::io::ErrorKind::BrokenPipe.into()),
             },
-            Backend::Mesos => notify(c),
+            Backend::Mesos => launch::gate::pass(&c.dir.0),
         };
         let adopted = c.report.is_none();
         if let Err(e) = let_go {
@@ -437,11 +435,4 @@ impl Supervisor {
             eprintln!("container {id}: {why}");
         }
     }
-}
-
-/// Says the word libcontainer waits for. The socket's path may be longer than a socket's name may be.
-fn notify(c: &Container) -> std::io::Result<()> {
-    let dir = File::open(mesos::notify_dir(&c.dir.0))?;
-    let short = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), mesos::NOTIFY_FILE);
-    UnixStream::connect(short)?.write_all(b"start container")
 }

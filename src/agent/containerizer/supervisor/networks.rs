@@ -39,7 +39,7 @@ impl Container {
 
     /// From here on its networks have to be left.
     pub fn will_join(&mut self) {
-        if self.spec.linux.leaves_something() && !self.dir.left() {
+        if self.spec.linux.leaves_something() && !self.left {
             self.leaving = Leaving::Due(0);
         }
     }

@@ -425,7 +425,7 @@ impl Supervisor {
                 continue;
             }
             let dir = Dir(entry.path());
-            let keeper = dir.keeper().unwrap_or(None);
+            let keeper = dir.known().ok().and_then(|known| known.keeper);
             if let Some(keeper) = keeper.filter(|keeper| self.is_alive(keeper)) {
                 send(keeper.pid, Signal::SIGKILL);
             }

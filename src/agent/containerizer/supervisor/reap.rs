@@ -76,7 +76,7 @@ impl Supervisor {
             Ok(Split::Child { .. }) => {
                 for dir in &self.unsynced {
                     // One forgotten meanwhile needs no sync.
-                    let _ = dir.sync_exit();
+                    let _ = dir.sync();
                 }
                 // SAFETY: ends the process without touching what it shares with the supervisor.
                 unsafe { libc::_exit(0) }
