@@ -191,6 +191,7 @@ pub fn exit(record: &ExitRecord) -> Exit {
             max_usage_bytes: oom.max_usage_bytes,
             statistics: oom.memory_stat.clone(),
         }),
+        crowded: record.pids,
         time: record.at,
     }
 }

@@ -200,7 +200,7 @@ impl World {
         oom: Option<Oom>,
     ) {
         let time = Wall(1_700_000_000_000_000_000 + self.now.0);
-        let exit = Exit { status, oom, time };
+        let exit = Exit { status, oom, time, ..Exit::default() };
         self.after(life, What::Exit { node: n, container: container.clone(), exit });
     }
 
@@ -281,7 +281,7 @@ impl World {
                 node.containers.remove(&container);
             }
             if running && tells {
-                let exit = Exit { status: Some(SIGKILL), oom: None, time };
+                let exit = Exit { status: Some(SIGKILL), time, ..Exit::default() };
                 let input = Box::new(Input::Exited { container: container.clone(), exit });
                 self.queue.push(self.now, What::AgentInput { node: n, proc, input });
             }

@@ -33,7 +33,9 @@ async fn a_fork_bomb_is_limited_and_can_be_killed() {
     let offer = scheduler.offer().await;
     let mut fork = task("bomb", &offer, bomb);
     fork["kill_policy"] = json!({"grace_period": {"nanoseconds": 100_000_000}});
-    scheduler.launch(&offer, json!([fork])).await;
+    // This one's shell gives up.
+    let all_at_once = "for n in $(seq 100); do sleep 1000 & done";
+    scheduler.launch(&offer, json!([fork, task("quitter", &offer, all_at_once)])).await;
     scheduler.until("bomb", "TASK_RUNNING").await;
     let processes = |all: &serde_json::Value| all[0]["statistics"]["processes"].as_u64();
     let seen = node
@@ -43,6 +45,10 @@ async fn a_fork_bomb_is_limited_and_can_be_killed() {
         .await;
     // Either it lives at its limit, or the shell has given up.
     assert!(processes(&seen).is_none_or(|n| n <= 40), "{seen}");
+    // It fails, and why is told.
+    let told = scheduler.until("quitter", "TASK_FAILED").await;
+    let why = told.last().unwrap()["message"].as_str().unwrap();
+    assert!(why.contains("(it may have 40 processes and threads, "), "{why}");
     // The node has all it needs to run others.
     let mut other = Scheduler::start(&node, info("other")).await;
     let offer = other.offer().await;

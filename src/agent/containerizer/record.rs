@@ -24,6 +24,9 @@ pub struct ExitRecord {
     pub status: Option<i32>,
     /// Whether memory ran out, even if the status is an ordinary one.
     pub oom: Option<OomInfo>,
+    /// Its limit of processes and threads, if the kernel refused it more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
     /// When the end was noticed.
     pub at: Wall,
 }

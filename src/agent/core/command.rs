@@ -86,7 +86,13 @@ pub(super) fn ended(exit: &Exit, kill: Option<&Kill>, in_docker: bool) -> Report
     let finished = words::exit_code(status) == Some(0);
     let state = if finished { TaskState::TaskFinished } else { TaskState::TaskFailed };
     let mut report = Report::executor(state);
-    report.message = message;
+    report.message = match exit.crowded.filter(|_| !finished) {
+        None => message,
+        // Mesos has no reason for it, and leaves it to the task's own output.
+        Some(limit) => message.map(|message| {
+            format!("{message} (it may have {limit} processes and threads, and was refused more)")
+        }),
+    };
     report
 }
 

@@ -29,6 +29,8 @@ pub struct Exit {
     pub status: Option<i32>,
     /// The container hit its memory limit.
     pub oom: Option<Oom>,
+    /// How many processes and threads it may have, if it was refused more.
+    pub crowded: Option<u64>,
     /// When.
     pub time: Wall,
 }

@@ -41,7 +41,7 @@ impl Fake {
         let mut running = self.running.lock().expect("whole");
         if let Some(at) = running.iter().position(|r| r == id) {
             running.remove(at);
-            let record = ExitRecord { status: Some(status), oom: None, at: Wall(1) };
+            let record = ExitRecord { status: Some(status), oom: None, pids: None, at: Wall(1) };
             self.tell.try_send(Event::Exited { id: id.clone(), record }).expect("room");
         }
     }

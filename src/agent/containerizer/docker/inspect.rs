@@ -90,6 +90,7 @@ impl Account {
                 max_usage_bytes: limit.unwrap_or(0),
                 memory_stat: String::new(),
             }),
+            pids: None,
             at: now,
         }
     }

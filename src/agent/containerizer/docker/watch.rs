@@ -133,7 +133,7 @@ impl Docker {
                 }
                 _ => {
                     let status = code.map(wait_status);
-                    return Some(ExitRecord { status, oom: None, at: wall() });
+                    return Some(ExitRecord { status, oom: None, pids: None, at: wall() });
                 }
             }
             tokio::time::sleep(ACCOUNT_PAUSE).await;

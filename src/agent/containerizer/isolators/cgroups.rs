@@ -421,6 +421,14 @@ impl Cgroup {
         (self.oom_kills() > 0).then(|| self.evidence())
     }
 
+    /// How many processes and threads it may have, if it was refused more. To be read before it is removed.
+    pub fn crowded(&self) -> Option<u64> {
+        let dir = self.dir("pids");
+        table(&dir.join("pids.events")).get("max").filter(|times| *times > 0)?;
+        // Our own keeper is not counted, as in what it uses.
+        Some(one(&dir.join("pids.max"))?.saturating_sub(1))
+    }
+
     /// What it had and used when memory ran out.
     pub fn evidence(&self) -> OomInfo {
         let dir = self.dir("memory");

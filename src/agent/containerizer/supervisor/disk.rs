@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(dir.known().unwrap().keeper, None, "nothing yet");
         dir.put_keeper(&keeper(1)).unwrap();
         dir.put_started().unwrap();
-        let record = ExitRecord { status: Some(256), oom: None, at: Wall(5_000) };
+        let record = ExitRecord { status: Some(256), oom: None, pids: None, at: Wall(5_000) };
         dir.put_exit(&record).unwrap();
         let known = dir.known().unwrap();
         assert_eq!((known.keeper, known.exit), (Some(keeper(1)), Some(record)));

@@ -287,9 +287,10 @@ impl Supervisor {
         let starved = c.starved;
         let evidence = |g: &Cgroup| if starved { Some(g.evidence()) } else { g.oom() };
         let oom = c.cgroup.as_ref().filter(|_| !nested).and_then(evidence);
+        let pids = c.cgroup.as_ref().and_then(Cgroup::crowded);
         let told = c.dir.status();
         let ran = told.and(c.pid());
-        let record = ExitRecord { status: told.or(raw), oom, at: wall() };
+        let record = ExitRecord { status: told.or(raw), oom, pids, at: wall() };
         let noted = c.dir.put_exit(&record);
         self.unsynced.push(c.dir.clone());
         c.phase = Phase::Exited(record.clone());

@@ -47,12 +47,32 @@ fn the_end_of_a_command_is_told_in_the_originals_words() {
 }
 
 #[test]
+fn a_command_that_failed_at_its_limit_of_processes_says_so() {
+    for (status, message) in [
+        (0, "Command exited with status 0"),
+        (
+            2 << 8,
+            "Command exited with status 2 (it may have 64 processes and threads, and was refused more)",
+        ),
+    ] {
+        let mut w = World::ready();
+        w.run(task("t"));
+        let crowded = Some(64);
+        let exit = Exit { status: Some(status), crowded, ..Exit::default() };
+        let container = w.container("t").expect("it runs");
+        w.exit_as(&container, exit);
+        w.drain();
+        assert_eq!(w.last("t").message(), message);
+    }
+}
+
+#[test]
 fn memory_beyond_the_limit_is_told_with_its_numbers() {
     let mut w = World::ready();
     w.run(task("t"));
     let oom =
         Oom { limit_bytes: 64 << 20, max_usage_bytes: 64 << 20, statistics: "cache 4096\n".into() };
-    let exit = Exit { status: Some(SIGKILL), oom: Some(oom), time: Wall(1) };
+    let exit = Exit { status: Some(SIGKILL), oom: Some(oom), time: Wall(1), ..Exit::default() };
     let container = w.container("t").expect("it runs");
     w.exit_as(&container, exit);
     w.drain();

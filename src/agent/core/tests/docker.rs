@@ -52,7 +52,7 @@ fn the_first_running_update_holds_what_the_engine_says() {
     let network = &running.container_status.expect("a container").network_infos[0];
     assert_eq!(network.name(), "bridge");
     assert_eq!(network.ip_addresses[0].ip_address(), "172.17.0.2");
-    let exit = Exit { status: Some(3 << 8), oom: None, time: Wall(1) };
+    let exit = Exit { status: Some(3 << 8), time: Wall(1), ..Exit::default() };
     w.input(Input::Exited { container, exit });
     assert_eq!(w.last("t").message(), "Container exited with status 3");
     assert!(w.last("t").data.is_none());

@@ -330,7 +330,7 @@ fn a_task_that_was_on_its_way_at_the_restart_is_dropped() {
 fn memory_limits_of_an_executor_reach_its_tasks() {
     let mut w = subscribed();
     let oom = crate::agent::core::io::Oom { limit_bytes: 96 << 20, ..Default::default() };
-    let exit = Exit { status: Some(9), oom: Some(oom), time: Wall(1) };
+    let exit = Exit { status: Some(9), oom: Some(oom), time: Wall(1), ..Exit::default() };
     let container = w.container("e").expect("it runs");
     w.exit_as(&container, exit);
     w.drain();

@@ -203,6 +203,7 @@ fn a_task_over_its_own_limit_says_so_and_over_the_executors_all_do() {
         status: Some(SIGKILL),
         oom: Some(Oom { limit_bytes: 1 << 25, max_usage_bytes: 1 << 25, statistics: "x".into() }),
         time: w.wall,
+        ..Exit::default()
     };
     let mut w = World::ready();
     let linux = v1::LinuxInfo { share_cgroups: Some(false), ..Default::default() };
@@ -274,7 +275,7 @@ fn a_task_that_ended_while_the_agent_was_away_is_told_and_ends_its_group() {
     w.run_group(pod("e"), vec![task("a"), task("b")]);
     let own = w.own("a");
     w.core = None;
-    w.exit_as(&own, Exit { status: Some(1 << 8), oom: None, time: Wall(1) });
+    w.exit_as(&own, Exit { status: Some(1 << 8), time: Wall(1), ..Exit::default() });
     w.restart();
     w.connect();
     assert_eq!(w.last("a").message(), "Command exited with status 1");

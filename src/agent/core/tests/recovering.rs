@@ -45,7 +45,7 @@ fn an_exit_while_the_agent_was_away_is_told() {
     w.run(task("t"));
     let container = w.container("t").expect("it runs");
     w.core = None;
-    w.exit_as(&container, Exit { status: Some(2 << 8), oom: None, time: Wall(1) });
+    w.exit_as(&container, Exit { status: Some(2 << 8), time: Wall(1), ..Exit::default() });
     w.restart();
     w.connect();
     let last = w.last("t");

@@ -395,7 +395,7 @@ impl World {
                     && old.state == State::Running
                     && self.containerizer
                 {
-                    let exit = Exit { status: Some(SIGKILL), oom: None, time: self.wall };
+                    let exit = Exit { status: Some(SIGKILL), time: self.wall, ..Exit::default() };
                     self.queue.push_back(Input::Exited { container: container.clone(), exit });
                 }
                 self.contain(Input::Destroyed { container });
@@ -432,7 +432,7 @@ impl World {
 
     /// The first process of a container ends with this raw wait status.
     pub fn exit(&mut self, container: &ContainerId, status: i32) {
-        let exit = Exit { status: Some(status), oom: None, time: self.wall };
+        let exit = Exit { status: Some(status), time: self.wall, ..Exit::default() };
         self.exit_as(container, exit);
     }
 
