@@ -1,6 +1,6 @@
 //! Seccomp: which system calls a task may make. A profile is data ([`profile`] reads the form Docker and Mesos share,
 //! [`default`] is ours); it becomes one program of the kernel's packet filter, loaded by the task's own process just before
-//! its program is executed: [`outcomes`] tells what the profile says of each number, [`program`] writes that down.
+//! its program is executed: `outcomes` tells what the profile says of each number, `program` writes that down.
 //!
 //! The kernel runs a program for each number of each kind of call when it is loaded, and then at each call: it is a search,
 //! not a list. libcontainer without libseccomp drops the profile of a container in silence, so none of this goes through it.
