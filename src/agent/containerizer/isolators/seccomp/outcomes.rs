@@ -2,8 +2,8 @@
 //! into intervals. Knows nothing of the kernel's instructions.
 //!
 //! Of the rules that match a call the strictest action holds, whether or not it is stricter than the profile's default; the
-//! default is for calls that no rule matches. A rule that asks for what the default says anyway is passed over, as runc
-//! does: it neither keeps a call from the other rules that match it, nor is it one of them. Of several error numbers the
+//! default is for calls that no rule matches. A rule that asks for what the default says anyway is passed over: it
+//! neither keeps a call from the other rules that match it, nor is it one of them. Of several error numbers the
 //! highest holds.
 
 use super::table;
