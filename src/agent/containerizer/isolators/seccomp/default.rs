@@ -5,6 +5,7 @@
 
 use super::table;
 use super::{Action, Argument, Comparison, Profile, Rule};
+use std::borrow::Cow;
 
 /// Closed, unless the container has one of the capabilities.
 const CLOSED: &[(&[&str], &[&str])] = &[
@@ -95,21 +96,21 @@ const FAMILIES_CLOSED: [u64; 2] = [libc::AF_VSOCK as u64, libc::AF_ALG as u64];
 /// The profile for a container with these capabilities (`CAP_…`).
 pub fn profile(capabilities: &[String]) -> Profile {
     let has = |wanted: &str| capabilities.iter().any(|c| c == wanted);
-    let closed: Vec<&str> = CLOSED
+    let mut closed: Vec<&'static str> = CLOSED
         .iter()
         .filter(|(openers, _)| !openers.iter().any(|c| has(c)))
         .flat_map(|(_, calls)| calls.iter().copied())
         .collect();
+    closed.sort_unstable();
     let open = table::all()
         .map(|(name, _)| name)
-        .filter(|name| !closed.contains(name) && !CONDITIONAL.contains(name))
-        .map(str::to_owned)
+        .filter(|name| closed.binary_search(name).is_err() && !CONDITIONAL.contains(name))
+        .map(Cow::Borrowed)
         .collect();
-    let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect();
     let mut rules = vec![
         Rule { names: open, action: Action::Allow, arguments: Vec::new() },
         Rule {
-            names: names(&closed),
+            names: closed.into_iter().map(Cow::Borrowed).collect(),
             action: Action::Errno(libc::EPERM as u32),
             arguments: Vec::new(),
         },
@@ -123,8 +124,8 @@ fn argument(comparison: Comparison, value: u64, value_two: u64) -> Argument {
 }
 
 fn conditional(admin: bool) -> Vec<Rule> {
-    let allow = |name: &str, arguments: Vec<Argument>| Rule {
-        names: vec![name.to_owned()],
+    let allow = |name: &'static str, arguments: Vec<Argument>| Rule {
+        names: vec![Cow::Borrowed(name)],
         action: Action::Allow,
         arguments,
     };

@@ -2,6 +2,7 @@
 //! conditions on arguments, some for certain capabilities or kinds of machine only.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The largest profile file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -61,7 +62,7 @@ pub struct Argument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Names; those this machine does not have are passed over.
-    pub names: Vec<String>,
+    pub names: Vec<Cow<'static, str>>,
     /// What happens to them.
     pub action: Action,
     /// If all of these hold.
@@ -73,7 +74,7 @@ pub struct Rule {
 pub struct Profile {
     /// What happens to a call of which no rule tells.
     pub default: Action,
-    /// The rules; of several that fit, the strictest holds.
+    /// The rules; of several that match, the strictest action holds. One that says what the default says is passed over.
     pub rules: Vec<Rule>,
 }
 
@@ -142,7 +143,7 @@ pub fn parse(text: &[u8], capabilities: &[String], kernel: Kernel) -> Result<Pro
         let holds = entry.includes.as_ref().map_or(Ok(true), |f| f.all(capabilities, kernel))?;
         let barred = entry.excludes.as_ref().map_or(Ok(false), |f| f.any(capabilities, kernel))?;
         if holds && !barred {
-            let names = entry.names.into_iter().chain(entry.name).collect();
+            let names = entry.names.into_iter().chain(entry.name).map(Cow::Owned).collect();
             rules.push(Rule { names, action, arguments });
         }
     }

@@ -373,11 +373,11 @@ const OLDER: &[(&str, i64)] = &[
 /// By number, where the library has no names for them.
 #[cfg(target_arch = "aarch64")]
 const OLDER: &[(&str, i64)] = &[
-    ("renameat", 38),
-    ("sync_file_range", 84),
-    ("getrlimit", 163),
-    ("setrlimit", 164),
     ("fchmodat2", 452),
+    ("getrlimit", 163),
+    ("renameat", 38),
+    ("setrlimit", 164),
+    ("sync_file_range", 84),
 ];
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -389,6 +389,10 @@ pub fn all() -> impl Iterator<Item = (&'static str, i64)> {
 }
 
 /// The number of a name; none: this machine's kind has no such call.
-pub fn number(name: &str) -> Option<i64> {
-    all().find(|(known, _)| *known == name).map(|(_, number)| number)
+pub fn number(name: &str) -> Option<u32> {
+    // Both are in the order of names.
+    let found = [COMMON, OLDER].into_iter().find_map(|part| {
+        part.binary_search_by_key(&name, |(known, _)| known).ok().map(|place| part[place].1)
+    });
+    found.and_then(|number| u32::try_from(number).ok())
 }

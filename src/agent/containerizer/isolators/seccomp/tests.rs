@@ -1,4 +1,8 @@
-//! Profiles as data, and what the kernel makes of them in a child process.
+//! Profiles as data, and what the kernel makes of them in a child process; what programs mean is in `programs`.
+
+mod bpf;
+mod oracle;
+mod programs;
 
 use super::profile::{parse, release};
 use super::{Action, Profile, Seccomp, default, filters, table};
@@ -18,6 +22,10 @@ fn says(profile: &Profile, name: &str) -> Vec<Action> {
 #[test]
 fn names_and_numbers_are_each_there_once() {
     let mut names: Vec<_> = table::all().collect();
+    for (name, number) in &names {
+        // They are looked up by halves: in order of names, or not found.
+        assert_eq!(table::number(name).map(i64::from), Some(*number), "{name}");
+    }
     let count = names.len();
     names.sort();
     names.dedup_by_key(|(name, _)| *name);
@@ -25,7 +33,7 @@ fn names_and_numbers_are_each_there_once() {
     names.sort_by_key(|(_, number)| *number);
     names.dedup_by_key(|(_, number)| *number);
     assert_eq!(names.len(), count);
-    assert_eq!(table::number("execve"), Some(libc::SYS_execve));
+    assert_eq!(table::number("execve"), Some(libc::SYS_execve as u32));
     assert_eq!(table::number("nosuch"), None);
 }
 
@@ -154,6 +162,31 @@ fn the_kernel_keeps_a_profile_of_the_operators() {
     let seccomp = Seccomp::Profile(Box::new(profile));
     assert_eq!(code(within(&seccomp, &[], || errno(libc::SYS_uname, 0))), 38);
     assert_eq!(code(within(&seccomp, &[], || errno(libc::SYS_getpid, 0))), 0);
+    // One longer than jumps reach is loaded as well.
+    let rules = table::all().map(|(name, number)| {
+        format!(
+            r#"{{"names":["{name}"],"action":"SCMP_ACT_ERRNO","errnoRet":{},
+            "args":[{{"index":5,"value":{},"op":"SCMP_CMP_GE"}}]}}"#,
+            1 + number % 100,
+            (1_u64 << 63) + number as u64
+        )
+    });
+    let rules: Vec<_> = rules.collect();
+    let long = format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{}]}}"#, rules.join(","));
+    let seccomp = Seccomp::Profile(Box::new(parse(long.as_bytes(), &[], (6, 1)).unwrap()));
+    let program = filters(&seccomp, &[]).unwrap().0.unwrap();
+    assert!(program.len() > 1500 && bpf::far_jumps(&program) > 0, "{}", program.len());
+    let refused = || {
+        let least = (1_u64 << 63) + libc::SYS_getppid as u64;
+        // SAFETY: it looks at none of its arguments.
+        let call = |last: u64| unsafe { libc::syscall(libc::SYS_getppid, 0, 0, 0, 0, 0, last) };
+        if call(least - 1) == -1 || call(least) != -1 {
+            return 0;
+        }
+        nix::errno::Errno::last_raw()
+    };
+    let number = libc::SYS_getppid as i32;
+    assert_eq!(code(within(&seccomp, &[], refused)), 1 + number % 100);
     let killed = r#"{"defaultAction":"SCMP_ACT_ALLOW",
         "syscalls":[{"names":["uname"],"action":"SCMP_ACT_KILL_PROCESS"}]}"#;
     let profile = parse(killed.as_bytes(), &[], (6, 1)).unwrap();
