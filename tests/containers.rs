@@ -38,6 +38,8 @@ mod sessions;
 mod speed;
 #[path = "containers/survival.rs"]
 mod survival;
+#[path = "containers/usage.rs"]
+mod usage;
 #[path = "containers/volumes.rs"]
 mod volumes;
 #[path = "containers/world.rs"]

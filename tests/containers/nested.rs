@@ -19,12 +19,12 @@ fn backends(test: &str) -> Vec<Backend> {
 
 impl World {
     /// A container for others.
-    fn pause(&mut self, backend: Backend) -> ContainerSpec {
+    pub fn pause(&mut self, backend: Backend) -> ContainerSpec {
         ContainerSpec { command: Command::Pause, ..self.spec(backend, "") }
     }
 
     /// One in another.
-    fn inside(&mut self, parent: &ContainerSpec, name: &str, shell: &str) -> ContainerSpec {
+    pub fn inside(&mut self, parent: &ContainerSpec, name: &str, shell: &str) -> ContainerSpec {
         let sandbox = parent.sandbox.join("containers").join(name);
         std::fs::create_dir_all(&sandbox).unwrap();
         let nested = Nested { parent: parent.id.clone(), share_pid: false, own_limits: false };

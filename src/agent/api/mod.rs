@@ -6,6 +6,7 @@ pub mod identity;
 pub mod metrics;
 mod monitor;
 mod operator;
+mod sampling;
 mod state;
 
 use crate::agent::containerizer::Containerizer;
@@ -18,6 +19,7 @@ use crate::http::files::FileTable;
 use crate::http::{Face, Refusal, about};
 use crate::telemetry::{Logging, Metrics};
 use identity::Identity;
+use sampling::Sampler;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub struct Realms {
 pub struct Api {
     agent: Agent,
     containerizer: Arc<dyn Containerizer>,
+    sampler: Sampler,
     images: Images,
     identity: Arc<Identity>,
     sessions: Sessions,
@@ -60,6 +63,7 @@ impl Api {
         Self {
             agent,
             containerizer,
+            sampler: Sampler::default(),
             images,
             identity,
             sessions: Sessions::default(),

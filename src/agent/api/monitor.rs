@@ -1,20 +1,18 @@
 //! `/containers` and `/monitor/statistics`: what runs, and what it uses just now.
 
 use super::Api;
-use crate::agent::containerizer::Usage;
+use crate::agent::containerizer::Measured;
 use crate::agent::core::view::{ExecutorState, ExecutorView, FrameworkView};
+use crate::base::ids::{ContainerId, FrameworkId};
 use crate::http::auth::Realm;
 use crate::http::{Face, Query, Refusal, reply};
 use crate::mesos::v1;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
-
-/// How many containers are asked for their use at a time.
-const ASKED_AT_ONCE: usize = 16;
 
 pub(super) fn face(api: Api, realm: &Realm) -> Face {
     Face::new()
@@ -26,14 +24,13 @@ pub(super) fn face(api: Api, realm: &Realm) -> Face {
 pub(super) struct Sample {
     pub framework: Arc<FrameworkView>,
     pub executor: Arc<ExecutorView>,
-    pub usage: Option<Usage>,
+    pub measured: Option<Measured>,
 }
 
 pub(super) async fn samples(
     api: &Api,
     wanted: impl Fn(&FrameworkView, &ExecutorView) -> bool,
 ) -> Result<Vec<Sample>, Refusal> {
-    use futures_util::StreamExt as _;
     let view = api.view().await?;
     let mut all = Vec::new();
     for framework in &view.frameworks {
@@ -46,28 +43,41 @@ pub(super) async fn samples(
             }
         }
     }
-    let asked = all.into_iter().map(|(framework, executor)| async move {
-        let usage = api.containerizer.usage(&executor.container).await.ok();
-        Sample { framework, executor, usage }
-    });
-    Ok(futures_util::stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await)
+    let ids = all.iter().map(|(_, executor)| executor.container.clone()).collect();
+    let mut seen = api.sampler.look(&api.containerizer, ids).await;
+    let sample = |(framework, executor): (_, Arc<ExecutorView>)| {
+        let measured = seen.remove(&executor.container);
+        Sample { framework, executor, measured }
+    };
+    Ok(all.into_iter().map(sample).collect())
+}
+
+/// An entry of `/monitor/statistics`.
+#[derive(Serialize)]
+struct Statistics<'a> {
+    executor_id: &'a str,
+    executor_name: &'a str,
+    framework_id: &'a FrameworkId,
+    source: &'a str,
+    statistics: v1::ResourceStatistics,
+}
+
+/// An entry of `/containers`.
+#[derive(Serialize)]
+struct Container<'a> {
+    container_id: &'a ContainerId,
+    executor_id: &'a str,
+    executor_name: &'a str,
+    framework_id: &'a FrameworkId,
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<v1::ResourceStatistics>,
+    status: Cow<'a, v1::ContainerStatus>,
 }
 
 async fn statistics(State(api): State<Api>, query: Query) -> Result<Response, Refusal> {
     let all = samples(&api, |_, _| true).await?;
-    let list: Vec<Value> = all
-        .iter()
-        .filter_map(|s| {
-            let usage = s.usage.as_ref()?;
-            Some(json!({
-                "executor_id": s.executor.info.executor_id.value,
-                "executor_name": s.executor.info.name(),
-                "framework_id": s.framework.id,
-                "source": s.executor.info.source(),
-                "statistics": resource_statistics(usage, &s.executor),
-            }))
-        })
-        .collect();
+    let list: Vec<_> = all.iter().filter_map(statistics_of).collect();
     reply::json(&list, &query)
 }
 
@@ -82,42 +92,55 @@ async fn containers(State(api): State<Api>, query: Query) -> Result<Response, Re
             && is(&executor, &e.info.executor_id.value)
     })
     .await?;
-    let list: Vec<Value> = all.iter().map(container_json).collect();
+    let list: Vec<_> = all.iter().map(container_of).collect();
     reply::json(&list, &query)
 }
 
 /// As its task was told last.
-pub(super) fn container_status(s: &Sample) -> v1::ContainerStatus {
-    let status = s.executor.tasks.iter().rev().find_map(|task| {
-        task.statuses.iter().rev().find_map(|status| status.container_status.clone())
+pub(super) fn container_status(s: &Sample) -> Cow<'_, v1::ContainerStatus> {
+    let told = s.executor.tasks.iter().rev().find_map(|task| {
+        task.statuses.iter().rev().find_map(|status| status.container_status.as_ref())
     });
-    status.unwrap_or_else(|| v1::ContainerStatus {
+    let own = || v1::ContainerStatus {
         container_id: Some(crate::mesos::make::container_id(s.executor.container.as_str())),
         executor_pid: s.executor.pid,
         ..Default::default()
+    };
+    told.map_or_else(|| Cow::Owned(own()), Cow::Borrowed)
+}
+
+fn statistics_of(s: &Sample) -> Option<Statistics<'_>> {
+    let Sample { framework, executor, measured } = s;
+    Some(Statistics {
+        executor_id: &executor.info.executor_id.value,
+        executor_name: executor.info.name(),
+        framework_id: &framework.id,
+        source: executor.info.source(),
+        statistics: resource_statistics(measured.as_ref()?, executor),
     })
 }
 
-fn container_json(s: &Sample) -> Value {
-    let mut out = json!({
-        "container_id": s.executor.container,
-        "executor_id": s.executor.info.executor_id.value,
-        "executor_name": s.executor.info.name(),
-        "framework_id": s.framework.id,
-        "source": s.executor.info.source(),
-        "status": container_status(s),
-    });
-    if let Some(usage) = &s.usage {
-        out["statistics"] = json!(resource_statistics(usage, &s.executor));
+fn container_of(s: &Sample) -> Container<'_> {
+    let Sample { framework, executor, measured } = s;
+    Container {
+        container_id: &executor.container,
+        executor_id: &executor.info.executor_id.value,
+        executor_name: executor.info.name(),
+        framework_id: &framework.id,
+        source: executor.info.source(),
+        statistics: measured.as_ref().map(|m| resource_statistics(m, executor)),
+        status: container_status(s),
     }
-    out
 }
 
-pub(super) fn resource_statistics(u: &Usage, executor: &ExecutorView) -> v1::ResourceStatistics {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+pub(super) fn resource_statistics(
+    measured: &Measured,
+    executor: &ExecutorView,
+) -> v1::ResourceStatistics {
+    let Measured { usage: u, at } = measured;
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     v1::ResourceStatistics {
-        timestamp: now.map_or(0.0, |d| d.as_secs_f64()),
+        timestamp: at.secs(),
         processes: Some(small(u.processes)),
         threads: Some(small(u.threads)),
         cpus_user_time_secs: Some(u.cpu_user_secs),

@@ -3,8 +3,11 @@
 use super::docker::Docker;
 use super::record::{Capabilities, ExecOutcome, Found, Joined, Scope, Usage};
 use super::spec::{ContainerSpec, Limits};
-use super::{Answer, Attached, Containerizer, Event, ExecRequest, Session, SessionRequest};
+use super::{
+    Answer, Attached, Containerizer, Event, ExecRequest, Measured, Session, SessionRequest,
+};
 use crate::base::ids::ContainerId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -64,6 +67,16 @@ impl Containerizer for Both {
 
     fn usage(&self, id: &ContainerId) -> Answer<'_, Usage> {
         self.of(id).usage(id)
+    }
+
+    fn usages(&self, ids: Vec<ContainerId>) -> Answer<'_, BTreeMap<ContainerId, Measured>> {
+        let (docker, supervised) = ids.into_iter().partition(|id| self.docker.knows(id));
+        Box::pin(async {
+            let both = tokio::join!(self.docker.usages(docker), self.supervised.usages(supervised));
+            let mut all = both.0?;
+            all.append(&mut both.1?);
+            Ok(all)
+        })
     }
 
     fn exec(&self, id: &ContainerId, request: ExecRequest) -> Answer<'_, ExecOutcome> {

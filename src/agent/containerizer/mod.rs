@@ -12,6 +12,7 @@ pub mod isolators;
 mod launch;
 pub mod linux;
 pub mod logs;
+pub mod measure;
 pub mod network;
 pub mod record;
 pub mod rootless;
@@ -22,6 +23,7 @@ pub mod wire;
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
+pub use measure::Measured;
 pub use record::{
     Capabilities, CgroupVersion, Event, ExecOutcome, ExitRecord, Found, Joined, OomInfo,
     OwnNetwork, Scope, State, Usage,
@@ -31,6 +33,7 @@ pub use spec::{
     Backend, BindMount, CapabilitySets, Command, ContainerSpec, ImageRoot, ImageVolume, Limits,
     Nested, Network, Rlimit, Root, Rotation, Window,
 };
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -74,6 +77,10 @@ pub trait Containerizer: Send + Sync {
     fn resize(&self, id: &ContainerId, limits: Limits) -> Answer<'_, ()>;
     /// What it uses.
     fn usage(&self, id: &ContainerId) -> Answer<'_, Usage>;
+    /// What those of them use that run.
+    fn usages(&self, ids: Vec<ContainerId>) -> Answer<'_, BTreeMap<ContainerId, Measured>> {
+        Box::pin(async { Ok(measure::one_by_one(self, ids).await) })
+    }
     /// Runs a command in it, to its end or its timeout.
     fn exec(&self, id: &ContainerId, request: ExecRequest) -> Answer<'_, ExecOutcome>;
     /// Runs a command in it with its streams in the caller's hands; it ends when the [`Session`] is dropped.

@@ -1,5 +1,6 @@
 //! What is told about containers: how they ended, what they use, what this machine can do. Pure data.
 
+use super::isolators::Cgroup;
 use super::linux::PortMapping;
 use crate::base::ids::ContainerId;
 use crate::base::time::Wall;
@@ -125,6 +126,24 @@ pub struct Usage {
     pub processes: u64,
     /// Threads of those processes.
     pub threads: u64,
+}
+
+/// Where it is read what a container uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The path of its cgroup below [`Places::root`].
+    pub path: String,
+    /// Whether its CPU time is limited.
+    pub quota: bool,
+}
+
+/// Where it is read what containers use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Places {
+    /// The cgroup that all of them are in.
+    pub root: Cgroup,
+    /// In the order asked; none for one that does not run, or has no cgroup.
+    pub all: Vec<Option<Place>>,
 }
 
 /// How a command run in a container ended.

@@ -3,7 +3,9 @@
 //! Frames are a 32-bit little-endian length and that many bytes. The first message of either side tells its version;
 //! another version is refused. Within a version changes are additive.
 
-use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, OwnNetwork, Scope, Usage};
+use super::record::{
+    Capabilities, ExecOutcome, ExitRecord, Found, OwnNetwork, Places, Scope, Usage,
+};
 use super::spec::{ContainerSpec, Limits, Window};
 use crate::base::error::{Code, Error};
 use crate::base::ids::ContainerId;
@@ -16,6 +18,9 @@ pub const VERSION: u32 = 1;
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 /// The longest frame the agent reads, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// How many containers are asked for in one [`Call::Places`].
+pub const PLACES_MAX: usize = 2048;
 
 /// A request; `seq` comes back with the answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,6 +65,8 @@ pub enum Call {
     },
     /// What it uses.
     Usage(ContainerId),
+    /// Where it is read what these use, at most [`PLACES_MAX`] of them. Not to be asked of one whose hello does not offer it.
+    Places(Vec<ContainerId>),
     /// Run a command in it.
     Exec {
         /// In which container.
@@ -154,6 +161,9 @@ pub enum Answer {
         pid: u32,
         /// What this machine can do.
         capabilities: Capabilities,
+        /// Whether it answers [`Call::Places`]: one of an earlier program does not.
+        #[serde(default)]
+        places: bool,
     },
     /// To `List`.
     List(Vec<Found>),
@@ -161,6 +171,8 @@ pub enum Answer {
     Started(i32),
     /// To `Usage`.
     Usage(Usage),
+    /// To `Places`.
+    Places(Places),
     /// To `Exec`.
     Exec(ExecOutcome),
     /// To `Session`: the command's process. With it come its terminal, or the ends of its input, output and errors.

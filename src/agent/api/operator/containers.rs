@@ -128,11 +128,11 @@ pub(super) async fn get(api: &Api, call: Call) -> Result<Response, Refusal> {
             executor_id: Some(sample.executor.info.executor_id.clone()),
             executor_name: Some(sample.executor.info.name().into()),
             container_id: (&sample.executor.container).into(),
-            container_status: Some(monitor::container_status(sample)),
+            container_status: Some(monitor::container_status(sample).into_owned()),
             resource_statistics: sample
-                .usage
+                .measured
                 .as_ref()
-                .map(|usage| monitor::resource_statistics(usage, &sample.executor)),
+                .map(|measured| monitor::resource_statistics(measured, &sample.executor)),
         });
     }
     let view = api.view().await?;

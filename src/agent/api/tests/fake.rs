@@ -2,13 +2,16 @@
 
 use crate::agent::containerizer::{
     Answer, Capabilities, ContainerSpec, Containerizer, Event, ExecOutcome, ExecRequest,
-    ExitRecord, Found, Limits, Scope, Usage,
+    ExitRecord, Found, Limits, Measured, Scope, Usage,
 };
 use crate::base::ids::ContainerId;
 use crate::base::time::Wall;
-use std::sync::Mutex;
-use tokio::sync::mpsc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, mpsc};
 
+/// When containers are looked at.
+pub const LOOKED: Wall = Wall(1_750_000_000_500_000_000);
 /// The pid of every container.
 pub const PID: i32 = 4242;
 
@@ -17,6 +20,12 @@ pub struct Fake {
     pub execs: Mutex<Vec<(ContainerId, ExecRequest)>>,
     /// The raw wait status of the next command run in a container; none: it takes too long.
     pub exec_status: Mutex<Option<i32>>,
+    /// Whoever wants to know what containers use takes one of these first; none: at once.
+    pub gate: Mutex<Option<Arc<Semaphore>>>,
+    /// Containers that have ended when they are looked at, though that was not told yet.
+    pub ended: Mutex<BTreeSet<ContainerId>>,
+    /// The containers of each time that was wanted.
+    pub looks: Mutex<Vec<Vec<ContainerId>>>,
     running: Mutex<Vec<ContainerId>>,
     tell: mpsc::Sender<Event>,
     events: Mutex<Option<mpsc::Receiver<Event>>>,
@@ -29,6 +38,9 @@ impl Default for Fake {
             specs: Mutex::default(),
             execs: Mutex::default(),
             exec_status: Mutex::default(),
+            gate: Mutex::default(),
+            ended: Mutex::default(),
+            looks: Mutex::default(),
             running: Mutex::default(),
             tell,
             events: Mutex::new(Some(events)),
@@ -99,6 +111,25 @@ impl Containerizer for Fake {
             processes: 2,
             threads: 3,
             ..Usage::default()
+        })
+    }
+
+    fn usages(&self, ids: Vec<ContainerId>) -> Answer<'_, BTreeMap<ContainerId, Measured>> {
+        self.looks.lock().expect("whole").push(ids.clone());
+        let gate = self.gate.lock().expect("whole").clone();
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.acquire().await.expect("open").forget();
+            }
+            let mut all = BTreeMap::new();
+            for id in ids {
+                let ended = self.ended.lock().expect("whole").contains(&id);
+                if !ended {
+                    let usage = self.usage(&id).await?;
+                    all.insert(id, Measured { usage, at: LOOKED });
+                }
+            }
+            Ok(all)
         })
     }
 

@@ -1,6 +1,7 @@
 //! The face of a whole agent, over a socket.
 
 pub(in crate::agent) mod fake;
+mod sharing;
 mod world;
 
 use crate::agent::containerizer::Command;

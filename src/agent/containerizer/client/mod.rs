@@ -1,6 +1,7 @@
 //! The agent's side of the supervisor: starts one when there is none, asks, and passes on what it tells.
 
 mod streams;
+mod usage;
 
 use super::isolators::Cgroups;
 use super::linux::Linux;
@@ -12,7 +13,7 @@ use super::wire::{
     ANSWER_BYTES_MAX, Answer as Told, Call, Message, REQUEST_BYTES_MAX, Request, VERSION, frame,
     next,
 };
-use super::{Answer, Attached, Containerizer, ExecRequest, Session, SessionRequest};
+use super::{Answer, Attached, Containerizer, ExecRequest, Measured, Session, SessionRequest};
 use crate::base::error::{Code, Error, Result, Retry};
 use crate::base::ids::ContainerId;
 use std::collections::BTreeMap;
@@ -139,6 +140,8 @@ struct Link {
     writer: OwnedWriteHalf,
     waiting: Waiting,
     capabilities: Capabilities,
+    /// Whether it answers [`Call::Places`].
+    places: bool,
 }
 
 /// The mesos and posix backends, by way of the supervisor. Must be used within a tokio runtime.
@@ -284,9 +287,9 @@ impl Supervised {
             frame(&Request { seq: 0, call: Call::Hello { version: VERSION } }, REQUEST_BYTES_MAX)?;
         writer.write_all(&hello).await.map_err(|_| lost())?;
         let mut buffer = Vec::new();
-        let capabilities = match read(&mut reader, &mut buffer).await? {
+        let (capabilities, places) = match read(&mut reader, &mut buffer).await? {
             Message::Answer { result, .. } => match result.map_err(Error::from)? {
-                Told::Hello { capabilities, .. } => capabilities,
+                Told::Hello { capabilities, places, .. } => (capabilities, places),
                 _ => return Err(Error::new(Code::Corrupt, "the supervisor did not say hello")),
             },
             Message::Exited { .. } | Message::SessionEnded { .. } => {
@@ -296,7 +299,7 @@ impl Supervised {
         let waiting: Waiting = Arc::new(Mutex::new(Some(BTreeMap::new())));
         let (tell, networks) = (self.tell.clone(), self.networks.clone());
         tokio::spawn(listen(reader, buffer, waiting.clone(), tell, networks));
-        Ok(Link { writer, waiting, capabilities })
+        Ok(Link { writer, waiting, capabilities, places })
     }
 }
 
@@ -422,6 +425,10 @@ impl Containerizer for Supervised {
                 _ => wrong(),
             }
         })
+    }
+
+    fn usages(&self, ids: Vec<ContainerId>) -> Answer<'_, BTreeMap<ContainerId, Measured>> {
+        Box::pin(self.measure(ids))
     }
 
     fn exec(&self, id: &ContainerId, request: ExecRequest) -> Answer<'_, ExecOutcome> {

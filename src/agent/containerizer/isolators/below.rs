@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// The name of a container's own part on v2; no container is called so.
-const SEAT: &str = "seat.";
+pub(super) const SEAT: &str = "seat.";
 /// Of a kernel before Linux 5.11: whether what is below counts with what is above.
 const HIERARCHY: &str = "memory.use_hierarchy";
 

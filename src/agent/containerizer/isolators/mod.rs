@@ -9,5 +9,6 @@ pub mod probe;
 pub mod seccomp;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 pub use cgroups::{Cgroup, Cgroups};

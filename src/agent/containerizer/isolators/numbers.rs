@@ -1,60 +1,101 @@
 //! Reading the kernel's small text files. Many are read for each container each time somebody looks, so it is done with
-//! few calls of the system, and nothing is parsed that nobody asks for.
+//! few calls of the system, into a buffer that is used again, and no number is parsed that nobody asks for.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::Path;
 
-/// More than any of them has; what is beyond is read by further calls.
+/// More than most of them have; what is beyond is read by further calls.
 const BYTES: usize = 8192;
 
-/// The whole text; an unreadable file is empty.
-fn text(path: &Path) -> Vec<u8> {
-    let mut text = Vec::with_capacity(BYTES);
-    let Ok(mut file) = File::open(path) else { return text };
-    let mut chunk = [0; BYTES];
-    // The kernel gives a page of whole lines at a time: what is far from a page is the end.
-    while let Ok(got) = file.read(&mut chunk) {
-        text.extend_from_slice(chunk.get(..got).unwrap_or_default());
-        if got < BYTES / 4 {
-            break;
-        }
-    }
-    text
+/// A buffer for the text of one file after the other.
+#[derive(Default)]
+pub struct Page {
+    buffer: Vec<u8>,
+    len: usize,
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.trim().parse().ok()
+impl Page {
+    /// Takes the whole text of a file in place of what it had. None: it cannot be read, its cgroup may be gone.
+    pub fn fill(&mut self, mut file: impl Read) -> Option<&[u8]> {
+        self.len = 0;
+        loop {
+            if self.buffer.len() < self.len + BYTES {
+                self.buffer.resize(self.len + BYTES, 0);
+            }
+            let got = file.read(self.buffer.get_mut(self.len..)?).ok()?;
+            self.len += got;
+            // The kernel gives a page of whole lines at a time: what is far from a page is the end.
+            if got < BYTES / 4 {
+                return Some(self.text());
+            }
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// The text of a file; an unreadable one is empty.
+fn page(path: &Path) -> Page {
+    let mut page = Page::default();
+    if File::open(path).ok().and_then(|file| page.fill(file).map(drop)).is_none() {
+        page.len = 0;
+    }
+    page
+}
+
+/// The number that a line or file has, but for blanks around it; none where there is something else.
+pub fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.trim_ascii();
+    let digit = |sum: u64, byte: &u8| {
+        let one = byte.checked_sub(b'0').filter(|one| *one < 10)?;
+        sum.checked_mul(10)?.checked_add(one.into())
+    };
+    digits.iter().try_fold(0, digit).filter(|_| !digits.is_empty())
+}
+
+/// Calls `see` with the name and the number, as text, of each `name number` line.
+pub fn each<'a>(text: &'a [u8], mut see: impl FnMut(&'a [u8], &'a [u8])) {
+    for line in text.split(|byte| *byte == b'\n') {
+        if let Some(blank) = line.iter().position(|byte| *byte == b' ') {
+            let (name, rest) = line.split_at(blank);
+            see(name, rest);
+        }
+    }
 }
 
 /// A file with one number; "max" and unreadable ones are none.
 pub fn one(path: &Path) -> Option<u64> {
-    let mut file = File::open(path).ok()?;
-    let mut chunk = [0; 64];
-    let got = file.read(&mut chunk).ok()?;
-    number(chunk.get(..got)?)
+    number(page(path).text())
 }
 
 /// A file of `name number` lines.
-pub struct Table(Vec<u8>);
+pub struct Table(Page);
 
 impl Table {
     /// The number of that name.
     pub fn get(&self, name: &str) -> Option<u64> {
-        let of = |line: &[u8]| number(line.strip_prefix(name.as_bytes())?.strip_prefix(b" ")?);
-        self.0.split(|byte| *byte == b'\n').find_map(of)
+        let mut found = None;
+        each(self.0.text(), |of, text| {
+            if of == name.as_bytes() {
+                found = number(text);
+            }
+        });
+        found
     }
 }
 
 /// Reads one; an unreadable one is empty.
 pub fn table(path: &Path) -> Table {
-    Table(text(path))
+    Table(page(path))
 }
 
 /// A file of process ids; an unreadable one is empty.
 pub fn pids(path: &Path) -> Vec<i32> {
-    let text = text(path);
-    let lines = text.split(|byte| *byte == b'\n').filter_map(number);
+    let page = page(path);
+    let lines = page.text().split(|byte| *byte == b'\n').filter_map(number);
     lines.filter_map(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).collect()
 }
 
@@ -78,5 +119,22 @@ mod tests {
         std::fs::write(&path, many).unwrap();
         assert_eq!(pids(&path), (1..20_000).collect::<Vec<_>>());
         assert_eq!(pids(&dir.path().join("none")), Vec::<i32>::new());
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        for text in ["", " ", "\n", "-1", "1 2", "x", "1x", "18446744073709551616"] {
+            assert_eq!(number(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(number(b" 18446744073709551615\n"), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_buffer_used_again_has_only_the_last_text() {
+        let mut page = Page::default();
+        let long = vec![b'x'; 3 * BYTES];
+        assert_eq!(page.fill(&long[..]), Some(&long[..]));
+        assert_eq!(page.fill(&b"12\n"[..]), Some(&b"12\n"[..]));
+        assert_eq!(page.fill(&b""[..]), Some(&b""[..]));
     }
 }

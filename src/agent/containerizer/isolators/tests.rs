@@ -143,7 +143,7 @@ fn v2_is_measured_in_the_same_units_as_v1() {
     put("memory.stat", "anon 1024\nfile 2048\nfile_mapped 512\n");
     put("cgroup.procs", "10\n11\n");
     put("pids.current", "5\n");
-    let usage = one.usage();
+    let usage = one.usage(false).unwrap();
     assert_eq!((usage.cpu_user_secs, usage.cpu_system_secs), (2.0, 0.5));
     assert_eq!((usage.mem_total_bytes, usage.mem_rss_bytes), (4096, 1024));
     assert_eq!(usage.mem_limit_bytes, None);

@@ -3,9 +3,9 @@
 use super::container::{Asker, Container, Phase, send};
 use super::{Supervisor, reap::Role};
 use crate::agent::containerizer::launch::posix;
-use crate::agent::containerizer::record::{Found, Scope, Usage};
+use crate::agent::containerizer::record::{Found, Place, Places, Scope, Usage};
 use crate::agent::containerizer::spec::{ContainerSpec, Limits};
-use crate::agent::containerizer::wire::{Answer, Call, Message, VERSION};
+use crate::agent::containerizer::wire::{Answer, Call, Message, PLACES_MAX, VERSION};
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::ContainerId;
 use nix::sys::signal::Signal;
@@ -38,6 +38,7 @@ impl Supervisor {
             Call::Destroy(id) => self.destroy(asker, &id),
             Call::Resize { id, limits } => self.resize(&id, limits).map(|()| Some(Answer::Done)),
             Call::Usage(id) => self.usage(&id).map(|u| Some(Answer::Usage(u))),
+            Call::Places(ids) => self.places(&ids).map(|all| Some(Answer::Places(all))),
             Call::Exec { id, argv, env, cwd, timeout_ms } => {
                 self.exec(asker, &id, &argv, env, cwd, timeout_ms).map(|()| None)
             }
@@ -58,7 +59,8 @@ impl Supervisor {
             return self.answer(asker, Err(Error::new(Code::Invalid, cause)));
         }
         let capabilities = self.capabilities.clone();
-        let hello = Answer::Hello { version: VERSION, pid: std::process::id(), capabilities };
+        let pid = std::process::id();
+        let hello = Answer::Hello { version: VERSION, pid, capabilities, places: true };
         self.answer(asker, Ok(hello));
         self.peers.greet(asker.peer);
         for (id, c) in &self.table {
@@ -164,11 +166,30 @@ impl Supervisor {
     fn usage(&mut self, id: &ContainerId) -> Result<Usage> {
         let c = self.container(id)?;
         let keeper = c.pid().filter(|_| c.live());
-        match (&c.cgroup, keeper) {
-            (Some(cgroup), Some(_)) => Ok(cgroup.usage()),
-            (None, Some(keeper)) => Ok(posix::usage(keeper)),
-            _ => Err(Error::new(Code::Conflict, format!("container {id} is not running"))),
+        let usage = match (&c.cgroup, keeper) {
+            (Some(cgroup), Some(_)) => cgroup.usage(c.spec.limits.quota_us().is_some()),
+            (None, Some(keeper)) => Some(posix::usage(keeper)),
+            _ => None,
+        };
+        let ended = || Error::new(Code::Conflict, format!("container {id} is not running"));
+        usage.ok_or_else(ended)
+    }
+
+    /// Reading takes time, and there is one thread here: whoever asks for many reads by itself.
+    fn places(&self, ids: &[ContainerId]) -> Result<Places> {
+        if ids.len() > PLACES_MAX {
+            let cause = format!("{} containers asked for, over {PLACES_MAX}", ids.len());
+            return Err(Error::new(Code::Invalid, cause));
         }
+        let root = self.cgroups.root();
+        let place = |id: &ContainerId| {
+            let c = self.table.get(id).filter(|c| c.live())?;
+            c.pid()?;
+            let path = c.cgroup.as_ref()?.below_of(&root)?.to_str()?.to_owned();
+            Some(Place { path, quota: c.spec.limits.quota_us().is_some() })
+        };
+        let all = ids.iter().map(place).collect();
+        Ok(Places { root, all })
     }
 
     fn forget(&mut self, id: &ContainerId) -> Result<()> {
