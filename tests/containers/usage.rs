@@ -87,7 +87,17 @@ fn those_that_end_meanwhile_are_left_out_and_never_told_with_zeros() {
             all.push(spec);
         }
         let ids: Vec<_> = all.iter().map(|spec| spec.id.clone()).collect();
-        assert_eq!(w.agent.usages(ids.clone()).await.unwrap().len(), all.len());
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            let seen = w.agent.usages(ids.clone()).await.unwrap();
+            assert_eq!(seen.len(), all.len());
+            // The kernel is slow to count what little they have.
+            if seen.values().all(|one| one.usage.mem_rss_bytes > 0) {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{seen:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let ending = async {
             for id in &ids {
                 w.agent.destroy(id).await.unwrap();

@@ -19,20 +19,23 @@ impl Page {
     /// Takes the whole text of a file in place of what it had. None: it cannot be read, its cgroup may be gone.
     pub fn fill(&mut self, mut file: impl Read) -> Option<&[u8]> {
         self.len = 0;
+        let mut len = 0;
         loop {
-            if self.buffer.len() < self.len + BYTES {
-                self.buffer.resize(self.len + BYTES, 0);
+            if self.buffer.len() < len + BYTES {
+                self.buffer.resize(len + BYTES, 0);
             }
-            let got = file.read(self.buffer.get_mut(self.len..)?).ok()?;
-            self.len += got;
+            let got = file.read(self.buffer.get_mut(len..)?).ok()?;
+            len += got;
             // The kernel gives a page of whole lines at a time: what is far from a page is the end.
             if got < BYTES / 4 {
+                self.len = len;
                 return Some(self.text());
             }
         }
     }
 
-    fn text(&self) -> &[u8] {
+    /// The text it was filled with last.
+    pub fn text(&self) -> &[u8] {
         self.buffer.get(..self.len).unwrap_or_default()
     }
 }
@@ -40,8 +43,8 @@ impl Page {
 /// The text of a file; an unreadable one is empty.
 fn page(path: &Path) -> Page {
     let mut page = Page::default();
-    if File::open(path).ok().and_then(|file| page.fill(file).map(drop)).is_none() {
-        page.len = 0;
+    if let Ok(file) = File::open(path) {
+        page.fill(file);
     }
     page
 }

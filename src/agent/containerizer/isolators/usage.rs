@@ -14,7 +14,7 @@ use crate::base::error::Result;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{SysconfVar, sysconf};
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 
@@ -80,9 +80,9 @@ impl Reader {
         // Zombies are counted here, and threads; all that is below too.
         let threads = text.number(pids, "pids.current").unwrap_or(0);
         let processes = match threads {
-            // The keeper, and one that has memory, so is no zombie.
+            // The keeper, and one more; they have memory, so are no zombies.
             2 if usage.mem_rss_bytes > 0 => 2,
-            _ => text.processes(pids)?,
+            _ => text.processes(pids, usage.mem_rss_bytes > 0)?,
         };
         let but_keeper = |all: u64| all.saturating_sub(1);
         Some(Usage { processes: but_keeper(processes), threads: but_keeper(threads), ..usage })
@@ -189,20 +189,30 @@ impl Text<'_> {
         }
     }
 
-    /// How many processes it has of its own; none where there is no single one.
-    fn processes(&mut self, dir: &File) -> Option<u64> {
-        let lines = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let some = |count: &u64| *count > 0;
-        let own = self.of(dir, &["cgroup.procs"]).map(lines).filter(some);
-        own.or_else(|| self.of(dir, &[SEAT, "cgroup.procs"]).map(lines).filter(some))
+    /// How many processes it has of its own; none where it has no single one, or all of them are about to be gone. Those
+    /// are still counted, but have no memory: neither have small ones that began just now, as far as cgroups tell.
+    fn processes(&mut self, dir: &File, memory: bool) -> Option<u64> {
+        if self.of(dir, &["cgroup.procs"]).is_none_or(<[u8]>::is_empty) {
+            self.of(dir, &[SEAT, "cgroup.procs"])?;
+        }
+        let lines = self.page.text().split(|byte| *byte == b'\n');
+        let mut all = lines.filter(|line| !line.is_empty());
+        let count = all.clone().count() as u64;
+        (count > 0 && (memory || all.any(has_memory))).then_some(count)
     }
+}
+
+/// Whether a process, by the digits of its id, has memory: one that exits gives it back first.
+fn has_memory(pid: &[u8]) -> bool {
+    let statm = std::str::from_utf8(pid).map(|pid| fs::read(format!("/proc/{pid}/statm")));
+    let Ok(Ok(statm)) = statm else { return false };
+    statm.split(|byte| *byte == b' ').next().and_then(number).is_some_and(|pages| pages > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::fs;
     use std::path::PathBuf;
 
     /// Plain files in place of the kernel's.
@@ -275,7 +285,10 @@ mod tests {
         w.put("pids/a/cgroup.procs", "10\n11\n12\n");
         let more = Usage { processes: 2, threads: 6, ..free.clone() };
         assert_eq!(w.read("a", false), Some(more));
-        w.put("memory/a/memory.stat", "hierarchical_memory_limit 9223372036854771712\n");
+        w.put(
+            "memory/a/memory.stat",
+            "total_rss 1\nhierarchical_memory_limit 9223372036854771712\n",
+        );
         assert_eq!(w.read("a", false).unwrap().mem_limit_bytes, None);
     }
 
@@ -288,6 +301,20 @@ mod tests {
         assert_eq!(w.read("a", true), None);
         w.put("pids/a/pids.current", "0\n");
         assert_eq!(w.read("a", true), None);
+        // It is still listed, but has given its memory back.
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let stat = format!("/proc/{}/stat", ended.id());
+        while !fs::read_to_string(&stat).unwrap().contains(") Z") {
+            std::thread::yield_now();
+        }
+        w.put("pids/a/pids.current", "1\n");
+        w.put("pids/a/cgroup.procs", &format!("{}\n", ended.id()));
+        assert_eq!(w.read("a", true), None);
+        ended.wait().unwrap();
+        // One that has memory runs, though the kernel has not counted it yet.
+        let own = std::process::id();
+        w.put("pids/a/cgroup.procs", &format!("{own}\n"));
+        assert_eq!(w.read("a", true).unwrap().mem_rss_bytes, 0);
         // Its cgroup is gone, in between and altogether.
         fs::remove_dir_all(w.dir.path().join("pids/a")).unwrap();
         assert_eq!(w.read("a", true), None);
@@ -315,7 +342,7 @@ mod tests {
         assert_eq!((usage.processes, usage.threads), (1, 4));
         // One nested in it that has no limits has no files of controllers, but runs.
         w.put("p/n/cpu.stat", "user_usec 3000000\n");
-        w.put("p/n/cgroup.procs", "9\n10\n");
+        w.put("p/n/cgroup.procs", &format!("9999999\n{}\n", std::process::id()));
         let usage = w.read("p/n", false).unwrap();
         assert_eq!((usage.cpu_user_secs, usage.processes), (3.0, 1));
     }
