@@ -39,7 +39,7 @@ const RECORD: &str = "record";
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line<'a> {
-    Spec(Cow<'a, ContainerSpec>),
+    Spec(Box<Cow<'a, ContainerSpec>>),
     Keeper(Cow<'a, Keeper>),
     Started,
     Left,
@@ -103,7 +103,7 @@ impl Dir {
     /// # Errors
     /// The path and the kernel's reason.
     pub fn put_spec(&self, spec: &ContainerSpec) -> Result<()> {
-        self.put(&Line::Spec(Cow::Borrowed(spec)))
+        self.put(&Line::Spec(Box::new(Cow::Borrowed(spec))))
     }
 
     /// From now on it is there, with all that is in it.
