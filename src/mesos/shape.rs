@@ -63,7 +63,10 @@ fn walk(
                 }
                 _ => false,
             };
-            if !unknown {
+            // Of a field given twice prost keeps the last, so the last is what counts.
+            if unknown {
+                seen &= !(1 << at);
+            } else {
                 seen |= 1 << at;
             }
         }

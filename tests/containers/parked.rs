@@ -183,9 +183,18 @@ fn they_are_replaced_and_none_is_left_of_an_earlier_supervisor() {
         // One becomes a container that waits for its start while the supervisor is killed.
         let parked = w.spec(Backend::Mesos, "exit 8");
         w.agent.create(parked.clone()).await.unwrap();
+        let own = PathBuf::from("/sys/fs/cgroup/memory").join(&w.options.cgroup_root);
+        let own = read(&own.join(parked.id.as_str()).join("cgroup.procs"));
+        let own: i32 = own.trim().parse().unwrap();
         let supervisor = w.supervisor();
         kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
         until("it is dead", || !alive(supervisor)).await;
+        // Nor do they wait for one that may never be.
+        until("the others have ended", || {
+            let others = waiting.iter().filter(|pid| **pid != own);
+            others.clone().count() == 1 && !others.clone().any(|pid| alive(*pid))
+        })
+        .await;
         if w.agent.recover().await.is_err() {
             w.agent.recover().await.unwrap();
         }

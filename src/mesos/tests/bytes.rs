@@ -67,6 +67,10 @@ fn an_unknown_number_of_a_required_enum_counts_as_missing() {
     };
     assert_eq!(refusal::<v1::Resource>("0a 01 61  10 63"), missing("type"));
     assert_eq!(refusal::<v1::Resource>("0a 01 61"), missing("type"));
+    // Of a number given twice the last is kept.
+    assert_eq!(refusal::<v1::Resource>("0a 01 61  10 02 10 63"), missing("type"));
+    let twice: v1::Resource = Codec::Protobuf.decode(&hex("0a 01 61  10 63 10 02")).unwrap();
+    assert_eq!(twice.r#type(), v1::value::Type::Set);
     // An optional one is kept, and reads as unset: type = 2 of a call.
     let call: v1::scheduler::Call = Codec::Protobuf.decode(&hex("10 7f")).unwrap();
     assert_eq!(call.r#type(), v1::scheduler::call::Type::Unknown);

@@ -5,10 +5,12 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::sys::stat::Mode;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -46,6 +48,39 @@ pub fn wait(gate: RawFd) -> Result<(), String> {
     Ok(())
 }
 
+/// The same for one that is nobody yet. Nobody but the supervisor at the other end of the socket can tell it who it is, so it
+/// waits no longer than for that: there may be no later supervisor to end it.
+///
+/// # Errors
+/// A text: it cannot be waited for, or the supervisor has ended.
+pub fn wait_to_be_told(gate: RawFd, socket: RawFd) -> Result<(), String> {
+    // SAFETY: both are this process's own, and stay open until it ends.
+    let (at_gate, at_socket) =
+        unsafe { (BorrowedFd::borrow_raw(gate), BorrowedFd::borrow_raw(socket)) };
+    let mut fds = [
+        PollFd::new(at_gate, PollFlags::POLLIN),
+        PollFd::new(at_socket, PollFlags::POLLIN | PollFlags::POLLRDHUP),
+    ];
+    loop {
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(format!("waiting at the gate: {e}")),
+        }
+        let came = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        if came(&fds[0]) {
+            return wait(gate);
+        }
+        if came(&fds[1]) {
+            // What it was told is read once it is let go, whoever ends meanwhile.
+            match recv(socket, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+                Ok(1..) => return wait(gate),
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Ok(_) | Err(_) => return Err("its supervisor has ended".into()),
+            }
+        }
+    }
+}
+
 /// Lets a container go.
 ///
 /// # Errors
@@ -59,6 +94,8 @@ pub fn pass(dir: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::containerizer::launch::streams;
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn whoever_waits_is_let_go_once_and_nobody_else_is() {
@@ -70,5 +107,24 @@ mod tests {
         pass(dir.path()).unwrap();
         waits.join().unwrap().unwrap();
         assert_eq!(pass(dir.path()).unwrap_err().raw_os_error(), Some(libc::ENXIO));
+    }
+
+    #[test]
+    fn who_is_nobody_waits_for_the_supervisor_alone_and_who_is_told_for_any() {
+        for told in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let gate = make(dir.path()).unwrap();
+            let (socket, supervisor) = streams::pair().unwrap();
+            let waits = std::thread::spawn(move || wait_to_be_told(gate, socket.as_raw_fd()));
+            if told {
+                streams::send(supervisor.as_raw_fd(), &[]).unwrap();
+                drop(supervisor);
+                pass(dir.path()).unwrap();
+                waits.join().unwrap().unwrap();
+            } else {
+                drop(supervisor);
+                assert_eq!(waits.join().unwrap().unwrap_err(), "its supervisor has ended");
+            }
+        }
     }
 }

@@ -443,7 +443,11 @@ impl Executor for TaskExecutor {
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         undumpable();
-        if let Err(why) = gate::wait(self.gate) {
+        let go = match self.spec.command {
+            Command::Later => gate::wait_to_be_told(self.gate, GATE_FD),
+            _ => gate::wait(self.gate),
+        };
+        if let Err(why) = go {
             Report::at(REPORT_FD).not_executed(&why);
             leave(126)
         }

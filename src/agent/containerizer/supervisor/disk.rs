@@ -138,7 +138,7 @@ impl Dir {
         })
     }
 
-    /// All that is known of it.
+    /// All that is known of it. What was torn is cut off, so that what is noted from now on is known later.
     ///
     /// # Errors
     /// The path and the kernel's reason.
@@ -150,10 +150,11 @@ impl Dir {
             Err(e) => return Err(failed(&path, e)),
         };
         let mut known = Known::default();
+        let mut whole = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             // Without its end it is torn.
-            let line = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
-            match line {
+            let told = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok());
+            match told {
                 Some(Line::Spec(spec)) => known.spec = Some(spec.into_owned()),
                 Some(Line::Keeper(keeper)) => known.keeper = Some(keeper.into_owned()),
                 Some(Line::Started) => known.started = true,
@@ -161,6 +162,11 @@ impl Dir {
                 Some(Line::Exit(exit)) => known.exit = Some(exit.into_owned()),
                 None => break,
             }
+            whole += line.len() as u64;
+        }
+        if whole < bytes.len() as u64 {
+            let file = OpenOptions::new().write(true).open(&path);
+            file.and_then(|file| file.set_len(whole)).map_err(|e| failed(&path, e))?;
         }
         Ok(known)
     }
@@ -269,6 +275,8 @@ mod tests {
             fs::write(&path, &whole[..cut]).unwrap();
             let known = dir.known().unwrap();
             assert!(known.exit.is_some() && !known.left, "{cut}");
+            dir.put_left().unwrap();
+            assert!(dir.known().unwrap().left, "what is noted after it: {cut}");
         }
         fs::write(&path, [b"\0\0\n".as_slice(), &whole].concat()).unwrap();
         assert!(!dir.known().unwrap().started, "nothing after it is believed");
