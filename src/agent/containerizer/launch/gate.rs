@@ -57,10 +57,8 @@ pub fn wait_to_be_told(gate: RawFd, socket: RawFd) -> Result<(), String> {
     // SAFETY: both are this process's own, and stay open until it ends.
     let (at_gate, at_socket) =
         unsafe { (BorrowedFd::borrow_raw(gate), BorrowedFd::borrow_raw(socket)) };
-    let mut fds = [
-        PollFd::new(at_gate, PollFlags::POLLIN),
-        PollFd::new(at_socket, PollFlags::POLLIN | PollFlags::POLLRDHUP),
-    ];
+    let mut fds =
+        [PollFd::new(at_gate, PollFlags::POLLIN), PollFd::new(at_socket, PollFlags::POLLIN)];
     loop {
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
