@@ -29,7 +29,7 @@ fn shared(mut task: Value) -> Value {
     task
 }
 
-// covers: MES-0410, MES-0411, MES-0415, MES-0417
+// covers: MES-0410, MES-0411, MES-0415, MES-0417, MES-0160
 #[tokio::test]
 async fn groups_run_beside_each_other_in_one_executor() {
     let node = Node::start(&[]);

@@ -6,6 +6,7 @@ use super::load::Load;
 use super::node::{Node, until};
 use super::record::Outcome;
 use super::tasks::Lost;
+use super::ticks::{check_ticks, tick};
 use super::world::{World, rounds};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -35,11 +36,13 @@ fn whole(world: &mut World) {
     assert!(world.nodes.iter_mut().all(Node::runs), "no fault ends a node");
 }
 
+// covers: CHR-0147
 #[test]
 fn a_leader_stands_still_and_goes_on() {
     let Some(mut world) = World::start(3, 3, SOON) else { return };
     world.deploy(1, "/web", 1, 6, Lost::WaitedFor);
     let before = world.processes(1);
+    let ran = tick(&world);
     for round in 0..rounds() {
         let load = Load::begin(&world, &ALL, &format!("s{round}"));
         more(&load, 10, "writes are under way");
@@ -56,14 +59,17 @@ fn a_leader_stands_still_and_goes_on() {
         more(&load, 10, "writes go on after it is back");
         history::check(&world, &ALL, &load.end());
         assert_eq!(world.processes(1), before, "the same processes, of the same tasks");
+        check_ticks(&world, leader, &ran);
     }
 }
 
+// covers: CHR-0149, MES-0564
 #[test]
 fn a_leader_is_alone_and_refuses() {
     let Some(mut world) = World::start(3, 3, SOON) else { return };
     world.deploy(1, "/web", 1, 6, Lost::WaitedFor);
     let before = world.processes(1);
+    let ran = tick(&world);
     for round in 0..rounds() {
         let load = Load::begin(&world, &ALL, &format!("i{round}"));
         more(&load, 10, "writes are under way");
@@ -109,6 +115,7 @@ fn a_leader_is_alone_and_refuses() {
         }
         history::check(&world, &ALL, &seen);
         assert_eq!(world.processes(1), before, "the same processes, of the same tasks");
+        check_ticks(&world, leader, &ran);
     }
 }
 
@@ -117,6 +124,7 @@ fn two_parts_and_one_way_streets() {
     let Some(mut world) = World::start(3, 3, SOON) else { return };
     world.deploy(1, "/web", 1, 6, Lost::WaitedFor);
     let before = world.processes(1);
+    let ran = tick(&world);
     for round in 0..rounds() {
         let load = Load::begin(&world, &ALL, &format!("p{round}"));
         more(&load, 10, "writes are under way");
@@ -152,6 +160,7 @@ fn two_parts_and_one_way_streets() {
         }
         history::check(&world, &ALL, &seen);
         assert_eq!(world.processes(1), before, "the same processes, of the same tasks");
+        check_ticks(&world, leader, &ran);
     }
 }
 

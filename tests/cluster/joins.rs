@@ -7,12 +7,14 @@ use serde_json::json;
 use std::process::Stdio;
 use std::time::Instant;
 
+// covers: MES-0561
 #[test]
 fn three_commands_are_three_voters_and_the_status_says_why() {
     let Some(mut world) = World::prepare(3, &[]) else { return };
     let since = Instant::now();
     world.found();
     let founded = since.elapsed();
+    assert_eq!(world.leader_among(&[1]), 1, "alone it leads at once");
     world.join(2);
     world.join(3);
     until("three vote", || world.standing(1, &["voter", "leader"]).len() == 3);

@@ -1,63 +1,17 @@
 //! Processes and machines that die, while an app and a job run and values are written.
 
-use super::ask::CHRONOS;
 use super::history;
 use super::load::Load;
 use super::node::until;
 use super::tasks::Lost;
+use super::ticks::{check_ticks, tick};
 use super::world::{World, rounds};
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 /// What an operator sets who wants lost machines replaced at once.
 const SOON: &str = "--agent-loss-timeout=2s";
 
-/// The job `tick`, every five seconds; its runs write down their planned time, attempt and task.
-#[track_caller]
-fn tick(world: &World) -> PathBuf {
-    let ran = world.dir.path().join("ran");
-    std::fs::write(&ran, "").unwrap();
-    let words = "$CHRONOS_JOB_RUN_TIME $CHRONOS_JOB_RUN_ATTEMPT $MESOS_TASK_ID";
-    let start = jiff::Timestamp::now();
-    let job = json!({"name": "tick", "command": format!("echo {words} >> {}", ran.display()),
-        "runAsUser": "root", "cpus": 0.1, "mem": 16, "schedule": format!("R/{start:.0}/PT5S")});
-    let answer = world.ask(1, CHRONOS, "POST /v1/scheduler/iso8601", &job.to_string()).unwrap();
-    assert_eq!(answer.status, 204, "{answer:?}");
-    ran
-}
-
-/// Its planned runs as a node tells them, by time.
-fn rows(world: &World, node: usize) -> Vec<Value> {
-    let seen = world.look(node, CHRONOS, "/mesolith/v1/jobs/tick");
-    let mut rows = seen["history"].as_array().cloned().unwrap_or_default();
-    rows.retain(|row| row["cause"] == "planned");
-    rows.sort_by_key(|row| row["due"].as_i64());
-    rows
-}
-
-/// Every five seconds has one run, which has run once.
-#[track_caller]
-fn check_ticks(world: &World, node: usize, ran: &Path) {
-    let mut all = Vec::new();
-    until("the runs of the job are told", || {
-        all = rows(world, node);
-        all.len() > 2
-    });
-    let dues: Vec<i64> = all.iter().map(|row| row["due"].as_i64().unwrap()).collect();
-    // The first is due when the job is registered.
-    let apart = dues[1..].windows(2).map(|pair| pair[1] - pair[0]);
-    assert!(apart.clone().all(|ms| ms == 5000), "gaps or doubles: {dues:?}");
-    assert!(all.iter().all(|row| row["outcome"] == "success"), "{all:#?}");
-    let text = std::fs::read_to_string(ran).unwrap();
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for line in text.lines() {
-        *seen.entry(line.rsplit_once(' ').unwrap().0).or_default() += 1;
-    }
-    assert!(seen.values().all(|n| *n == 1), "one attempt ran twice: {seen:#?}");
-    eprintln!("{} runs, {} of them over in {} attempts", dues.len(), all.len(), seen.len());
-}
-
+// covers: CHR-0136, CHR-0143, CHR-0144, CHR-0145, MES-0562
 #[test]
 fn the_leader_dies_and_then_its_machine() {
     let Some(mut world) = World::start(3, 3, &[]) else { return };

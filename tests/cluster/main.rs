@@ -19,4 +19,5 @@ mod packages;
 mod record;
 mod restarts;
 mod tasks;
+mod ticks;
 mod world;

@@ -4,6 +4,7 @@ use super::history;
 use super::load::Load;
 use super::node::until;
 use super::tasks::Lost;
+use super::ticks::{check_ticks, tick};
 use super::world::{World, rounds};
 use mesolith::base::rng::Rng;
 use std::time::Duration;
@@ -49,11 +50,13 @@ fn all_are_killed_and_come_back_in_any_order() {
     }
 }
 
+// covers: CHR-0146
 #[test]
 fn one_after_the_other_is_restarted() {
     let Some(mut world) = World::start(3, 3, &[]) else { return };
     world.deploy(1, "/web", 1, 6, Lost::WaitedFor);
     let before = world.processes(1);
+    let ran = tick(&world);
     let load = Load::begin(&world, &ALL, "r");
     for round in 0..rounds() {
         for number in ALL {
@@ -71,4 +74,5 @@ fn one_after_the_other_is_restarted() {
     }
     history::check(&world, &ALL, &load.end());
     assert_eq!(world.processes(1), before, "the same processes, of the same tasks");
+    check_ticks(&world, 1, &ran);
 }

@@ -70,7 +70,7 @@ fn a_master_that_holds_the_agent_as_disconnected_is_told_all_again() {
     assert!(w.registrations[1].executors.is_empty(), "command executors are not listed");
 }
 
-// covers: MES-0325
+// covers: MES-0325, MES-0096
 #[test]
 fn an_older_leader_is_not_obeyed() {
     let mut w = World::ready();

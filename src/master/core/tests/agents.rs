@@ -95,7 +95,7 @@ fn an_agent_is_active_while_it_has_a_link() {
     assert_eq!(active(&mut w), [true]);
 }
 
-// covers: MES-0313
+// covers: MES-0313, MES-0548
 #[test]
 fn an_agent_that_unregisters_is_removed() {
     let mut w = World::new();
