@@ -34,7 +34,7 @@ pub fn resources(
         found.push(Resource::scalar("cpus", cpus()?));
     }
     if !is_named("mem") {
-        found.push(Resource::scalar("mem", left(mem_mb()?, MEM_KEPT_MB)));
+        found.push(Resource::scalar("mem", left(memory()? >> 20, MEM_KEPT_MB)));
     }
     if !is_named("disk") {
         found.push(Resource::scalar("disk", left(disk_mb(work_dir)?, DISK_KEPT_MB)));
@@ -67,12 +67,16 @@ fn cpus() -> Result<f64> {
     Ok(n.get() as f64)
 }
 
-fn mem_mb() -> Result<u64> {
+/// This machine's memory in bytes.
+///
+/// # Errors
+/// [`Code::System`] when the kernel does not tell.
+pub fn memory() -> Result<u64> {
     let text = fs::read_to_string("/proc/meminfo").map_err(|e| system("the size of memory", e))?;
     let kb = text.lines().find_map(|line| {
         line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
     });
-    kb.map(|kb| kb / 1024).ok_or_else(|| system("the size of memory", "no MemTotal"))
+    kb.map(|kb| kb * 1024).ok_or_else(|| system("the size of memory", "no MemTotal"))
 }
 
 fn disk_mb(path: &Path) -> Result<u64> {

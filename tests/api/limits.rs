@@ -21,6 +21,27 @@ async fn too_much_memory_fails_the_task_with_its_reason() {
     assert_eq!(last["source"], "SOURCE_AGENT");
 }
 
+// covers: MES-0402
+#[tokio::test]
+async fn limits_hold_and_are_told_after_a_restart() {
+    if !contained() {
+        return eprintln!("SKIPPED the memory limit after a restart: needs root");
+    }
+    let mut node = Node::start(&[]);
+    let mut scheduler = Scheduler::start(&node, info("memory")).await;
+    let go = node.dir.path().join("go");
+    let hog = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}; sleep 1000";
+    scheduler
+        .run("hog", &format!("until [ -e {} ]; do sleep 0.02; done; {hog}", go.display()))
+        .await;
+    node.restart();
+    let mut again = scheduler.again(&node, info("memory")).await;
+    std::fs::write(go, "").unwrap();
+    let last = again.until("hog", "TASK_FAILED").await.pop().unwrap();
+    assert_eq!(last["reason"], "REASON_CONTAINER_LIMITATION_MEMORY", "{last}");
+    assert!(last["message"].as_str().unwrap().contains("Memory limit exceeded"), "{last}");
+}
+
 #[tokio::test]
 async fn a_task_that_gives_up_at_its_limit_of_processes_says_so() {
     if !contained() {

@@ -107,7 +107,7 @@ async fn an_exit_status_that_is_not_zero_is_a_failure_with_its_reason() {
     assert!(!absent["message"].as_str().unwrap().is_empty());
 }
 
-// covers: MES-0322, MES-0323
+// covers: MES-0322, MES-0323, MES-0324
 #[tokio::test]
 async fn a_task_runs_as_the_user_of_its_command_or_framework() {
     let node = Node::start(&[]);
@@ -132,6 +132,11 @@ async fn a_task_runs_as_the_user_of_its_command_or_framework() {
     scheduler.launch(&offer, json!([stranger])).await;
     let last = scheduler.until("stranger", "TASK_FAILED").await.pop().unwrap();
     assert!(last["message"].as_str().unwrap().contains("no-such-user"), "{last}");
+    // The agent goes on.
+    scheduler.call("REVIVE", json!({})).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, json!([task("after", &offer, "true")])).await;
+    scheduler.until("after", "TASK_FINISHED").await;
 }
 
 // covers: MES-0043, MES-0120, MES-0110

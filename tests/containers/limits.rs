@@ -58,6 +58,42 @@ fn a_fork_bomb_is_contained() {
     });
 }
 
+// covers: MES-0813
+#[test]
+fn who_may_have_more_memory_than_was_asked_for_goes_first_when_the_machine_has_none() {
+    if !isolates("who_may_have_more_memory_than_was_asked_for_goes_first_when_the_machine_has_none")
+    {
+        return;
+    }
+    run(|mut w| async move {
+        let text = read("/proc/meminfo".as_ref());
+        let total = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.strip_suffix("kB"));
+        let total: u64 = total.unwrap().trim().parse::<u64>().unwrap() * 1024;
+        let share = 1000 * 512 * MIB / total;
+        let wanted = (1000 - i64::try_from(share).unwrap()).clamp(2, 999);
+        let limits = |soft, hard| Limits {
+            cpus: 0.1,
+            mem_soft_bytes: Some(soft * MIB),
+            mem_bytes: hard,
+            ..Limits::default()
+        };
+        // Made for it, then one that was made ahead.
+        for _ in 0..2 {
+            for (limits, wanted) in [
+                (limits(512, Some(1024 * MIB)), wanted),
+                (limits(512, None), wanted),
+                (limits(512, Some(512 * MIB)), 0),
+            ] {
+                let mut spec = w.spec(Backend::Mesos, "cat /proc/self/oom_score_adj; exit 4");
+                spec.limits = limits;
+                assert_eq!(w.whole(&spec).await.code(), Some(4));
+                assert_eq!(read(&spec.sandbox.join("stdout")), format!("{wanted}\n"));
+            }
+        }
+        w
+    });
+}
+
 // covers: MES-0812, MES-0814
 #[test]
 fn limits_are_written_as_mesos_writes_them() {

@@ -43,6 +43,28 @@ fn the_program_of_the_host_cannot_be_written_through_its_processes() {
     });
 }
 
+// covers: MES-0862
+#[test]
+fn what_the_kernel_tells_of_the_whole_machine_is_hidden_or_cannot_be_written() {
+    if !isolates("what_the_kernel_tells_of_the_whole_machine_is_hidden_or_cannot_be_written") {
+        return;
+    }
+    run(|mut w| async move {
+        let text = "for f in kcore keys timer_list; do head -c 1 /proc/$f 2>/dev/null | grep -q . && echo reads $f; done
+            ls /proc/scsi 2>/dev/null | grep . && echo sees scsi
+            for f in sys/kernel/core_pattern sys/vm/drop_caches sysrq-trigger irq/default_smp_affinity; do
+                [ -e /proc/$f ] || continue
+                echo looked >&2
+                (: >>/proc/$f) 2>/dev/null && echo opens $f
+            done
+            echo end";
+        let spec = confined(&mut w, text);
+        assert_eq!(said(&mut w, &spec).await, "end\n");
+        assert!(read(&spec.sandbox.join("stderr")).contains("looked"));
+        w
+    });
+}
+
 #[test]
 fn no_descriptor_is_inherited() {
     if !isolates("no_descriptor_is_inherited") {

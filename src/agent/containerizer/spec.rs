@@ -89,6 +89,10 @@ impl Command {
     }
 }
 
+/// The least and the greatest adjustment of who may have more memory than was asked for; the kernel's own greatest is left to
+/// those who asked for none, as by Mesos and Kubernetes.
+const OOM_SCORES: (i32, i32) = (2, 1000);
+
 /// What a container may use. The posix backend measures but does not enforce these; its
 /// `Capabilities` say so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +118,16 @@ impl Limits {
     /// The hard CPU limit in microseconds a period, if there is one.
     pub fn quota_us(&self) -> Option<u64> {
         self.cpu_hard.map(|c| ((c * CFS_PERIOD_US as f64) as u64).max(CFS_QUOTA_US_MIN))
+    }
+
+    /// How gladly the kernel takes it when the machine's `memory` (bytes) runs out: who may have more than was asked for
+    /// goes before who may not, and the less was asked for the sooner. None, and nothing is adjusted, for who may not.
+    pub fn oom_score_adj(&self, memory: u64) -> Option<i32> {
+        let asked = self.mem_soft_bytes?;
+        let more = self.mem_bytes.is_none_or(|most| most > asked);
+        let share = (u128::from(asked) * 1000).checked_div(memory.into())?.min(1000);
+        let score = OOM_SCORES.1 - i32::try_from(share).ok()?;
+        more.then_some(score.clamp(OOM_SCORES.0, OOM_SCORES.1 - 1))
     }
 }
 
@@ -468,5 +482,28 @@ impl ContainerSpec {
         default("PATH", DEFAULT_PATH.into());
         default("MESOS_SANDBOX", self.sandbox_inside().display().to_string());
         env
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_have_more_memory_goes_before_who_may_not() {
+        let score = |soft: Option<u64>, hard: Option<u64>, machine| {
+            let limits = Limits { mem_soft_bytes: soft, mem_bytes: hard, ..Limits::default() };
+            limits.oom_score_adj(machine)
+        };
+        assert_eq!(score(None, None, 1000), None);
+        assert_eq!(score(Some(100), Some(100), 1000), None);
+        assert_eq!(score(Some(100), Some(200), 1000), Some(900));
+        assert_eq!(score(Some(100), None, 1000), Some(900));
+        assert_eq!(score(Some(900), None, 1000), Some(100));
+        // Never so gladly as who asked for nothing, nor so little as who may not have more.
+        assert_eq!(score(Some(0), None, 1000), Some(999));
+        assert_eq!(score(Some(999), None, 1000), Some(2));
+        assert_eq!(score(Some(u64::MAX), None, 1000), Some(2));
+        assert_eq!(score(Some(1), None, 0), None);
     }
 }

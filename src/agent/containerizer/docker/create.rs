@@ -19,11 +19,11 @@ const ENGINE_LOG_FILES: &str = "2";
 /// The least size of one, in bytes: what a flood writes faster than it is read is lost when both are full.
 const ENGINE_LOG_BYTES_MIN: u64 = 32 << 20;
 
-/// The whole request; `node` is who may remove it.
+/// The whole request; `node` is who may remove it, `memory` the machine's in bytes.
 ///
 /// # Errors
 /// `Invalid` for options whose values the API does not have.
-pub(super) fn body(spec: &DockerSpec, node: &str) -> Result<ContainerCreateBody> {
+pub(super) fn body(spec: &DockerSpec, node: &str, memory: u64) -> Result<ContainerCreateBody> {
     let run = &*spec.run;
     let mut body: ContainerCreateBody = settings(&run.settings.config)?;
     body.image = Some(run.image.clone());
@@ -45,7 +45,7 @@ pub(super) fn body(spec: &DockerSpec, node: &str) -> Result<ContainerCreateBody>
     let mut exposed = body.exposed_ports.take().unwrap_or_default();
     exposed.extend(run.ports.iter().map(|p| format!("{}/{}", p.container, p.protocol)));
     body.exposed_ports = Some(exposed);
-    body.host_config = Some(host(spec)?);
+    body.host_config = Some(host(spec, memory)?);
     Ok(body)
 }
 
@@ -55,7 +55,7 @@ fn settings<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T> {
     })
 }
 
-fn host(spec: &DockerSpec) -> Result<HostConfig> {
+fn host(spec: &DockerSpec, memory: u64) -> Result<HostConfig> {
     let run = &*spec.run;
     let mut host: HostConfig = settings(&run.settings.host)?;
     let (limits, asked) = (limits(&spec.limits), host.pids_limit.filter(|n| *n > 0));
@@ -69,6 +69,8 @@ fn host(spec: &DockerSpec) -> Result<HostConfig> {
         (Some(asked), Some(most)) => Some(asked.min(most)),
         (asked, most) => asked.or(most),
     };
+    // Unless the task says so itself.
+    host.oom_score_adj = host.oom_score_adj.or(spec.limits.oom_score_adj(memory).map(i64::from));
     host.network_mode = Some(run.network.clone());
     host.port_bindings = (!run.ports.is_empty()).then(|| bindings(run));
     host.privileged = Some(run.privileged || host.privileged == Some(true));
@@ -188,11 +190,21 @@ mod tests {
     // covers: MES-0945, MES-0946
     #[test]
     fn limits_become_options_of_the_engine() {
-        let body = body(&spec(Run { network: "bridge".into(), ..Run::default() }), "n1");
-        let host = body.expect("made").host_config.expect("there");
+        let made = |spec: &DockerSpec| {
+            body(spec, "n1", 640 << 20).expect("made").host_config.expect("there")
+        };
+        let mut spec = spec(Run { network: "bridge".into(), ..Run::default() });
+        let host = made(&spec);
         assert_eq!((host.cpu_shares, host.cpu_quota), (Some(512), Some(50_000)));
         assert_eq!((host.memory, host.memory_reservation), (Some(64 << 20), Some(64 << 20)));
-        assert_eq!(host.pids_limit, Some(100));
+        assert_eq!((host.pids_limit, host.oom_score_adj), (Some(100), None));
+        // Who may have more than it asked for; unless the task says otherwise.
+        spec.limits.mem_soft_bytes = Some(32 << 20);
+        assert_eq!(made(&spec).oom_score_adj, Some(950));
+        let mut run = Run { network: "bridge".into(), ..Run::default() };
+        run.settings.host.insert("OomScoreAdj".into(), serde_json::json!(-5));
+        spec.run = Arc::new(run);
+        assert_eq!(made(&spec).oom_score_adj, Some(-5));
     }
 
     // covers: MES-0939
@@ -210,7 +222,7 @@ mod tests {
         run.settings.config.insert("Labels".into(), serde_json::json!({LABEL_NODE: "forged"}));
         run.settings.config.insert("Env".into(), serde_json::json!(["B=2"]));
         run.settings.host.insert("PidsLimit".into(), serde_json::json!(5000));
-        let body = body(&spec(run), "n1").expect("made");
+        let body = body(&spec(run), "n1", 1 << 30).expect("made");
         assert_eq!(body.env.as_deref(), Some(&["A=1".to_string(), "B=2".to_string()][..]));
         assert_eq!(body.labels.expect("labels").get(LABEL_NODE).map(String::as_str), Some("n1"));
         let host = body.host_config.expect("there");

@@ -21,6 +21,7 @@ use super::record::{Capabilities, ExecOutcome, ExitRecord, Found, Scope, Usage};
 use super::spec::{ContainerSpec, Limits, Rotation};
 use super::{Answer, Containerizer, Event, ExecRequest, Session, SessionRequest};
 use crate::agent::core::docker::{Inspected, Run, name};
+use crate::agent::probe;
 use crate::agent::provisioner::credentials::Credentials;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::{self, ContainerId};
@@ -271,7 +272,7 @@ impl Docker {
     /// What the engine answers.
     pub async fn make(&self, spec: DockerSpec) -> Result<()> {
         watch::begin(&self.0);
-        let body = create::body(&spec, &self.0.settings.node)?;
+        let body = create::body(&spec, &self.0.settings.node, probe::memory()?)?;
         let run = Arc::clone(&spec.run);
         let made = tokio::task::spawn_blocking(move || create::make_directories(&run)).await;
         made.map_err(|e| Error::new(Code::Internal, format!("file work: {e}")))??;

@@ -10,6 +10,7 @@ use crate::agent::containerizer::launch::{self, Split, private_dir, split};
 use crate::agent::containerizer::record::Capabilities;
 use crate::agent::containerizer::rootless::{self, Rights};
 use crate::agent::containerizer::wire::VERSION;
+use crate::agent::probe;
 use crate::base::error::{Code, Error, Result};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
@@ -283,6 +284,7 @@ fn make(options: &Options, rights: &Rights) -> Result<Ready> {
         cgroups: cgroups.clone(),
         capabilities,
         boot_id: disk::boot_id(),
+        memory: probe::memory()?,
         listener,
         signals,
         poll,

@@ -221,6 +221,7 @@ impl Supervisor {
 
     /// Lets a parked container go.
     pub(super) fn start(&mut self, asker: Asker, id: &ContainerId) -> Result<()> {
+        let memory = self.memory;
         let c = self.container(id)?;
         if c.phase != Phase::Created || c.doomed {
             return Err(Error::new(Code::Conflict, format!("container {id} is not parked")));
@@ -230,6 +231,12 @@ impl Supervisor {
         c.on_start = Some(asker);
         c.follow_logs(Instant::now());
         let due = c.logs_due();
+        let score = c.spec.limits.oom_score_adj(memory);
+        if let Some((score, pid)) = score.filter(|_| c.cgroup.is_some()).zip(c.pid())
+            && let Err(e) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
+        {
+            eprintln!("container {id}: its oom score is not adjusted: {e}");
+        }
         let let_go = match c.spec.backend {
             Backend::Posix => match &c.gate {
                 Some(gate) => nix::unistd::write(gate, b"g").map(drop).map_err(Into::into),

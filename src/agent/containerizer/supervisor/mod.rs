@@ -64,6 +64,8 @@ pub struct Supervisor {
     cgroups: Cgroups,
     capabilities: Capabilities,
     boot_id: String,
+    /// The machine's, in bytes.
+    memory: u64,
     listener: UnixListener,
     signals: SignalFd,
     poll: Poll,

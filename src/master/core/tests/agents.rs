@@ -64,6 +64,7 @@ fn a_task_that_does_not_come_back_with_its_unreachable_agent_is_not_unreachable(
     assert!(w.view().frameworks[0].unreachable_tasks.is_empty());
 }
 
+// covers: MES-0393
 #[test]
 fn another_agent_at_the_same_address_replaces_the_older() {
     let mut w = World::new();
