@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// Between two tries to destroy a container that resists.
 const DESTROY_PAUSE: Duration = Duration::from_secs(1);
@@ -70,6 +70,8 @@ struct Shared {
     making: Making,
     core: Handle<AgentCore>,
     queues: Mutex<HashMap<ContainerId, Queue>>,
+    /// To those who pass events on: what has come is to be told now.
+    watches: Mutex<Vec<mpsc::UnboundedSender<oneshot::Sender<()>>>>,
     io: tokio::runtime::Handle,
 }
 
@@ -93,8 +95,9 @@ impl Containers {
         core: Handle<AgentCore>,
         io: tokio::runtime::Handle,
     ) -> Self {
-        let queues = Mutex::default();
-        Self(Arc::new(Shared { containerizer, fetcher, files, making, core, queues, io }))
+        let (queues, watches) = Default::default();
+        let shared = Shared { containerizer, fetcher, files, making, core, queues, watches, io };
+        Self(Arc::new(shared))
     }
 
     /// What makes and ends containers.
@@ -129,24 +132,41 @@ impl Containers {
 
     /// Tells the core what containers do, until the supervisor's events end for good.
     pub async fn watch(self, mut events: mpsc::Receiver<Event>) {
-        while let Some(event) = events.recv().await {
-            let input = match event {
-                Event::Exited { id, record } => {
-                    Input::Exited { container: id, exit: exit(&record) }
-                }
-                Event::Stray { id } => Input::Stray { container: id },
-                Event::SupervisorLost => {
-                    tracing::error!("the supervisor of containers was lost; another takes over");
-                    if self.look_for_lost().await.is_err() {
-                        return;
-                    }
-                    continue;
-                }
+        let (ask, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+        self.0.watches.lock().unwrap_or_else(PoisonError::into_inner).push(ask);
+        loop {
+            let (event, told) = tokio::select! {
+                event = events.recv() => (event, None),
+                told = asked.recv() => (events.try_recv().ok(), told),
             };
-            if self.0.core.send(input).await.is_err() {
-                return;
+            let mut next = match (event, &told) {
+                (None, None) => return,
+                (event, _) => event,
+            };
+            while let Some(event) = next {
+                if self.tell(event).await.is_err() {
+                    return;
+                }
+                next = told.as_ref().and_then(|_| events.try_recv().ok());
+            }
+            if let Some(told) = told {
+                // Whoever asked may have gone away.
+                let _ = told.send(());
             }
         }
+    }
+
+    /// Tells the core what came to pass.
+    async fn tell(&self, event: Event) -> Result<(), Error> {
+        let input = match event {
+            Event::Exited { id, record } => Input::Exited { container: id, exit: exit(&record) },
+            Event::Stray { id } => Input::Stray { container: id },
+            Event::SupervisorLost => {
+                tracing::error!("the supervisor of containers was lost; another takes over");
+                return self.look_for_lost().await;
+            }
+        };
+        self.0.core.send(input).await
     }
 
     /// Asks the new supervisor what it has adopted; what it does not know has ended, nobody knows how.
@@ -228,6 +248,18 @@ impl Worker {
         }
     }
 
+    /// Waits until the core has heard all that came to pass before.
+    async fn caught_up(&self) {
+        let watches = self.shared.watches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for watch in watches {
+            let (told, heard) = oneshot::channel();
+            if watch.send(told).is_ok() {
+                // One that has ended meanwhile has nothing to tell.
+                let _ = heard.await;
+            }
+        }
+    }
+
     async fn carry_out(&self, op: Op) -> Option<Input> {
         let container = self.id.clone();
         let containerizer = &self.shared.containerizer;
@@ -272,6 +304,8 @@ impl Worker {
                     tracing::warn!("cannot take the GPUs of container {container} back: {e}");
                     tokio::time::sleep(DESTROY_PAUSE).await;
                 }
+                // How it ended comes first: after this nobody asks for it any more.
+                self.caught_up().await;
                 Some(Input::Destroyed { container })
             }
             Op::Forget => {

@@ -357,11 +357,11 @@ impl Shell<AgentCore> for AgentShell {
             }
             Act::Destroy { container } => self.containers.ask(&container, ContainerOp::Destroy),
             Act::Forget { container } => self.containers.ask(&container, ContainerOp::Forget),
-            Act::Check { container, task_id, check, health, timeout } => {
+            Act::Check { container, task_id, check, which, timeout } => {
                 let containerizer = self.containers.containerizer();
                 self.spawn(async move {
                     let outcome = checks::run(containerizer, &container, &check, timeout).await;
-                    Input::Checked { container, task_id, health, outcome }
+                    Input::Checked { container, task_id, which, outcome }
                 });
             }
             Act::LookAtPorts { containers } => {

@@ -245,9 +245,9 @@ impl World {
                 let removed = remove.into_iter().map(|volume| volume.path).collect();
                 self.answer_agent(n, proc, Input::VolumesSettled { removed });
             }
-            Act::Check { container, task_id, health, .. } => {
+            Act::Check { container, task_id, which, .. } => {
                 let outcome = CheckOutcome::Command(0);
-                let input = Input::Checked { container, task_id, health, outcome };
+                let input = Input::Checked { container, task_id, which, outcome };
                 self.answer_agent(n, proc, input);
             }
             Act::Stopped { .. } => self.agent_stopped(n),

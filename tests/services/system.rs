@@ -123,7 +123,7 @@ async fn a_killed_task_has_its_grace_and_no_more(form: Form) {
     }
 }
 
-// covers: MAR-0460, MAR-0611, MAR-0614
+// covers: MAR-0454, MAR-0460, MAR-0611, MAR-0614
 async fn checks_tell_healthy_from_unhealthy(form: Form) {
     let world = World::start(form);
     let dir = tempfile::tempdir().unwrap();
@@ -160,6 +160,29 @@ async fn checks_tell_healthy_from_unhealthy(form: Form) {
     let result = &seen["app"]["tasks"][0]["healthCheckResults"][0];
     assert_eq!(result["alive"], false, "{result:#}");
     assert_eq!(world.sleepers(4).len(), 1, "told, not killed: maxConsecutiveFailures is 0");
+    // Of several, one that fails is enough, and each is told.
+    std::fs::write(&flag, "").unwrap();
+    let of_port = |n| json!({"protocol": "TCP", "portIndex": n});
+    let mut two =
+        checked("/two", "exec python3 -m http.server $PORT0 --bind 127.0.0.1", of_port(0));
+    two["portDefinitions"] = json!([{"port": 0}, {"port": 0}]);
+    let one = two["healthChecks"][0].clone();
+    for (check, most) in [(of_port(1), 0), (json!({"protocol": "HTTP"}), 100)] {
+        let mut more = one.clone();
+        more.as_object_mut().unwrap().extend(check.as_object().unwrap().clone());
+        more["maxConsecutiveFailures"] = json!(most);
+        two["healthChecks"].as_array_mut().unwrap().push(more);
+    }
+    assert_eq!(world.ask("POST", "/v2/apps", two).await.status, 201);
+    let seen = world
+        .until("/v2/apps/two", "one of its checks fails", |seen| {
+            let results = seen["app"]["tasks"][0]["healthCheckResults"].as_array();
+            seen["app"]["tasksUnhealthy"] == 1 && results.is_some_and(|all| all.len() == 3)
+        })
+        .await;
+    let all = seen["app"]["tasks"][0]["healthCheckResults"].as_array().unwrap();
+    let alive: Vec<_> = all.iter().map(|result| &result["alive"]).collect();
+    assert_eq!(alive, [true, false, true], "{all:#?}");
 }
 
 // covers: MAR-0604

@@ -1,7 +1,7 @@
 //! Checks and health checks of command tasks: when each is done, what its outcome means, when it
 //! kills.
 
-use super::io::{Act, CheckKind, CheckOutcome};
+use super::io::{Act, CheckKind, CheckOutcome, WhichCheck};
 use super::status::Report;
 use super::tables::{Phase, TaskKey};
 use super::{AgentCore, Step, Timer, words};
@@ -17,6 +17,8 @@ const INTERVAL: f64 = 10.0;
 const TIMEOUT: f64 = 20.0;
 const GRACE: f64 = 10.0;
 const CONSECUTIVE_FAILURES: u32 = 3;
+/// Health checks of one task.
+pub const HEALTH_CHECKS_MAX: usize = 32;
 /// A check is not done more often than this, whatever it asks for.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -44,10 +46,11 @@ struct Health {
     settled: bool,
 }
 
-/// A task's check and health check.
+/// A task's check and health checks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checks {
-    health: Option<Health>,
+    /// The first is Mesos's, the others are ours.
+    health: Vec<Health>,
     check: Option<(Probe, v1::CheckStatusInfo)>,
     paused: bool,
 }
@@ -162,7 +165,13 @@ fn check_kind(
 
 /// A check that is given but cannot be done, in words.
 pub(super) fn refuse(info: &v1::TaskInfo) -> Option<&'static str> {
-    if info.health_check.as_ref().is_some_and(|c| health_kind(info, c).is_none()) {
+    if info.health_check.is_none() && !info.further_health_checks.is_empty() {
+        return Some("'further_health_checks' without 'health_check'");
+    }
+    if info.further_health_checks.len() >= HEALTH_CHECKS_MAX {
+        return Some("a task can have no more than 32 health checks");
+    }
+    if health_checks(info).any(|c| health_kind(info, c).is_none()) {
         return Some("'HealthCheck' must set the command, http or tcp that fits its type");
     }
     if info.check.as_ref().is_some_and(|c| check_kind(info, c).is_none()) {
@@ -171,24 +180,49 @@ pub(super) fn refuse(info: &v1::TaskInfo) -> Option<&'static str> {
     None
 }
 
+fn health_checks(info: &v1::TaskInfo) -> impl Iterator<Item = &v1::HealthCheck> {
+    info.health_check.iter().chain(&info.further_health_checks)
+}
+
+impl Health {
+    fn of(info: &v1::TaskInfo, check: &v1::HealthCheck) -> Option<Self> {
+        let v1::HealthCheck { delay_seconds, interval_seconds, timeout_seconds, .. } = *check;
+        let kind = health_kind(info, check)?;
+        Some(Health {
+            probe: probe(kind, delay_seconds, interval_seconds, timeout_seconds),
+            grace: seconds(check.grace_period_seconds, GRACE),
+            failures_max: check.consecutive_failures.unwrap_or(CONSECUTIVE_FAILURES).max(1),
+            failures: 0,
+            since: Mono::default(),
+            healthy: None,
+            settled: false,
+        })
+    }
+
+    /// Takes an outcome: what to report, and whether to kill.
+    fn heard(&mut self, now: Mono, outcome: &CheckOutcome) -> Option<(Option<String>, bool)> {
+        let Some(why) = failure(outcome) else {
+            let news = self.healthy != Some(true);
+            (self.healthy, self.failures, self.settled) = (Some(true), 0, true);
+            return news.then_some((None, false));
+        };
+        let graced = !self.grace.is_zero() && now.since(self.since) <= self.grace;
+        if graced && !self.settled {
+            return None;
+        }
+        self.failures += 1;
+        self.healthy = Some(false);
+        Some((Some(why), self.failures >= self.failures_max))
+    }
+}
+
 impl Checks {
     /// The checks of a task; custom executors do their own.
     pub fn of(info: &v1::TaskInfo) -> Self {
         if info.command.is_none() {
             return Self::default();
         }
-        let health = info.health_check.as_ref().and_then(|c| {
-            let kind = health_kind(info, c)?;
-            Some(Health {
-                probe: probe(kind, c.delay_seconds, c.interval_seconds, c.timeout_seconds),
-                grace: seconds(c.grace_period_seconds, GRACE),
-                failures_max: c.consecutive_failures.unwrap_or(CONSECUTIVE_FAILURES).max(1),
-                failures: 0,
-                since: Mono::default(),
-                healthy: None,
-                settled: false,
-            })
-        });
+        let health = health_checks(info).filter_map(|c| Health::of(info, c)).collect();
         let check = info.check.as_ref().and_then(|c| {
             let (kind, status) = check_kind(info, c)?;
             let probe = probe(kind, c.delay_seconds, c.interval_seconds, c.timeout_seconds);
@@ -199,9 +233,11 @@ impl Checks {
 
     /// Goes on from the last status that was stored.
     pub fn restore(&mut self, last: &v1::TaskStatus, paused: bool) {
-        if let Some(health) = &mut self.health {
-            health.healthy = last.healthy;
-            health.settled = last.healthy.is_some();
+        for (n, health) in self.health.iter_mut().enumerate() {
+            // Of one that was alone nothing but the task's health is told.
+            let result = last.health_check_results.get(n);
+            health.healthy = result.map_or(last.healthy, |result| result.healthy);
+            health.settled = health.healthy.is_some();
         }
         if let (Some((_, status)), Some(stored)) = (&mut self.check, &last.check_status) {
             *status = *stored;
@@ -209,9 +245,30 @@ impl Checks {
         self.paused = paused;
     }
 
-    /// What the health check found last.
+    /// Whether the task is healthy: not if any health check fails, and not known before all have found something.
     pub fn healthy(&self) -> Option<bool> {
-        self.health.as_ref()?.healthy
+        let all = || self.health.iter().map(|health| health.healthy);
+        if all().any(|healthy| healthy == Some(false)) {
+            return Some(false);
+        }
+        (!self.health.is_empty() && all().all(|healthy| healthy == Some(true))).then_some(true)
+    }
+
+    /// Whether there are several health checks, which are told apart.
+    pub fn several(&self) -> bool {
+        self.health.len() > 1
+    }
+
+    /// What each of several health checks found last.
+    pub fn results(&self) -> Vec<v1::HealthCheckResult> {
+        let all = self.health.iter().filter(|_| self.several());
+        all.map(|health| v1::HealthCheckResult { healthy: health.healthy }).collect()
+    }
+
+    /// All there are.
+    pub fn all(&self) -> Vec<WhichCheck> {
+        let check = self.check.is_some().then_some(WhichCheck::Check);
+        (0..self.health.len()).map(WhichCheck::Health).chain(check).collect()
     }
 
     /// What the check found last; its kind alone while it found nothing.
@@ -224,32 +281,12 @@ impl Checks {
         self.paused = true;
     }
 
-    fn probe(&mut self, health: bool) -> Option<&mut Probe> {
-        if self.paused {
-            return None;
+    fn probe(&mut self, which: WhichCheck) -> Option<&mut Probe> {
+        match which {
+            _ if self.paused => None,
+            WhichCheck::Health(n) => self.health.get_mut(n).map(|health| &mut health.probe),
+            WhichCheck::Check => self.check.as_mut().map(|(probe, _)| probe),
         }
-        if health {
-            self.health.as_mut().map(|h| &mut h.probe)
-        } else {
-            self.check.as_mut().map(|(probe, _)| probe)
-        }
-    }
-
-    /// Takes the outcome of a health check: what to report, and whether to kill.
-    fn health(&mut self, now: Mono, outcome: &CheckOutcome) -> Option<(Option<String>, bool)> {
-        let health = self.health.as_mut()?;
-        let Some(why) = failure(outcome) else {
-            let news = health.healthy != Some(true);
-            (health.healthy, health.failures, health.settled) = (Some(true), 0, true);
-            return news.then_some((None, false));
-        };
-        let graced = !health.grace.is_zero() && now.since(health.since) <= health.grace;
-        if graced && !health.settled {
-            return None;
-        }
-        health.failures += 1;
-        health.healthy = Some(false);
-        Some((Some(why), health.failures >= health.failures_max))
     }
 
     /// Takes the outcome of a check: whether it is news.
@@ -296,12 +333,12 @@ impl AgentCore {
     /// from `started`).
     pub(super) fn watch(&mut self, s: &mut Step<'_>, key: &TaskKey) {
         let Some(task) = self.tables.tasks.get_mut(key) else { return };
-        if let Some(health) = &mut task.checks.health {
+        for health in &mut task.checks.health {
             health.since = s.now;
         }
-        for health in [true, false] {
-            if let Some(probe) = task.checks.probe(health) {
-                self.timers.set(Timer::Check(key.clone(), health), s.now + probe.delay);
+        for which in task.checks.all() {
+            if let Some(probe) = task.checks.probe(which) {
+                self.timers.set(Timer::Check(key.clone(), which), s.now + probe.delay);
             }
         }
         if let Some(most) = &task.info.max_completion_time {
@@ -312,18 +349,18 @@ impl AgentCore {
     }
 
     /// It is time for a check.
-    pub(super) fn check(&mut self, s: &mut Step<'_>, key: &TaskKey, health: bool) {
+    pub(super) fn check(&mut self, s: &mut Step<'_>, key: &TaskKey, which: WhichCheck) {
         let Some((container, Phase::Running)) = self.tables.container_of(key) else { return };
         let Some(task) = self.tables.tasks.get_mut(key).filter(|t| !t.is_terminal()) else {
             return;
         };
-        let Some(probe) = task.checks.probe(health).filter(|p| !p.in_flight) else { return };
+        let Some(probe) = task.checks.probe(which).filter(|p| !p.in_flight) else { return };
         probe.in_flight = true;
         s.act(Act::Check {
             container,
             task_id: key.1.clone(),
             check: probe.kind.clone(),
-            health,
+            which,
             timeout: probe.timeout,
         });
     }
@@ -333,7 +370,7 @@ impl AgentCore {
         s: &mut Step<'_>,
         container: &ContainerId,
         task_id: &TaskId,
-        health: bool,
+        which: WhichCheck,
         outcome: CheckOutcome,
     ) {
         let Some(executor) = self.tables.outermost(container) else { return };
@@ -341,21 +378,23 @@ impl AgentCore {
         let Some(task) = self.tables.tasks.get_mut(&key).filter(|t| !t.is_terminal()) else {
             return;
         };
-        let Some(probe) = task.checks.probe(health).filter(|p| p.in_flight) else { return };
+        let Some(probe) = task.checks.probe(which).filter(|p| p.in_flight) else { return };
         probe.in_flight = false;
         let next = s.now + probe.interval;
-        self.timers.set(Timer::Check(key.clone(), health), next);
+        self.timers.set(Timer::Check(key.clone(), which), next);
         let mut report = Report::executor(TaskState::TaskRunning);
-        if !health {
+        let WhichCheck::Health(n) = which else {
             if task.checks.check(&outcome) {
                 report.reason = Some(Reason::TaskCheckStatusUpdated);
                 self.report(s, &key, report);
             }
             return;
-        }
-        if let Some((message, kill)) = task.checks.health(s.now, &outcome) {
+        };
+        let health = task.checks.health.get_mut(n);
+        if let Some((message, kill)) = health.and_then(|health| health.heard(s.now, &outcome)) {
             report.reason = Some(Reason::TaskHealthCheckStatusUpdated);
             report.message = message;
+            report.health_check = u32::try_from(n).ok();
             self.report(s, &key, report);
             if kill {
                 self.kill(s, &key, Cause::Unhealthy, None, None);

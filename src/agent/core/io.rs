@@ -184,8 +184,8 @@ pub enum Input {
         container: ContainerId,
         /// Of which task.
         task_id: TaskId,
-        /// `true` for the health check, `false` for the check.
-        health: bool,
+        /// Which of the task's.
+        which: WhichCheck,
         /// Its outcome.
         outcome: CheckOutcome,
     },
@@ -436,8 +436,8 @@ pub enum Act {
         task_id: TaskId,
         /// The check, as what kind it is.
         check: Arc<CheckKind>,
-        /// `true` for the health check.
-        health: bool,
+        /// Which of the task's.
+        which: WhichCheck,
         /// After which it has failed; `None` is never.
         timeout: Option<Duration>,
     },
@@ -511,6 +511,15 @@ pub enum Act {
         /// How many tasks go on.
         tasks_left: usize,
     },
+}
+
+/// One of a task's checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhichCheck {
+    /// The health check at this place.
+    Health(usize),
+    /// The check that says nothing of health.
+    Check,
 }
 
 /// What a check does.

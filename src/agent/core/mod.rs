@@ -45,7 +45,7 @@ use crate::machine::timers::Timers;
 use crate::machine::{Cx, Effects, Machine};
 use crate::mesos::internal::AgentDrain;
 use crate::mesos::v1;
-use io::{Act, Input, SessionId};
+use io::{Act, Input, SessionId, WhichCheck};
 use options::Options;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -70,8 +70,8 @@ enum Timer {
     Kill(TaskKey),
     /// `max_completion_time` is over.
     Overtime(TaskKey),
-    /// Do a check (`true`: the health check).
-    Check(TaskKey, bool),
+    /// Do a check.
+    Check(TaskKey, WhichCheck),
     /// A custom executor had its time to subscribe.
     Subscribe(ExecutorKey),
     /// A custom executor had its time to end itself.
@@ -183,8 +183,8 @@ impl AgentCore {
             Input::Resized { container, result } => self.resized(s, &container, result),
             Input::Exited { container, exit } => self.exited(s, &container, &exit),
             Input::Destroyed { container } => self.destroyed(s, &container),
-            Input::Checked { container, task_id, health, outcome } => {
-                self.checked(s, &container, &task_id, health, outcome);
+            Input::Checked { container, task_id, which, outcome } => {
+                self.checked(s, &container, &task_id, which, outcome);
             }
             Input::ExecutorSubscribe { request, session, call } => {
                 self.subscribe(s, request, session, *call);
@@ -212,7 +212,7 @@ impl AgentCore {
             Timer::Resend(key) => self.forward(s, &key),
             Timer::Kill(key) => self.escalate(s, &key),
             Timer::Overtime(key) => self.overtime(s, &key),
-            Timer::Check(key, health) => self.check(s, &key, health),
+            Timer::Check(key, which) => self.check(s, &key, which),
             Timer::Subscribe(key) => self.subscribe_timeout(s, &key),
             Timer::Shutdown(key) => self.shutdown_timeout(s, &key),
             Timer::Destroy(container) => self.destroy_again(s, &container),

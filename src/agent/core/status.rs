@@ -23,6 +23,8 @@ pub(super) struct Report {
     /// Instead of what the health check last found.
     pub healthy: Option<bool>,
     pub limitation: Option<v1::TaskResourceLimitation>,
+    /// Which health check it is about.
+    pub health_check: Option<u32>,
     /// What the docker engine says of the container.
     pub data: Option<Vec<u8>>,
 }
@@ -38,6 +40,7 @@ impl Report {
             message: None,
             healthy: None,
             limitation: None,
+            health_check: None,
             data: None,
         }
     }
@@ -78,6 +81,8 @@ impl AgentCore {
             uuid: Some(s.rng.uuid_bytes().to_vec()),
             healthy: report.healthy.or(task.checks.healthy()),
             check_status: task.checks.status(),
+            health_check_results: task.checks.results(),
+            health_check_told: report.health_check.filter(|_| task.checks.several()),
             container_status: container,
             limitation: report.limitation,
             data: report.data,
@@ -208,13 +213,11 @@ impl AgentCore {
     }
 
     fn stop_timers(&mut self, key: &TaskKey) {
-        for timer in [
-            Timer::Kill(key.clone()),
-            Timer::Overtime(key.clone()),
-            Timer::Check(key.clone(), true),
-            Timer::Check(key.clone(), false),
-        ] {
-            self.timers.cancel(&timer);
+        self.timers.cancel(&Timer::Kill(key.clone()));
+        self.timers.cancel(&Timer::Overtime(key.clone()));
+        let checks = self.tables.tasks.get(key).map(|task| task.checks.all()).unwrap_or_default();
+        for which in checks {
+            self.timers.cancel(&Timer::Check(key.clone(), which));
         }
     }
 

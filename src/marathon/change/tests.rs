@@ -441,8 +441,19 @@ fn health_checks() {
     assert!(errors(&beyond, "/healthChecks(0)").contains("port indices must address"));
     let nothing = failures(of(json!({ "protocol": "COMMAND" })));
     assert_eq!(errors(&nothing, "/healthChecks(0)/command"), "not defined");
-    let two = json!({ "id": "a", "cmd": "sleep 9", "healthChecks": [{}, { "path": "/x" }] });
-    assert!(errors(&failures(two), "/healthChecks").contains("at most one"));
+    let all = |checks: Value| json!({ "id": "a", "cmd": "sleep 9", "healthChecks": checks });
+    let command = json!({ "protocol": "COMMAND", "command": { "value": "true" } });
+    let other = json!({ "protocol": "COMMAND", "command": { "value": "test -e x" } });
+    let mesos = json!({ "protocol": "MESOS_TCP" });
+    let many = json!([{}, { "path": "/x" }, { "protocol": "TCP" }, { "protocol": "HTTPS" }, mesos]);
+    assert_eq!(created(all(many)).health_checks.len(), 5);
+    assert_eq!(created(all(json!([command, other]))).health_checks.len(), 2);
+    for two in [json!([mesos, { "protocol": "MESOS_HTTP" }]), json!([command, mesos])] {
+        assert!(errors(&failures(all(two)), "/healthChecks").contains("at most one"));
+    }
+    let paths = (0..33).map(|n| json!({ "path": format!("/{n}") })).collect();
+    let most = failures(all(Value::Array(paths)));
+    assert_eq!(errors(&most, "/healthChecks"), "must not be more than 32");
 }
 
 // covers: MAR-0259, MAR-0260, MAR-0255, MAR-0256

@@ -46,9 +46,9 @@ fn protocol(ip: IpProtocol) -> Option<i32> {
     Some(protocol as i32)
 }
 
-/// The health check of a task. Validation lets one through; of several commands the first is made.
-pub(super) fn health(app: &App, ports: &[Port]) -> Option<v1::HealthCheck> {
-    app.health_checks.first().map(|check| health_check(check, ports))
+/// The health checks of a task, in the app's order.
+pub(super) fn health(app: &App, ports: &[Port]) -> Vec<v1::HealthCheck> {
+    app.health_checks.iter().map(|check| health_check(check, ports)).collect()
 }
 
 fn health_check(check: &HealthCheck, ports: &[Port]) -> v1::HealthCheck {
@@ -175,7 +175,7 @@ mod tests {
             Port { host: Some(31_000), container: 31_000 },
             Port { host: Some(31_001), container: 80 },
         ];
-        health(&app, &ports).expect("a check")
+        health(&app, &ports).remove(0)
     }
 
     // covers: MAR-0444, MAR-0445, MAR-0446, MAR-0448, MAR-0449

@@ -1,8 +1,9 @@
 //! The table of instances: each with what it was launched as, where, and what is known of it. No decisions.
 
+use super::health::Health;
 use super::ids::InstanceId;
 use super::records::{self, Goal, InstanceRecord};
-use super::view::{Condition, HealthResult, InstanceView, IpAddress, Placement};
+use super::view::{Condition, InstanceView, IpAddress, Placement};
 use crate::base::ids::TaskId;
 use crate::base::kv::Op;
 use crate::marathon::model::{App, PathId, Timestamp};
@@ -33,7 +34,7 @@ pub(super) struct Instance {
     pub stored: bool,
     /// What the master said last.
     pub state: Option<v1::TaskState>,
-    pub health: Option<HealthResult>,
+    pub health: Health,
     pub check: Option<v1::CheckStatusInfo>,
     /// Something was heard of its task since the framework subscribed.
     pub heard: bool,
@@ -60,7 +61,7 @@ impl Instance {
             ip_addresses: Vec::new(),
             stored: false,
             state: None,
-            health: None,
+            health: Health::default(),
             check: None,
             heard: false,
             yields: false,
@@ -81,7 +82,7 @@ impl Instance {
             staged_at: record.staged_at,
             started_at: record.started_at,
             ip_addresses: record.ip_addresses,
-            health: record.healthy.map(|alive| HealthResult { alive, ..HealthResult::default() }),
+            health: Health::restored(record.healthy, spec.health_checks.len()),
             stored: true,
             ..Self::scheduled(id, spec, record.since)
         }
@@ -127,9 +128,9 @@ impl Instance {
         self.condition.is_launched()
     }
 
-    /// What its health checks say: none without checks and before the first result.
+    /// What its health checks say together: none without checks, and before they all said something.
     pub fn healthy(&self) -> Option<bool> {
-        self.health.as_ref().map(|h| h.alive)
+        self.health.healthy()
     }
 
     /// Running, not told to end, and healthy if there is a way to know.
@@ -161,7 +162,8 @@ impl Instance {
         self.host_ports = Vec::new();
         (self.staged_at, self.started_at) = (None, None);
         self.ip_addresses = Vec::new();
-        (self.state, self.health, self.check) = (None, None, None);
+        (self.state, self.check) = (None, None);
+        self.health = Health::default();
         self.heard = false;
         self.yields = false;
     }
@@ -181,7 +183,8 @@ impl Instance {
                 host_ports: self.host_ports.clone(),
                 ip_addresses: self.ip_addresses.clone(),
                 state: self.state,
-                health: self.health.clone(),
+                health: self.health.results().cloned().collect(),
+                healthy: self.healthy(),
                 check: self.spec.check.as_ref().and(self.check),
                 ready: self.ready(),
                 staged_at: self.staged_at,

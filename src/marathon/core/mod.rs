@@ -18,6 +18,7 @@ mod env;
 mod evaluate;
 pub mod event;
 mod explain;
+mod health;
 mod host_ports;
 pub mod ids;
 mod instances;

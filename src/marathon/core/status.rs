@@ -3,7 +3,7 @@
 use super::event::Kind;
 use super::ids::InstanceId;
 use super::records::{self, Goal};
-use super::view::{Condition, HealthResult, IpAddress, TaskFailure};
+use super::view::{Condition, IpAddress, TaskFailure};
 use super::{MarathonCore, Out, Timer};
 use crate::base::ids::{AgentId, TaskId};
 use crate::base::time::Wall;
@@ -231,19 +231,22 @@ impl MarathonCore {
         out: &mut Out,
     ) -> bool {
         let now = self.stamp(cx);
-        let Some(alive) = status.healthy else { return false };
+        if status.healthy.is_none() && status.health_check_results.is_empty() {
+            return false;
+        }
         let Some(instance) = self.instances.get_mut(id) else { return false };
-        let Some(check) = instance.spec.health_checks.first().cloned() else { return false };
         let before = instance.healthy();
-        let mut result = instance.health.take().unwrap_or_default();
-        heard(&mut result, alive, now, status.message.as_deref());
-        instance.health = Some(result);
+        let checks = &instance.spec.health_checks;
+        let failed = instance.health.heard(checks.len(), status, now);
+        let failed = failed.and_then(|n| checks.get(n).cloned());
+        let after = instance.healthy();
         let (app, version) = (instance.spec.id.clone(), instance.spec.version);
         self.touch(&app);
-        if !alive {
+        if let Some(check) = failed {
             let (app, instance) = (app.clone(), id.clone());
             self.publish(cx, Kind::FailedHealthCheck { app, instance, check }, out);
         }
+        let Some(alive) = after else { return before != after };
         if before != Some(alive) {
             let (instance, of) = (id.clone(), app.clone());
             let kind = Kind::HealthStatusChanged { app: of, instance, version, alive };
@@ -251,7 +254,7 @@ impl MarathonCore {
             let (instance, healthy) = (id.clone(), Some(alive));
             self.publish(cx, Kind::InstanceHealthChanged { instance, app, version, healthy }, out);
         }
-        before != Some(alive)
+        before != after
     }
 
     /// An instance's task runs no more.
@@ -369,19 +372,5 @@ impl MarathonCore {
             at: Timestamp::from(cx.wall),
         };
         self.failures.insert(failure.app.clone(), Arc::new(failure));
-    }
-}
-
-/// One more result of a check.
-fn heard(result: &mut HealthResult, alive: bool, now: Timestamp, said: Option<&str>) {
-    result.alive = alive;
-    if alive {
-        result.consecutive_failures = 0;
-        result.first_success.get_or_insert(now);
-        result.last_success = Some(now);
-    } else {
-        result.consecutive_failures = result.consecutive_failures.saturating_add(1);
-        result.last_failure = Some(now);
-        result.last_failure_cause = said.map(str::to_string);
     }
 }

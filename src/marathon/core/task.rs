@@ -40,13 +40,15 @@ pub(super) fn build(app: &App, parts: &Parts<'_>) -> v1::TaskInfo {
     let grace = app.task_kill_grace_period_seconds.map(|seconds| v1::KillPolicy {
         grace_period: Some(v1::DurationInfo { nanoseconds: i64::from(seconds) * NANOS }),
     });
+    let mut checks = checks::health(app, &parts.fit.ports).into_iter();
     let mut task = v1::TaskInfo {
         name: app.id.reversed(),
         task_id: parts.task.into(),
         agent_id: (&parts.place.agent_id).into(),
         resources: resources_to_v1(&parts.fit.task, Format::Post),
         container,
-        health_check: checks::health(app, &parts.fit.ports),
+        health_check: checks.next(),
+        further_health_checks: checks.collect(),
         check: checks::check(app, &parts.fit.ports),
         kill_policy: grace,
         labels: labels(&app.labels),

@@ -167,8 +167,10 @@ pub struct InstanceView {
     pub ip_addresses: Vec<IpAddress>,
     /// The last state told by the master; none before the first.
     pub state: Option<v1::TaskState>,
-    /// The result of its health checks; none before the first, and without checks.
-    pub health: Option<HealthResult>,
+    /// The results of its health checks, in the app's order; without those that said nothing yet.
+    pub health: Vec<HealthResult>,
+    /// What they say together: none without checks, and before all said something.
+    pub healthy: Option<bool>,
     /// The result of its informational check.
     pub check: Option<v1::CheckStatusInfo>,
     /// The result of its readiness check; none without one, and outside deployments.

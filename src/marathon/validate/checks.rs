@@ -4,6 +4,8 @@ use crate::marathon::model::{
     App, CheckKind, Engine, Failures, HealthCheck, HealthProtocol, HttpScheme, IpProtocol,
 };
 
+/// Health checks of an app: the agent makes no more for a task.
+const HEALTH_CHECKS_MAX: usize = 32;
 /// Mesos's checks know no TLS.
 const PLAIN_ONLY: &str = "is not supported: the agent's checks use HTTP only";
 
@@ -13,9 +15,14 @@ pub(super) fn check(app: &App, failures: &mut Failures) {
     for (n, check) in app.health_checks.iter().enumerate() {
         health_check(&format!("/healthChecks({n})"), check, docker, ports, failures);
     }
-    // All checks are made by the agent, which makes one for a task.
-    if app.health_checks.len() > 1 {
+    // Of those that Mesos knows; several commands were always let through.
+    let by_mesos = || app.health_checks.iter().filter(|check| check.protocol.by_mesos());
+    if by_mesos().count() > 1 && by_mesos().any(|c| c.protocol != HealthProtocol::Command) {
         let message = "AppDefinition can contain at most one Mesos health check";
+        failures.add("/healthChecks", message);
+    }
+    if app.health_checks.len() > HEALTH_CHECKS_MAX {
+        let message = format!("must not be more than {HEALTH_CHECKS_MAX}");
         failures.add("/healthChecks", message);
     }
     if let Some(check) = &app.check {

@@ -111,9 +111,8 @@ pub(super) fn prepare(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &R
     if let Some(executor) = &mut task.executor {
         executor.framework_id.get_or_insert_with(|| framework.into());
     }
-    if let Some(check) = &mut task.health_check
-        && check.r#type.is_none()
-    {
+    let checks = task.health_check.iter_mut().chain(&mut task.further_health_checks);
+    for check in checks.filter(|check| check.r#type.is_none()) {
         use v1::health_check::Type;
         let guess = match (&check.command, &check.http) {
             (Some(_), None) => Some(Type::Command),

@@ -49,6 +49,11 @@ impl Default for Fake {
 }
 
 impl Fake {
+    /// Whether a container runs.
+    pub fn runs(&self) -> bool {
+        !self.running.lock().expect("whole").is_empty()
+    }
+
     fn end(&self, id: &ContainerId, status: i32) {
         let mut running = self.running.lock().expect("whole");
         if let Some(at) = running.iter().position(|r| r == id) {

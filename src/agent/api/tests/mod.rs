@@ -262,6 +262,18 @@ async fn executors_subscribe_and_call() {
     w.stop().await;
 }
 
+/// Its exit and the end of its removal come by different ways, the exit first.
+#[tokio::test]
+async fn an_executor_that_had_to_be_killed_is_told_with_its_status() {
+    let mut w = World::ready().await;
+    w.run(custom("c1", "e"));
+    w.runs().await;
+    w.shut_down("e");
+    let exited = w.ended().await;
+    assert_eq!((exited.executor_id.value.as_str(), exited.status), ("e", Some(libc::SIGKILL)));
+    w.stop().await;
+}
+
 /// The next record of a stream, which comes in a chunk of its own.
 async fn record(stream: &mut reqwest::Response) -> Value {
     let chunk = stream.chunk().await.expect("open").expect("a record");

@@ -18,7 +18,9 @@ use crate::http::{Running, Server, bind, observe};
 use crate::machine::driver::{self, Clock, Handle};
 use crate::machine::{Cx, Effects};
 use crate::mesos::convert::{Format, resources_to_v1};
-use crate::mesos::internal::{AcknowledgeStatus, AgentRegistered, MasterMessage, RunTask};
+use crate::mesos::internal::{
+    AcknowledgeStatus, AgentRegistered, ExitedExecutor, MasterMessage, RunTask, ShutdownExecutor,
+};
 use crate::mesos::v1::{self, TaskState};
 use crate::store::{AgentStore, DataDir};
 use crate::telemetry::Metrics;
@@ -40,6 +42,7 @@ pub struct World {
     to_agent: Sender<MasterMessage>,
     updates: mpsc::UnboundedReceiver<v1::TaskStatus>,
     seen: Vec<v1::TaskStatus>,
+    exited: mpsc::UnboundedReceiver<ExitedExecutor>,
     _dir: tempfile::TempDir,
 }
 
@@ -71,8 +74,15 @@ fn run(options: Options, mailbox: driver::Mailbox<AgentCore>, shell: AgentShell)
 }
 
 /// Answers registrations, acknowledges and passes on what it is told of tasks.
-async fn reign(mut end: MasterEnd, told: mpsc::UnboundedSender<v1::TaskStatus>) {
+async fn reign(
+    mut end: MasterEnd,
+    told: mpsc::UnboundedSender<v1::TaskStatus>,
+    ended: mpsc::UnboundedSender<ExitedExecutor>,
+) {
     while let Some(message) = end.receiver.recv().await {
+        if let Some(exited) = message.exited_executor {
+            let _ = ended.send(exited);
+        }
         if message.register.is_some() {
             let registered = AgentRegistered {
                 drain: None,
@@ -166,12 +176,14 @@ impl World {
         let (agent_end, master_end) = link::pair();
         let to_agent = master_end.sender.clone();
         let (told, updates) = mpsc::unbounded_channel();
-        tokio::spawn(reign(master_end, told));
+        let (ended, exited) = mpsc::unbounded_channel();
+        tokio::spawn(reign(master_end, told, ended));
         let serving = agent.clone();
         tokio::spawn(async move { serving.serve(agent_end).await });
         let running = serve(&agent, &fake, files).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let world = Self { fake, http, agent, running, to_agent, updates, seen: vec![], _dir: dir };
+        let world =
+            Self { fake, http, agent, running, to_agent, updates, seen: vec![], exited, _dir: dir };
         world.registered().await;
         world
     }
@@ -216,6 +228,16 @@ impl World {
         self.to_agent.send(message).expect("the agent reads");
     }
 
+    /// The master shuts an executor down.
+    pub fn shut_down(&self, executor: &str) {
+        let shutdown_executor = Some(ShutdownExecutor {
+            framework_id: v1::FrameworkId { value: F.into() },
+            executor_id: v1::ExecutorId { value: executor.into() },
+        });
+        let message = MasterMessage { epoch: 1, shutdown_executor, ..Default::default() };
+        self.to_agent.send(message).expect("the agent reads");
+    }
+
     /// Waits until the master is told that.
     pub async fn told(&mut self, task: &str, state: TaskState) -> v1::TaskStatus {
         let is = |status: &v1::TaskStatus| status.task_id.value == task && status.state() == state;
@@ -237,6 +259,22 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, asked).await.expect("made in time");
+    }
+
+    /// Waits until the master is told that an executor has ended.
+    pub async fn ended(&mut self) -> ExitedExecutor {
+        let told = tokio::time::timeout(PATIENCE, self.exited.recv());
+        told.await.expect("told in time").expect("the agent runs")
+    }
+
+    /// Waits until a container runs.
+    pub async fn runs(&self) {
+        let asked = async {
+            while !self.fake.runs() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("it runs in time");
     }
 
     pub async fn stop(self) {

@@ -1,7 +1,7 @@
 //! Checks and health checks.
 
 use super::world::*;
-use crate::agent::core::io::{Act, CheckKind, CheckOutcome, Input};
+use crate::agent::core::io::{Act, CheckKind, CheckOutcome, Input, WhichCheck};
 use crate::mesos::v1::{self, TaskState::*, task_status::Reason};
 
 fn health(consecutive: u32, grace: f64) -> v1::HealthCheck {
@@ -144,6 +144,56 @@ fn neither_result_shadows_the_other() {
     assert_eq!(code, Some(7));
 }
 
+/// The task's health, and what each check found.
+fn each(w: &World) -> Vec<(Option<bool>, Vec<Option<bool>>, Option<u32>)> {
+    let told = w.statuses("t").into_iter().filter(|s| s.reason.is_some());
+    let results = |s: &v1::TaskStatus| s.health_check_results.iter().map(|r| r.healthy).collect();
+    told.map(|s| (s.healthy, results(&s), s.health_check_told)).collect()
+}
+
+#[test]
+fn of_several_health_checks_one_that_fails_is_enough() {
+    let mut w = World::ready();
+    let second = v1::HealthCheck { delay_seconds: Some(1.0), ..health(2, 0.0) };
+    let info = v1::TaskInfo {
+        health_check: Some(health(3, 0.0)),
+        further_health_checks: vec![second],
+        ..task("t")
+    };
+    // Each has its turn every ten seconds.
+    w.outcomes.extend([OK, OK, OK, BAD, OK, OK, BAD]);
+    w.run(info.clone());
+    w.advance(seconds(0));
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(each(&w), [(None, vec![yes, None], Some(0))], "of one nothing is known yet");
+    w.advance(seconds(1));
+    assert_eq!(each(&w).last(), Some(&(yes, vec![yes, yes], Some(1))));
+    w.advance(seconds(10));
+    assert_eq!(each(&w).last(), Some(&(no, vec![yes, no], Some(1))));
+    w.advance(seconds(10));
+    assert_eq!(each(&w).last(), Some(&(yes, vec![yes, yes], Some(1))));
+    w.advance(seconds(9));
+    assert_eq!(each(&w).last(), Some(&(no, vec![no, yes], Some(0))));
+    // A restart forgets none of it: the first is well again, the second fails twice in a row.
+    w.outcomes.extend([OK, BAD, OK, BAD]);
+    w.restart();
+    w.connect();
+    w.advance(seconds(0));
+    assert_eq!(each(&w).last(), Some(&(yes, vec![yes, yes], Some(0))));
+    w.advance(seconds(11));
+    assert_eq!(w.last("t").state(), TaskKilled);
+    assert_eq!(w.last("t").health_check_results.len(), 2);
+    // None more than can be counted, and none without a first.
+    for bad in [
+        v1::TaskInfo { health_check: None, ..info.clone() },
+        v1::TaskInfo { further_health_checks: vec![health(3, 0.0); 32], ..info },
+    ] {
+        let mut w = World::ready();
+        w.run(bad);
+        assert!(matches!(w.last("t").state(), TaskFailed | TaskError), "{:?}", w.last("t"));
+    }
+}
+
 /// What is asked, and whether as others ask it from outside.
 fn asked(container: v1::ContainerInfo, port: u32) -> Vec<(u16, bool)> {
     let mut w = World::ready();
@@ -223,7 +273,7 @@ fn an_outcome_after_the_kill_says_nothing() {
     let container = w.container("t").expect("it runs");
     w.kill("t", None);
     let task_id = World::task_id("t");
-    w.input(Input::Checked { container, task_id, health: true, outcome: OK });
+    w.input(Input::Checked { container, task_id, which: WhichCheck::Health(0), outcome: OK });
     assert_eq!(w.states("t"), [TaskStarting, TaskRunning, TaskKilling]);
 }
 

@@ -400,9 +400,9 @@ impl World {
                 }
                 self.contain(Input::Destroyed { container });
             }
-            Act::Check { container, task_id, health, .. } => {
+            Act::Check { container, task_id, which, .. } => {
                 if let Some(outcome) = self.outcomes.pop_front() {
-                    self.contain(Input::Checked { container, task_id, health, outcome });
+                    self.contain(Input::Checked { container, task_id, which, outcome });
                 }
             }
             Act::ExecutorEvent { session, event } => self.events.push((session, *event)),

@@ -74,7 +74,7 @@ fn stats(tasks: &[&InstanceView], now: Timestamp) -> Option<Wrapped> {
             Condition::Provisioned | Condition::Staging | Condition::Starting => counts.staged += 1,
             _ => {}
         }
-        match task.health.as_ref().map(|h| h.alive) {
+        match task.healthy {
             Some(true) => counts.healthy += 1,
             Some(false) => counts.unhealthy += 1,
             None => {}

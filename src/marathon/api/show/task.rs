@@ -48,10 +48,13 @@ pub(in crate::marathon::api) fn task<'a>(
     app: Option<&App>,
 ) -> Task<'a> {
     let agent = instance.agent.as_deref();
-    let health = instance.health.as_ref();
     Task {
         app_id: &instance.app,
-        health_check_results: health.map(|h| Health(h, instance.id.as_str())).into_iter().collect(),
+        health_check_results: instance
+            .health
+            .iter()
+            .map(|h| Health(h, instance.id.as_str()))
+            .collect(),
         check_result: instance.check.as_ref().and_then(check_result),
         host: agent.map_or("", |a| &a.host),
         id: instance.task_id.as_str(),

@@ -1,7 +1,7 @@
 //! Tasks that end, are lost, or never run.
 
 use super::super::io::Command;
-use super::super::view::Condition;
+use super::super::view::{Condition, HealthResult};
 use super::world::{SECOND, World, app, id};
 use crate::marathon::model::{App, HealthCheck, HealthProtocol, UnreachableStrategy};
 use crate::mesos::v1::scheduler::call;
@@ -79,7 +79,7 @@ fn an_instance_killed_by_its_health_check_is_replaced() {
     world.status_with(&task, TaskState::TaskRunning, |s| s.healthy = Some(false));
     world.run();
     assert_eq!((world.app("/a").counts.healthy, world.app("/a").counts.unhealthy), (0, 1));
-    let health = world.app("/a").instances[0].health.clone().expect("a result");
+    let health = world.app("/a").instances[0].health[0].clone();
     assert_eq!((health.alive, health.consecutive_failures), (false, 1));
     world.status_with(&task, TaskState::TaskKilled, |s| s.healthy = Some(false));
     world.run();
@@ -300,8 +300,40 @@ fn a_change_of_health_is_told_once() {
         assert_eq!(told(&world, "InstanceHealthChanged"), changes);
         assert_eq!(told(&world, "FailedHealthCheck"), failures);
     }
-    let health = world.app("/a").instances[0].health.clone().expect("a result");
+    let health = world.app("/a").instances[0].health[0].clone();
     assert_eq!((health.alive, health.consecutive_failures), (true, 0));
+}
+
+// covers: MAR-0454
+#[test]
+fn of_several_checks_one_that_fails_makes_an_instance_unhealthy() {
+    let check = |port| HealthCheck { port: Some(port), ..HealthCheck::default() };
+    let mut world = World::new(1);
+    let task = one(&mut world, App { health_checks: vec![check(1), check(2)], ..app("/a", 1) });
+    let say = |world: &mut World, told: u32, each: [Option<bool>; 2]| {
+        world.status_with(&task, TaskState::TaskRunning, |s| {
+            s.health_check_results = each.map(|healthy| v1::HealthCheckResult { healthy }).to_vec();
+            s.health_check_told = Some(told);
+            s.message = Some(format!("by {told}"));
+        });
+        world.run();
+        let app = world.app("/a");
+        let of = |h: &HealthResult| (h.alive, h.consecutive_failures);
+        let each: Vec<_> = app.instances[0].health.iter().map(of).collect();
+        (app.counts.healthy, app.counts.unhealthy, each)
+    };
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(say(&mut world, 1, [yes, yes]), (1, 0, vec![(true, 0), (true, 0)]));
+    assert_eq!(say(&mut world, 1, [yes, no]), (0, 1, vec![(true, 0), (false, 1)]));
+    assert_eq!(say(&mut world, 1, [yes, no]), (0, 1, vec![(true, 0), (false, 2)]));
+    let cause = world.app("/a").instances[0].health[1].last_failure_cause.clone();
+    assert_eq!(cause.as_deref(), Some("by 1"));
+    let told = |world: &World, event: &str| world.told().iter().filter(|t| *t == event).count();
+    assert_eq!((told(&world, "FailedHealthCheck"), told(&world, "HealthStatusChanged")), (2, 2));
+    // Whoever leads next knows that it is unhealthy, and soon of which check.
+    world.crash();
+    assert_eq!((world.app("/a").counts.healthy, world.app("/a").counts.unhealthy), (0, 1));
+    assert_eq!(say(&mut world, 1, [yes, yes]).0, 1);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn check_contents(place: &Place<'_>, task: &v1::TaskInfo) -> Result<Resources, S
     if let Some(check) = &task.check {
         checks::check_check(check).map_err(|why| format!("Task uses invalid check: {why}"))?;
     }
-    if let Some(check) = &task.health_check {
+    for check in task.health_check.iter().chain(&task.further_health_checks) {
         checks::check_health(check)
             .map_err(|why| format!("Task uses invalid health check: {why}"))?;
     }
