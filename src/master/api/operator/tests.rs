@@ -78,12 +78,14 @@ fn an_empty_cluster_gives_empty_lists() {
     }
 }
 
-// covers: MES-0203, MES-0196
+// covers: MES-0203, MES-0196, MES-0200
 #[test]
 fn tasks_and_frameworks_are_where_they_belong() {
     let task = |id: &str| {
         Arc::new(v1::Task { task_id: v1::TaskId { value: id.into() }, ..Default::default() })
     };
+    let executor_id = v1::ExecutorId { value: "own".into() };
+    let executor = v1::ExecutorInfo { executor_id, ..Default::default() };
     let framework = FrameworkView {
         info: Arc::default(),
         active: true,
@@ -98,7 +100,7 @@ fn tasks_and_frameworks_are_where_they_belong() {
         unreachable_tasks: vec![task("lost")],
         completed_tasks: vec![task("ended")],
         offers: Vec::new(),
-        executors: vec![(AgentId::from("S0"), Arc::default())],
+        executors: vec![(AgentId::from("S0"), Arc::new(executor))],
         used: Resources::default(),
         offered: Resources::default(),
     };
@@ -122,6 +124,7 @@ fn tasks_and_frameworks_are_where_they_belong() {
     assert_eq!((frameworks.frameworks.len(), frameworks.completed_frameworks.len()), (1, 1));
     let executors = tables::executors(&view).get_executors.unwrap();
     assert_eq!(executors.executors[0].agent_id.value, "S0");
+    assert_eq!(executors.executors[0].executor_info.executor_id.value, "own");
 }
 
 // covers: MES-0197, MES-0198
@@ -137,4 +140,59 @@ fn both_codecs_say_the_same() {
     }
     let version = json_of(&about::version());
     assert_eq!(version["get_version"]["version_info"]["version"], "1.12.0");
+}
+
+/// An api without a master, with a folder of files.
+fn with_files(dir: &std::path::Path) -> Api {
+    let identity = super::super::identity::Identity {
+        hostname: "one.example".into(),
+        ip: "10.0.0.1".parse().unwrap(),
+        port: 5050,
+        cluster: None,
+        log_dir: None,
+        start_time: Wall(0),
+        flags: Default::default(),
+    };
+    let (_, nobody) = tokio::sync::watch::channel(None);
+    let table = crate::http::files::FileTable::new();
+    table.attach("/logs", dir).unwrap();
+    let metrics = crate::telemetry::Metrics::new();
+    Api::new(nobody, Arc::new(identity), Default::default()).showing(table, metrics, None)
+}
+
+// covers: MES-0206, MES-0207, MES-0208, MES-0209
+#[tokio::test]
+async fn its_own_files_are_listed_and_read() {
+    use crate::mesos::v1::master::call;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("master.log"), b"\xffhello").unwrap();
+    let api = with_files(dir.path());
+    let list = async |path: &str| {
+        let list_files = Some(call::ListFiles { path: path.into() });
+        observed::list_files(&api, Call { list_files, ..Call::default() }).await
+    };
+    let read = async |path: &str, offset, length| {
+        let read_file = Some(call::ReadFile { path: path.into(), offset, length });
+        observed::read_file(&api, Call { read_file, ..Call::default() }).await
+    };
+    let listed = json_of(&list("/logs").await.unwrap());
+    assert_eq!(listed["type"], "LIST_FILES");
+    let file = &listed["list_files"]["file_infos"][0];
+    assert_eq!((&file["path"], &file["size"]), (&json!("/logs/master.log"), &json!(6)));
+    for part in ["nlink", "mtime", "mode", "uid", "gid"] {
+        assert!(!file[part].is_null(), "{part}: {file}");
+    }
+    for (offset, length, data) in
+        [(0, None, &b"\xffhello"[..]), (1, Some(3), b"hel"), (4, Some(100), b"lo"), (9, None, b"")]
+    {
+        let told = read("/logs/master.log", offset, length).await.unwrap().read_file.unwrap();
+        assert_eq!((told.size, &told.data[..]), (6, data), "{offset} {length:?}");
+    }
+    let status = |answer: Result<Response, Refusal>| answer.unwrap_err().response().status();
+    assert_eq!(status(list("/logs/none").await), 404);
+    assert_eq!(status(list("/nowhere").await), 404);
+    assert_eq!(status(read("/logs/none", 0, None).await), 404);
+    assert_eq!(status(read("/logs", 0, None).await), 400);
+    assert_eq!(status(observed::list_files(&api, Call::default()).await), 400);
+    assert_eq!(status(observed::read_file(&api, Call::default()).await), 400);
 }
