@@ -145,15 +145,15 @@ async fn the_life_of_a_task_is_told_in_order_in_both_codecs() {
 #[tokio::test]
 async fn heartbeats_come_at_the_interval_that_was_told() {
     let node = Node::start(&["--heartbeat-interval=500ms"]);
+    let since = Instant::now();
     let mut listener = Listener::open(&node, Codec::Protobuf).await;
     assert_eq!(listener.subscribed["heartbeat_interval_seconds"], 0.5);
-    let since = Instant::now();
     let mut count = 0;
     while count < 4 {
         count += u32::from(listener.any().await.unwrap()["type"] == "HEARTBEAT");
     }
     let took = since.elapsed();
-    assert!(took > Duration::from_millis(1800), "4 in {took:?}");
+    assert!(took >= Duration::from_secs(2), "4 after the first in {took:?}");
 }
 
 // covers: MES-0224
