@@ -325,6 +325,12 @@ mod tests {
         assert_eq!(options.core.agent_reregister_timeout, Duration::from_secs(600));
         assert_eq!(options.allocator.min_allocatable.len(), 2);
         assert!(options.core.root_submissions);
+        assert_eq!(options.core.max_operator_streams, 1000);
+        let mut more = values(&[("max_operator_event_stream_subscribers", "7")]);
+        assert_eq!(read(&mut more).core.max_operator_streams, 7);
+        let mut none = values(&[("max_operator_event_stream_subscribers", "0")]);
+        read(&mut none);
+        assert!(none.finish().is_err(), "a stream that ends at once is none");
     }
 
     #[test]

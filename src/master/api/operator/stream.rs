@@ -69,7 +69,7 @@ fn subscribed(view: &View, heartbeat: Duration) -> Event {
     Event { subscribed: Some(subscribed), ..of(Type::Subscribed) }
 }
 
-fn happening(what: &streams::Event) -> Event {
+pub(super) fn happening(what: &streams::Event) -> Event {
     match what {
         streams::Event::TaskAdded(task) => {
             let task_added = Some(event::TaskAdded { task: (**task).clone() });

@@ -78,6 +78,82 @@ fn an_empty_cluster_gives_empty_lists() {
     }
 }
 
+fn framework() -> FrameworkView {
+    FrameworkView {
+        info: Arc::new(v1::FrameworkInfo { name: "app".into(), ..Default::default() }),
+        active: true,
+        connected: true,
+        recovered: false,
+        registered_time: Wall(1),
+        reregistered_time: None,
+        unregistered_time: None,
+        failover_deadline: None,
+        suppressed_roles: Vec::new(),
+        tasks: Vec::new(),
+        unreachable_tasks: Vec::new(),
+        completed_tasks: Vec::new(),
+        offers: Vec::new(),
+        executors: Vec::new(),
+        used: Resources::default(),
+        offered: Resources::default(),
+    }
+}
+
+#[test]
+fn every_event_is_told_with_what_it_is_about_in_both_codecs() {
+    use crate::master::core::streams::Event as Happened;
+    use crate::mesos::v1::master::Event;
+    let task = Arc::new(v1::Task { name: "t".into(), ..Default::default() });
+    let status = Arc::new(v1::TaskStatus { healthy: Some(true), ..Default::default() });
+    let updated = Happened::TaskUpdated {
+        framework_id: "F".into(),
+        status,
+        state: v1::TaskState::TaskRunning,
+    };
+    let info = Arc::new(v1::FrameworkInfo { name: "gone".into(), ..Default::default() });
+    for (happened, kind, path, value) in [
+        (Happened::TaskAdded(task), "TASK_ADDED", "/task/name", json!("t")),
+        (updated.clone(), "TASK_UPDATED", "/state", json!("TASK_RUNNING")),
+        (updated.clone(), "TASK_UPDATED", "/framework_id/value", json!("F")),
+        (updated, "TASK_UPDATED", "/status/healthy", json!(true)),
+        (
+            Happened::AgentAdded(Arc::new(agent())),
+            "AGENT_ADDED",
+            "/agent/agent_info/hostname",
+            json!("node1"),
+        ),
+        (Happened::AgentRemoved("S0".into()), "AGENT_REMOVED", "/agent_id/value", json!("S0")),
+        (
+            Happened::FrameworkAdded(Arc::new(framework())),
+            "FRAMEWORK_ADDED",
+            "/framework/framework_info/name",
+            json!("app"),
+        ),
+        (
+            Happened::FrameworkUpdated(Arc::new(framework())),
+            "FRAMEWORK_UPDATED",
+            "/framework/active",
+            json!(true),
+        ),
+        (
+            Happened::FrameworkRemoved(info),
+            "FRAMEWORK_REMOVED",
+            "/framework_info/name",
+            json!("gone"),
+        ),
+    ] {
+        let event = stream::happening(&happened);
+        let shown: serde_json::Value = serde_json::from_slice(&Codec::Json.encode(&event)).unwrap();
+        assert_eq!(shown["type"], kind);
+        assert_eq!(shown.as_object().unwrap().len(), 2, "{shown}");
+        let content = &shown[kind.to_ascii_lowercase()];
+        assert_eq!(content.pointer(path), Some(&value), "{shown}");
+        for codec in [Codec::Json, Codec::Protobuf] {
+            assert_eq!(codec.decode::<Event>(&codec.encode(&event)).unwrap(), event);
+        }
+    }
+}
+
 // covers: MES-0203, MES-0196, MES-0200
 #[test]
 fn tasks_and_frameworks_are_where_they_belong() {
@@ -87,22 +163,11 @@ fn tasks_and_frameworks_are_where_they_belong() {
     let executor_id = v1::ExecutorId { value: "own".into() };
     let executor = v1::ExecutorInfo { executor_id, ..Default::default() };
     let framework = FrameworkView {
-        info: Arc::default(),
-        active: true,
-        connected: true,
-        recovered: false,
-        registered_time: Wall(1),
-        reregistered_time: None,
-        unregistered_time: None,
-        failover_deadline: None,
-        suppressed_roles: Vec::new(),
         tasks: vec![task("runs")],
         unreachable_tasks: vec![task("lost")],
         completed_tasks: vec![task("ended")],
-        offers: Vec::new(),
         executors: vec![(AgentId::from("S0"), Arc::new(executor))],
-        used: Resources::default(),
-        offered: Resources::default(),
+        ..framework()
     };
     let ended = FrameworkView {
         tasks: Vec::new(),
