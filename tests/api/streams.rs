@@ -108,7 +108,7 @@ async fn the_life_of_a_task_is_told_in_order_in_both_codecs() {
     let framework = scheduler.id.clone();
     scheduler.run("t", "sleep 1000").await;
     // One that comes later has all that in its picture, and is told the rest as the others.
-    let mut later = Listener::open(&node, Codec::Json).await;
+    let later = Listener::open(&node, Codec::Json).await;
     let state = later.subscribed["get_state"].clone();
     assert_eq!(state["get_tasks"]["tasks"][0]["state"], "TASK_RUNNING");
     assert_eq!(state["get_frameworks"]["frameworks"][0]["framework_info"]["name"], "app");
