@@ -44,6 +44,8 @@ mod ports;
 mod reconcile;
 #[path = "api/roles.rs"]
 mod roles;
+#[path = "api/streams.rs"]
+mod streams;
 #[path = "api/tasks.rs"]
 mod tasks;
 #[path = "api/validation.rs"]

@@ -4,7 +4,9 @@
 use super::auth::Realm;
 use super::reply::{self, Refusal};
 use super::{Face, PathRest, Query};
+use crate::base::error::{Code, Error};
 use crate::base::units::parse_duration;
+use crate::mesos::v1::{DurationInfo, Metric};
 use crate::telemetry::{Level, Logging, Metrics, TOGGLE_MAX};
 use axum::Extension;
 use axum::http::StatusCode;
@@ -50,6 +52,48 @@ fn snapshot(metrics: &Metrics, query: &Query) -> Result<Response, Refusal> {
             .map_err(|e| Refusal::bad_request(format!("Invalid timeout '{text}': {e}.\n")))
     });
     reply::json(&metrics.snapshot(timeout.transpose()?), query)
+}
+
+/// GET_METRICS of the operator APIs: what `/metrics/snapshot` says. Gauges not asked within `timeout` are left out.
+pub async fn metric_list(metrics: &Metrics, timeout: Option<DurationInfo>) -> Vec<Metric> {
+    let timeout = timeout.map(|t| Duration::from_nanos(u64::try_from(t.nanoseconds).unwrap_or(0)));
+    metrics.refresh().await;
+    let all = metrics.snapshot(timeout).into_iter();
+    all.map(|(name, value)| Metric { name, value: Some(value) }).collect()
+}
+
+fn own_log(logging: Option<&Logging>) -> Result<&Logging, Refusal> {
+    let none = || Error::new(Code::Unavailable, "This process has no log of its own");
+    Ok(logging.ok_or_else(none)?)
+}
+
+/// GET_LOGGING_LEVEL of the operator APIs: how much is logged.
+///
+/// # Errors
+/// 503 where this process has no log of its own.
+pub fn logging_level(logging: Option<&Logging>) -> Result<u32, Refusal> {
+    Ok(own_log(logging)?.level().verbosity())
+}
+
+/// SET_LOGGING_LEVEL of the operator APIs: more is logged for a while.
+///
+/// # Errors
+/// 400 for less than usual or a longer time than allowed, 503 where this process has no log of its own.
+pub fn set_logging_level(
+    logging: Option<&Logging>,
+    verbosity: u32,
+    lasting: DurationInfo,
+) -> Result<(), Refusal> {
+    let logging = own_log(logging)?;
+    let lasting = match u64::try_from(lasting.nanoseconds).map(Duration::from_nanos) {
+        Ok(lasting) if lasting <= TOGGLE_MAX => lasting,
+        _ => return Err(Refusal::bad_request("The duration is not between nothing and 1weeks")),
+    };
+    let level = Level::of_verbosity(verbosity);
+    if level < logging.usual() {
+        return Err(Refusal::bad_request(format!("'{verbosity}' < original level.\n")));
+    }
+    Ok(logging.set_level(level, lasting)?)
 }
 
 /// The machine's numbers under the names this endpoint has for them.

@@ -46,6 +46,8 @@ pub enum SendError {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// Comes before all records, and is not counted: it may be larger than the limit.
+    first: Option<Bytes>,
     records: VecDeque<Bytes>,
     bytes: usize,
     /// No further record will come.
@@ -200,6 +202,14 @@ impl Drop for EventSender {
 }
 
 impl EventBody {
+    /// The same with a record before all others, framed already, that does not count against the limit: what everything
+    /// else follows on may be larger than all that may wait.
+    #[must_use]
+    pub fn after(self, first: Bytes) -> Self {
+        self.0.lock().first = Some(first);
+        self
+    }
+
     /// 200 with this body and that `Content-Type`; neither compressed nor cached.
     pub fn into_response(self, content_type: &'static str) -> Response {
         let mut response = Response::new(Body::new(self));
@@ -219,6 +229,9 @@ impl hyper::body::Body for EventBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut queue = self.0.lock();
+        if let Some(first) = queue.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         if let Some(record) = queue.records.pop_front() {
             queue.bytes = queue.bytes.saturating_sub(record.len() + RECORD_OVERHEAD_BYTES);
             return Poll::Ready(Some(Ok(Frame::data(record))));
@@ -240,6 +253,7 @@ impl Drop for EventBody {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
         queue.gone = true;
+        queue.first = None;
         queue.records.clear();
         queue.bytes = 0;
         drop(queue);
@@ -309,6 +323,16 @@ mod tests {
         assert_eq!(overflows.get(), 1);
         assert_eq!(next(&mut body).await, None, "what waited is dropped and the stream ends");
         timeout(Duration::from_secs(5), sender.closed()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_first_record_may_be_larger_than_all_that_may_wait() {
+        let (sender, body, overflows) = stream(200);
+        let mut body = body.after(framed(&vec![b'x'; 1000]));
+        sender.send(Bytes::from_static(b"{}")).unwrap();
+        assert_eq!(next(&mut body).await.unwrap().len(), 1005);
+        assert_eq!(next(&mut body).await.unwrap(), "2\n{}");
+        assert_eq!((overflows.get(), sender.waiting_bytes()), (0, 0));
     }
 
     #[tokio::test]

@@ -9,3 +9,4 @@ pub mod core;
 pub mod options;
 pub mod service;
 pub mod state;
+pub mod streams;

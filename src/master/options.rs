@@ -18,7 +18,7 @@ const CLUSTER: Setting = Setting::new("cluster", Kind::Text, "Name of the cluste
 const HEARTBEAT: Setting = Setting::new(
     "heartbeat_interval",
     Kind::Duration,
-    "Time between two HEARTBEAT events to a framework",
+    "Time between two HEARTBEAT events to a framework, or to an operator's stream",
 )
 .or("15secs");
 const PING: Setting =
@@ -70,6 +70,12 @@ const UNREACHABLE_TASKS: Setting = Setting::new(
     "max_unreachable_tasks_per_framework",
     Kind::Number,
     "Unreachable tasks that are remembered for each framework",
+)
+.or("1000");
+const STREAMS: Setting = Setting::new(
+    "max_operator_event_stream_subscribers",
+    Kind::Number,
+    "Operators' event streams at a time; a further one ends the oldest",
 )
 .or("1000");
 const ROLES: Setting =
@@ -138,6 +144,7 @@ pub const SETTINGS: &[Setting] = &[
     COMPLETED_FRAMEWORKS,
     COMPLETED_TASKS,
     UNREACHABLE_TASKS,
+    STREAMS,
     ROLES,
     WEIGHTS,
     ROOT,
@@ -170,6 +177,10 @@ const STATE_QUOTA_DEFAULT: u64 = 1 << 30;
 /// Reads the settings; what is wrong is noted in `values`.
 pub fn read(values: &mut Values) -> Options {
     let defaults = core::Options::default();
+    let max_operator_streams = values
+        .number(&STREAMS, 1, core::OPERATOR_STREAMS_MAX as u64)
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(defaults.max_operator_streams);
     let mut size = |setting, default: usize| {
         let read = values.number(setting, 0, 100_000_000);
         read.and_then(|n| usize::try_from(n).ok()).unwrap_or(default)
@@ -206,6 +217,7 @@ pub fn read(values: &mut Values) -> Options {
         max_completed_tasks_per_framework: completed_tasks,
         max_unreachable_tasks_per_framework: unreachable,
         registry_max_agent_count: agent_count,
+        max_operator_streams,
         agent_loss_timeout: None,
         agent_unreachable_interval: values.parse(&UNREACHABLE_RATE, parse_rate),
         agent_removal_interval: values.parse(&REMOVAL_RATE, parse_rate),
@@ -313,6 +325,12 @@ mod tests {
         assert_eq!(options.core.agent_reregister_timeout, Duration::from_secs(600));
         assert_eq!(options.allocator.min_allocatable.len(), 2);
         assert!(options.core.root_submissions);
+        assert_eq!(options.core.max_operator_streams, 1000);
+        let mut more = values(&[("max_operator_event_stream_subscribers", "7")]);
+        assert_eq!(read(&mut more).core.max_operator_streams, 7);
+        let mut none = values(&[("max_operator_event_stream_subscribers", "0")]);
+        read(&mut none);
+        assert!(none.finish().is_err(), "a stream that ends at once is none");
     }
 
     #[test]

@@ -13,8 +13,10 @@ use crate::master::core::MasterCore;
 use crate::master::core::changes::Changes;
 use crate::master::core::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId};
 use crate::master::state::State;
+use crate::master::streams::{OperatorStream, Streams};
 use crate::mesos::internal::MasterMessage;
 use crate::mesos::v1::scheduler;
+use crate::telemetry::Counter;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -43,6 +45,7 @@ struct Shared {
     requests: Requests<Answer>,
     next_link: AtomicU64,
     changes: broadcast::Sender<Arc<Changes>>,
+    streams: Arc<Streams>,
 }
 
 /// A connection with an agent.
@@ -84,15 +87,16 @@ impl Master {
         persist: Persist,
         io: tokio::runtime::Handle,
     ) -> (Self, MasterShell) {
+        // One message a lost link, session or stream, each of which was bounded when it was made.
+        let (closed, mut closings) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             links: Mutex::default(),
             sessions: Mutex::default(),
             requests: Requests::new(REQUESTS_MAX),
             next_link: AtomicU64::new(0),
             changes: broadcast::Sender::new(WATCHED_BATCHES_MAX),
+            streams: Arc::new(Streams::new(closed.clone())),
         });
-        // One message a lost link or session, each of which was bounded when it was made.
-        let (closed, mut closings) = mpsc::unbounded_channel();
         let forward = handle.clone();
         io.spawn(async move {
             while let Some(input) = closings.recv().await {
@@ -118,6 +122,21 @@ impl Master {
     /// What changes from now on, a message a batch.
     pub fn watch(&self) -> broadcast::Receiver<Arc<Changes>> {
         self.shared.changes.subscribe()
+    }
+
+    /// All that happens from the core's next batch on, beginning with a picture.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::base::error::Code::Unavailable) when the core has ended.
+    pub async fn open_stream(&self) -> Result<OperatorStream> {
+        let (stream, events) = self.shared.streams.add()?;
+        self.handle.send(Input::OpenStream { stream }).await?;
+        Ok(events)
+    }
+
+    /// How many operators' streams ended because their reader was too slow.
+    pub fn slow_streams(&self) -> &Counter {
+        self.shared.streams.slow()
     }
 
     /// How many subscriptions ended because their reader was too slow.
@@ -275,6 +294,12 @@ impl Shell<MasterCore> for MasterShell {
                 // Fails only when nobody watches.
                 let _ = self.shared.changes.send(changes);
             }
+            Act::StreamOpened { stream, view, heartbeat } => {
+                self.shared.streams.opened(stream, view, heartbeat);
+            }
+            Act::StreamHeartbeat { stream } => self.shared.streams.heartbeat(stream),
+            Act::Happened(events) => self.shared.streams.happened(events),
+            Act::CloseStream { stream } => self.shared.streams.close(stream),
         }
     }
 }
@@ -282,6 +307,7 @@ impl Shell<MasterCore> for MasterShell {
 impl Drop for MasterShell {
     fn drop(&mut self) {
         self.shared.requests.end();
+        self.shared.streams.end();
     }
 }
 

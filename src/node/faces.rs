@@ -271,7 +271,11 @@ fn master_server(
     master_api::metrics::bridge(&metrics, leading.clone(), clock.clone());
     let led = led.before(LedFace::Master, &identity.hostname, at.port(), &metrics);
     let ruling = leading.clone();
-    let api = master_api::Api::new(leading, identity, clock).led(led.clone());
+    let api = master_api::Api::new(leading, identity, clock).led(led.clone()).showing(
+        own.clone(),
+        metrics.clone(),
+        logging.clone(),
+    );
     let nodes = cluster_api::Api {
         me: cluster.link.node(),
         seat: cluster.company.seat.subscribe(),

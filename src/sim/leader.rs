@@ -187,7 +187,11 @@ impl World {
                 Act::CloseSession { session } => self.master_ends_session(session),
                 Act::Answer { request, answer } => self.send_answer(request, answer),
                 // Nobody watches here.
-                Act::Changed(_) => {}
+                Act::Changed(_)
+                | Act::StreamOpened { .. }
+                | Act::StreamHeartbeat { .. }
+                | Act::Happened(_)
+                | Act::CloseStream { .. } => {}
             }
         }
     }

@@ -57,7 +57,7 @@ impl Owners {
 
 /// One file of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(super) struct Listed {
     /// Its virtual path.
     pub path: String,
     /// How many names it has.
@@ -92,7 +92,7 @@ pub(super) fn browse(table: &FileTable, path: &str, query: &Query) -> Result<Res
 ///
 /// # Errors
 /// 404 when the path is not there, 400 when it cannot be listed.
-pub fn list_files(table: &FileTable, path: &str) -> Result<Vec<Listed>, Refusal> {
+pub(super) fn list_files(table: &FileTable, path: &str) -> Result<Vec<Listed>, Refusal> {
     let found = super::open(table, path)?;
     if !found.opened.metadata.is_dir() {
         return Ok(Vec::new());

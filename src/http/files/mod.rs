@@ -6,6 +6,7 @@
 //! threads that serve requests.
 
 mod browse;
+mod calls;
 mod download;
 mod mime;
 mod open;
@@ -15,8 +16,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use browse::{Listed, list_files};
-pub use read::read_file;
+pub use calls::{list, read};
 pub use table::{ATTACHED_MAX, FileTable};
 
 use super::auth::Realm;

@@ -61,7 +61,7 @@ fn number(query: &Query, name: &str) -> Result<Option<u64>, Refusal> {
 ///
 /// # Errors
 /// 404 when the path is not there, 400 when it is no file, 500 when it cannot be read.
-pub fn read_file(
+pub(super) fn read_file(
     table: &FileTable,
     path: &str,
     offset: u64,

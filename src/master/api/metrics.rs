@@ -30,6 +30,8 @@ pub fn bridge(metrics: &Metrics, leading: watch::Receiver<Option<Master>>, clock
             if let Some(master) = master {
                 let slow = master.slow_subscribers() as f64;
                 out.insert("master/slow_subscribers".to_string(), slow);
+                let slow = master.slow_streams().get() as f64;
+                out.insert("master/slow_operator_event_streams".to_string(), slow);
                 let (namespaces, bytes) = master.state().used().await;
                 out.insert("master/state_namespaces".to_string(), namespaces as f64);
                 out.insert("master/state_bytes".to_string(), bytes as f64);

@@ -23,11 +23,13 @@ mod tests;
 use crate::base::error::{Code, Error};
 use crate::framework::state::StateServer;
 use crate::http::auth::Realm;
+use crate::http::files::FileTable;
 use crate::http::leader::Forwarding;
 use crate::http::{Face, Refusal, about};
 use crate::machine::driver::Clock;
 use crate::master::core::view::View;
 use crate::master::service::Master;
+use crate::telemetry::{Logging, Metrics};
 use identity::Identity;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -61,6 +63,9 @@ pub struct Api {
     identity: Arc<Identity>,
     clock: Clock,
     led: Option<Forwarding>,
+    files: FileTable,
+    metrics: Metrics,
+    logging: Option<Logging>,
 }
 
 impl Api {
@@ -70,12 +75,25 @@ impl Api {
         identity: Arc<Identity>,
         clock: Clock,
     ) -> Self {
-        Self { leading, identity, clock, led: None }
+        Self {
+            leading,
+            identity,
+            clock,
+            led: None,
+            files: FileTable::new(),
+            metrics: Metrics::new(),
+            logging: None,
+        }
     }
 
     /// What is done with requests while another node leads; without it they are answered here, by a refusal.
     pub fn led(self, forwarding: Forwarding) -> Self {
         Self { led: Some(forwarding), ..self }
+    }
+
+    /// What the operator API shows beside: the master's own files, metrics, and the log's verbosity.
+    pub fn showing(self, files: FileTable, metrics: Metrics, logging: Option<Logging>) -> Self {
+        Self { files, metrics, logging, ..self }
     }
 
     /// The master, or the original's answer where none leads.

@@ -81,6 +81,7 @@ async fn what_only_a_leader_knows_is_redirected_and_the_rest_is_answered() {
         "GET /roles",
         "POST /teardown",
         "POST /api/v1/scheduler",
+        "POST /api/v1",
     ] {
         let (status, location, body) = ask(&far, line).await;
         let target = line.split_once(' ').unwrap().1;
@@ -108,7 +109,12 @@ async fn what_only_a_leader_knows_is_redirected_and_the_rest_is_answered() {
 #[tokio::test]
 async fn a_leader_that_users_cannot_reach_is_asked_for_them() {
     let near = at("127.0.0.2:5050");
-    for line in ["GET /master/state.json?jsonp=x", "POST /api/v1/scheduler", "POST /teardown"] {
+    for line in [
+        "GET /master/state.json?jsonp=x",
+        "POST /api/v1/scheduler",
+        "POST /api/v1",
+        "POST /teardown",
+    ] {
         let (status, _, body) = ask(&near, line).await;
         assert_eq!((status, body), (200, format!("passed on: {line}")));
     }

@@ -31,6 +31,7 @@ impl MasterCore {
             }
         }
         self.marks.task(framework_id, &id);
+        self.streams.task_added(&task.record);
         framework.tasks.insert(id, task);
     }
 

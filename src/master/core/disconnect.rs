@@ -25,6 +25,7 @@ impl MasterCore {
         }
         framework.failover_deadline = Some(cx.wall + timeout);
         out.write(registry::framework(&id, &framework.to_record()));
+        self.tell_framework_updated(&id);
         self.timers.set(Timer::Failover(id), cx.now + timeout);
     }
 

@@ -40,7 +40,11 @@ impl MasterCore {
         self.metrics.add("slave_removals/reason_gone");
         self.timers.cancel(&Timer::Remove(id.clone()));
         self.forget_turn(id);
-        if self.agents.registered.contains_key(id) || self.agents.recovered.remove(id).is_some() {
+        let was_awaited = self.agents.recovered.remove(id).is_some();
+        if was_awaited {
+            self.streams.agent_removed(id);
+        }
+        if was_awaited || self.agents.registered.contains_key(id) {
             out.write(registry::dismiss(id));
         }
         let was_unreachable = self.agents.unreachable.remove(id.as_str());
@@ -86,7 +90,9 @@ impl MasterCore {
             let max = self.options.max_completed_tasks_per_framework;
             let mut task = Task { record, agent: id.clone(), resources: Resources::new() };
             let status = verdict.status(task.record.task_id.clone(), Some(id.into()), cx.wall);
+            let before = task.state();
             let ends_now = task.take(&status, verdict.state);
+            self.streams.task_updated(&framework_id, &status, before, task.state());
             framework.completed.add(task.record.clone(), max);
             self.marks.task(&framework_id, &TaskId::from(&task.record.task_id));
             if ends_now {

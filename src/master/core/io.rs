@@ -1,6 +1,8 @@
 //! What happens to the master's core, and what it asks its shell to do.
 
 use super::changes::Changes;
+use super::streams::Event;
+use super::view::View;
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::mesos::internal::{AgentMessage, MasterMessage};
 use crate::mesos::v1::{self, scheduler};
@@ -36,6 +38,10 @@ impl fmt::Display for SessionId {
         f.write_str(&self.0)
     }
 }
+
+/// One operator's stream of events; a number never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
 
 /// What may happen to the master.
 #[derive(Clone, Debug)]
@@ -145,6 +151,16 @@ pub enum Input {
         /// Which.
         agent_id: AgentId,
     },
+    /// An operator wants to be told all that happens. Answered by [`Act::StreamOpened`].
+    OpenStream {
+        /// The new stream.
+        stream: StreamId,
+    },
+    /// The reader of an operator's stream is gone, or too slow.
+    StreamClosed {
+        /// Which.
+        stream: StreamId,
+    },
 }
 
 /// What the master asks its shell to do.
@@ -192,6 +208,27 @@ pub enum Act {
     },
     /// Tell those who watch what changed.
     Changed(Arc<Changes>),
+    /// Begin an operator's stream with a picture.
+    StreamOpened {
+        /// Which.
+        stream: StreamId,
+        /// As it is now: what happened before is in it, what happens later is told.
+        view: Arc<View>,
+        /// From one HEARTBEAT to the next.
+        heartbeat: Duration,
+    },
+    /// Send a HEARTBEAT to an operator's stream, unless it has not begun.
+    StreamHeartbeat {
+        /// Which.
+        stream: StreamId,
+    },
+    /// Tell all operators' streams that have begun what happened, in this order.
+    Happened(Vec<Event>),
+    /// End an operator's stream after what was sent before.
+    CloseStream {
+        /// Which.
+        stream: StreamId,
+    },
 }
 
 /// The answer to a client, in HTTP's terms; the in-process port reads them the same way.

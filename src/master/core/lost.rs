@@ -79,7 +79,9 @@ impl MasterCore {
             status.unreachable_time =
                 self.agents.unreachable.get(id.as_str()).map(super::reconcile::time_info);
             let mut task = Task { record, agent: id.clone(), resources: Resources::new() };
+            let before = task.state();
             task.take(&status, state);
+            self.streams.task_updated(&framework_id, &status, before, task.state());
             framework.unreachable.remove(&task.record.task_id.value);
             let max = self.options.max_unreachable_tasks_per_framework;
             framework.unreachable.add(task.record.clone(), max);

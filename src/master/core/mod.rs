@@ -44,6 +44,7 @@ mod reregistration;
 mod reserving;
 mod states;
 mod status;
+pub mod streams;
 mod subscribe;
 mod tasks;
 mod teardown;
@@ -65,7 +66,7 @@ use crate::machine::{Cx, Effects, Machine};
 use crate::master::allocator::Allocator;
 use crate::mesos::internal::MasterMessage;
 use crate::mesos::v1::scheduler::Event;
-use io::{Act, Answer, Input, LinkId, RequestId, SessionId};
+use io::{Act, Answer, Input, LinkId, RequestId, SessionId, StreamId};
 use std::sync::Arc;
 
 /// The master's core.
@@ -81,6 +82,7 @@ pub struct MasterCore {
     metrics: metrics::Metrics,
     marks: changes::Marks,
     asked: asking::Asked,
+    streams: streams::Streams,
 }
 
 /// What the core waits for.
@@ -88,6 +90,8 @@ pub struct MasterCore {
 enum Timer {
     /// The next HEARTBEAT of a session.
     Heartbeat(SessionId),
+    /// The next HEARTBEAT of an operator's stream.
+    StreamHeartbeat(StreamId),
     /// The next ping of an agent with a link.
     Ping(AgentId),
     /// A registered agent without a link must be back.
@@ -151,6 +155,8 @@ impl Machine for MasterCore {
             Input::MarkAgentGone { request, agent_id } => {
                 self.mark_agent_gone(cx, request, &agent_id, out);
             }
+            Input::OpenStream { stream } => self.open_stream(stream),
+            Input::StreamClosed { stream } => self.stream_closed(stream),
         }
     }
 
@@ -158,6 +164,7 @@ impl Machine for MasterCore {
         while let Some(timer) = self.timers.pop(cx.now) {
             match timer {
                 Timer::Heartbeat(session) => self.heartbeat(cx, session, out),
+                Timer::StreamHeartbeat(stream) => self.stream_heartbeat(cx, stream, out),
                 Timer::Ping(agent) => self.ping(cx, &agent, out),
                 Timer::Reregister(agent) => self.reregister_timed_out(cx, &agent, out),
                 Timer::Remove(agent) => self.removal_due(cx, &agent, out),
@@ -176,6 +183,7 @@ impl Machine for MasterCore {
         self.finish_drains(cx, out);
         self.make_offers(cx, out);
         self.tell_changes(out);
+        self.tell_streams(cx, out);
     }
 
     fn wake_at(&self) -> Option<Mono> {

@@ -18,6 +18,8 @@ pub const REMOVED_FRAMEWORKS_MAX: usize = 1000;
 /// How much an agent's dynamic reservations and persistent volumes may take when they are written down, in bytes: they go
 /// to the agent in one message.
 pub const CHECKPOINTED_BYTES_MAX: usize = 1024 * 1024;
+/// How many operators' streams may be allowed.
+pub const OPERATOR_STREAMS_MAX: usize = 100_000;
 /// How many tasks one RECONCILE call may name.
 pub const RECONCILE_TASKS_MAX: usize = 1_000_000;
 
@@ -28,7 +30,7 @@ pub const RECOVERED_FRAMEWORK_GRACE: Duration = Duration::from_secs(60);
 /// Options of the master's core.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Between two HEARTBEAT events of a session.
+    /// Between two HEARTBEAT events of a session, or of an operator's stream.
     pub heartbeat_interval: Duration,
     /// `agent_ping_timeout`: between two pings of an agent.
     pub agent_ping_timeout: Duration,
@@ -58,6 +60,8 @@ pub struct Options {
     pub roles: Option<BTreeSet<Role>>,
     /// `root_submissions`: whether frameworks may run as root.
     pub root_submissions: bool,
+    /// `max_operator_event_stream_subscribers`: beyond that the oldest stream ends for a new one.
+    pub max_operator_streams: usize,
     /// `registry_max_agent_age`: how long an unreachable or gone agent is remembered.
     pub registry_max_agent_age: Duration,
     /// `registry_max_agent_count`: how many of each are remembered.
@@ -82,6 +86,7 @@ impl Default for Options {
             max_unreachable_tasks_per_framework: 1000,
             roles: None,
             root_submissions: true,
+            max_operator_streams: 1000,
             registry_max_agent_age: Duration::from_secs(14 * 24 * 3600),
             registry_max_agent_count: 102_400,
             registry_gc_interval: Duration::from_secs(15 * 60),

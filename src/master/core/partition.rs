@@ -115,6 +115,7 @@ impl MasterCore {
         self.metrics.add("recovery_slave_removals");
         self.metrics.add("slave_unreachable_completed");
         self.store_unreachable(cx, id, &info.hostname, out);
+        self.streams.agent_removed(id);
         self.tell_agent_lost(id, out);
     }
 

@@ -60,7 +60,7 @@ impl MasterCore {
     }
 
     /// A framework's picture, made once after each change.
-    fn seen<'a>(&self, f: &'a Framework, unregistered: Option<Wall>) -> &'a Seen {
+    pub(super) fn seen<'a>(&self, f: &'a Framework, unregistered: Option<Wall>) -> &'a Seen {
         f.seen.get_or_init(|| Seen {
             view: Arc::new(self.framework_view(f, unregistered)),
             gauges: Gauges::of(f),
@@ -147,6 +147,7 @@ impl MasterCore {
         set("frameworks_disconnected", frameworks - sessions);
         set("frameworks_inactive", frameworks - sessions);
         set("outstanding_offers", self.offers.live.len());
+        set("operator_event_stream_subscribers", self.streams.len());
         let mut gauges = Gauges::default();
         for framework in self.frameworks.registered.values() {
             gauges.add(self.seen(framework, None).gauges);
@@ -165,7 +166,7 @@ fn add(sums: &mut BTreeMap<Role, Resources>, parts: BTreeMap<Role, Resources>) {
 }
 
 /// An agent's picture, made once after each change.
-fn seen_agent(agent: &Agent, deactivated: Option<&Deactivated>) -> Arc<AgentView> {
+pub(super) fn seen_agent(agent: &Agent, deactivated: Option<&Deactivated>) -> Arc<AgentView> {
     agent.seen.get_or_init(|| Arc::new(agent_view(agent, deactivated))).clone()
 }
 

@@ -41,6 +41,7 @@ impl MasterCore {
             metrics: metrics::Metrics::default(),
             marks: super::changes::Marks::default(),
             asked: Default::default(),
+            streams: Default::default(),
             options,
         };
         let mut ended: Vec<(Wall, FrameworkId, FrameworkRecord)> = Vec::new();

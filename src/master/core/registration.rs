@@ -121,6 +121,7 @@ impl MasterCore {
         let agent = Agent::new(info, total, cx.wall);
         self.enlist(&id, agent, &[]);
         self.bind(cx, &id, link, &register, out);
+        self.tell_agent_added(self.streams.place(), &id);
         self.confirm(&id, link, Vec::new(), out);
     }
 

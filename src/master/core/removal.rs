@@ -64,6 +64,7 @@ impl MasterCore {
                 self.send(&taken.framework, events::rescind(offer), out);
             }
         }
+        self.streams.agent_removed(id);
         self.tell_agent_lost(id, out);
     }
 

@@ -111,6 +111,7 @@ impl MasterCore {
         self.enlist(id, agent, &used);
         self.bind(cx, id, link, register, out);
         self.confirm(id, link, Vec::new(), out);
+        let place = self.streams.place();
         let message =
             if was_unreachable { "Unreachable agent reregistered" } else { "Agent reregistered" };
         for (framework, task) in account.tasks {
@@ -127,6 +128,7 @@ impl MasterCore {
         for (framework, executor) in account.executors {
             self.add_executor(&framework, id, executor);
         }
+        self.tell_agent_added(place, id);
         self.clean_up(id, account.unwanted, account.ended, out);
         self.refresh_frameworks(id, register, out);
     }

@@ -65,7 +65,10 @@ impl MasterCore {
         let Some(framework) = self.frameworks.change(framework_id) else { return };
         let Some(task) = framework.tasks.get_mut(task_id) else { return };
         self.marks.task(framework_id, task_id);
-        if !task.take(status, latest) {
+        let before = task.state();
+        let ends_now = task.take(status, latest);
+        self.streams.task_updated(framework_id, status, before, task.state());
+        if !ends_now {
             return;
         }
         let (agent_id, resources) = (task.agent.clone(), task.resources.clone());

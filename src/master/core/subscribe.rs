@@ -56,6 +56,7 @@ impl MasterCore {
             framework.suppressed = suppressed;
             self.enlist_framework(id.clone(), framework);
             self.open(cx, &id, session, out);
+            self.tell_framework_added(&id);
         }
     }
 
@@ -109,6 +110,7 @@ impl MasterCore {
         }
         self.change_framework(id, info, suppressed, out);
         self.open(cx, id, session, out);
+        self.tell_framework_updated(id);
     }
 
     /// Stores the framework and opens its session: SUBSCRIBED, then a HEARTBEAT; offers follow.
@@ -177,7 +179,8 @@ impl MasterCore {
         framework.failover_deadline = Some(wall + wait);
         out.write(registry::framework(&id, &framework.to_record()));
         self.timers.set(Timer::Failover(id.clone()), now + wait);
-        self.enlist_framework(id, framework);
+        self.enlist_framework(id.clone(), framework);
+        self.tell_framework_added(&id);
     }
 
     /// REVIVE: offers again, and all refusals forgotten, in these roles or in all.

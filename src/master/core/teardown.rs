@@ -61,6 +61,7 @@ impl MasterCore {
         }
         if let Some(mut framework) = self.frameworks.registered.remove(id) {
             framework.seen.take();
+            self.streams.framework_removed(&framework);
             let completed = Completed { framework, unregistered: cx.wall };
             self.frameworks.show_completed(completed, self.options.max_completed_frameworks);
         }

@@ -31,6 +31,7 @@ impl MasterCore {
         if let Some(framework) = self.frameworks.registered.get(id) {
             out.write(registry::framework(id, &framework.to_record()));
         }
+        self.tell_framework_updated(id);
         answer(request, Answer::Done, out);
     }
 

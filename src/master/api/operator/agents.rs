@@ -28,7 +28,7 @@ pub(super) fn list(view: &View) -> response::GetAgents {
     }
 }
 
-fn agent(a: &AgentView) -> Agent {
+pub(super) fn agent(a: &AgentView) -> Agent {
     // Names that this version does not know are left out.
     let capability = |name: &String| {
         capability::Type::from_str_name(name).map(|t| Capability { r#type: Some(t as i32) })

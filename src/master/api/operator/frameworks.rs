@@ -24,7 +24,7 @@ pub(super) fn list(view: &View) -> response::GetFrameworks {
     }
 }
 
-fn framework(f: &FrameworkView) -> Framework {
+pub(super) fn framework(f: &FrameworkView) -> Framework {
     Framework {
         framework_info: (*f.info).clone(),
         active: f.active,

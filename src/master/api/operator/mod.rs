@@ -5,7 +5,9 @@
 mod about;
 mod agents;
 mod frameworks;
+mod observed;
 mod reserving;
+mod stream;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,12 @@ async fn handle(
         Type::GetHealth => about::health(),
         Type::GetFlags => about::flags(&api),
         Type::GetVersion => about::version(),
+        Type::GetMetrics => observed::metrics(&api, &call).await?,
+        Type::GetLoggingLevel => observed::logging_level(&api)?,
+        Type::SetLoggingLevel => return observed::set_logging_level(&api, &call),
+        Type::ListFiles => observed::list_files(&api, call).await?,
+        Type::ReadFile => observed::read_file(&api, call).await?,
+        Type::Subscribe => return stream::subscribe(&api, codec).await,
         Type::GetMaster => about::master(&api, &api.view().await?),
         Type::GetAgents => agents::get(&api.view().await?),
         Type::GetFrameworks => frameworks::get(&api.view().await?),

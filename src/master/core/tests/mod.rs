@@ -19,4 +19,5 @@ mod reserving;
 mod sessions;
 mod silence;
 mod statuses;
+mod streams;
 mod world;

@@ -1,9 +1,10 @@
 //! A master's core with scripted agents and schedulers around it, in virtual time.
 
 use super::super::changes::Object;
-use super::super::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId};
+use super::super::io::{Act, Answer, Input, LinkId, NodeId, RequestId, SessionId, StreamId};
 use super::super::view::View;
 use super::super::{Identity, MasterCore, Options, Out};
+use super::streams::Heard;
 use crate::base::kv::Op;
 use crate::base::rng::Rng;
 use crate::base::time::{Mono, Wall};
@@ -43,6 +44,8 @@ pub struct World {
     answers: BTreeMap<u64, Answer>,
     /// What those who watch were told last of each object.
     pub told: BTreeMap<Object, &'static str>,
+    /// What operators' streams were told; the first is open from the beginning of each master.
+    pub streams: BTreeMap<StreamId, Heard>,
     /// Links whose agents answer no pings.
     pub mute: BTreeSet<LinkId>,
     next: u64,
@@ -96,7 +99,7 @@ impl World {
             &mut out,
         )
         .unwrap();
-        Self {
+        let mut world = Self {
             core,
             options,
             now,
@@ -112,10 +115,13 @@ impl World {
             owners: BTreeMap::new(),
             answers: BTreeMap::new(),
             told: BTreeMap::new(),
+            streams: BTreeMap::new(),
             mute: BTreeSet::new(),
             next: 0,
             masters: 1,
-        }
+        };
+        world.listen();
+        world
     }
 
     /// The master dies; another is elected, with nothing but the registry.
@@ -136,7 +142,9 @@ impl World {
         self.events.clear();
         self.messages.clear();
         self.told.clear();
+        self.streams.clear();
         self.apply(out);
+        self.listen();
     }
 
     pub fn fresh(&mut self) -> u64 {
@@ -191,7 +199,8 @@ impl World {
             }
         }
         let mut pongs = Vec::new();
-        for act in out.acts_now.into_iter().chain(out.acts.into_iter().map(|(_, act)| act)) {
+        let acts = out.acts_now.into_iter().chain(out.acts.into_iter().map(|(_, act)| act));
+        for act in acts.map(|act| self.hear(act)).collect::<Vec<_>>().into_iter().flatten() {
             match act {
                 Act::ToAgent { link, message } => {
                     assert_eq!(message.epoch, self.masters, "every message carries the epoch");
@@ -218,6 +227,7 @@ impl World {
                     assert!(!changes.is_empty() && !changes.overflow, "{changes:?}");
                     self.told.extend(changes.objects.iter().map(|(o, s)| (o.clone(), *s)));
                 }
+                other => panic!("it was heard already: {other:?}"),
             }
         }
         for link in pongs {
@@ -600,7 +610,8 @@ impl World {
         if stored("frameworks/") != known {
             return Err("the registry has other frameworks than the tables".into());
         }
-        self.audit_told()
+        self.audit_told()?;
+        self.audit_heard()
     }
 
     pub fn counter(&self, name: &str) -> u64 {
