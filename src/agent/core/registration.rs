@@ -10,6 +10,7 @@ use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, Pong, ReconcileTasks, RegisterAgent,
 };
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ impl AgentCore {
             frameworks: tables.frameworks.values().map(|f| (*f.info).clone()).collect(),
             checkpointed_resources: self.remembered.told(),
             epoch: Some(self.identity.epoch),
+            ip: own_ip(&self.options.ip),
         }
     }
 
@@ -268,4 +270,10 @@ impl AgentCore {
             self.register(s);
         }
     }
+}
+
+/// The address the agent's API listens on, unless it is every one.
+fn own_ip(text: &str) -> Option<String> {
+    let ip: IpAddr = text.parse().ok()?;
+    (!ip.is_unspecified()).then(|| ip.to_string())
 }

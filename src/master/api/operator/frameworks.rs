@@ -18,13 +18,19 @@ pub(super) fn get(view: &View) -> Response {
 /// The same as part of GET_STATE.
 pub(super) fn list(view: &View) -> response::GetFrameworks {
     response::GetFrameworks {
-        frameworks: view.frameworks.iter().map(|f| framework(f)).collect(),
-        completed_frameworks: view.completed_frameworks.iter().map(|f| framework(f)).collect(),
+        frameworks: view.frameworks.iter().map(|f| framework(view, f)).collect(),
+        completed_frameworks: view
+            .completed_frameworks
+            .iter()
+            .map(|f| framework(view, f))
+            .collect(),
         ..Default::default()
     }
 }
 
-fn framework(f: &FrameworkView) -> Framework {
+fn framework(view: &View, f: &FrameworkView) -> Framework {
+    let id = f.info.id.as_ref().map_or("", |id| id.value.as_str());
+    let asked = view.inverse_offers.get(id).into_iter().flatten();
     Framework {
         framework_info: (*f.info).clone(),
         active: f.active,
@@ -34,7 +40,7 @@ fn framework(f: &FrameworkView) -> Framework {
         reregistered_time: f.reregistered_time.map(time),
         unregistered_time: f.unregistered_time.map(time),
         offers: f.offers.iter().map(|o| (**o).clone()).collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: asked.map(|offer| (**offer).clone()).collect(),
         allocated_resources: resources_to_v1(&f.used, Format::Post),
         offered_resources: resources_to_v1(&f.offered, Format::Post),
         offer_constraints: None,
