@@ -4,13 +4,13 @@
 use super::io::{Act, LinkId};
 use super::tables::aware;
 use super::{AgentCore, Step, Stopping, Timer, records, words};
+use crate::base::address::IpAddr;
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::base::time::duration_from_secs;
 use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, Pong, ReconcileTasks, RegisterAgent,
 };
 use crate::mesos::v1::{self, TaskState, task_status::Reason};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

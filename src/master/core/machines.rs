@@ -1,6 +1,7 @@
 //! The machines of the maintenance schedule: what they are called, how far each is, and which agents are on them. It tells
 //! nobody and stores nothing.
 
+use crate::base::address::IpAddr;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::AgentId;
 use crate::mesos::codec::Codec;
@@ -9,7 +10,6 @@ use crate::mesos::v1;
 use crate::mesos::v1::maintenance::Schedule;
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How many bytes the schedule may take when it is written down: it is one record of the registry.

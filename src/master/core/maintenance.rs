@@ -5,6 +5,7 @@ use super::agents::Agent;
 use super::io::{Act, Answer, LinkId, NodeId, RequestId};
 use super::machines::{MachineKey, Mode};
 use super::{MasterCore, Out, answer, refuse, registry, to_link};
+use crate::base::address::IpAddr;
 use crate::base::ids::AgentId;
 use crate::base::time::Mono;
 use crate::machine::Cx;
@@ -14,7 +15,6 @@ use crate::mesos::v1::allocator::InverseOfferStatus;
 use crate::mesos::v1::maintenance::cluster_status::DrainingMachine;
 use crate::mesos::v1::maintenance::{ClusterStatus, Schedule};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What an agent that must leave is told, and those who had tasks there.

@@ -4,6 +4,7 @@ use super::agents::{self, Agent};
 use super::io::{Act, LinkId, NodeId};
 use super::maintenance::told_ip;
 use super::{AGENTS_MAX, MasterCore, Out, Timer, to_link};
+use crate::base::address::IpAddr;
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::resources::Resources;
 use crate::machine::Cx;
@@ -12,7 +13,6 @@ use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, ReconcileTasks, RegisterAgent, ShutdownAgent,
 };
 use crate::mesos::{convert, v1};
-use std::net::IpAddr;
 
 impl MasterCore {
     /// A message of an agent. On a link without an agent only a registration counts; anything else
