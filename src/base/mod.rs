@@ -2,7 +2,6 @@
 //!
 //! Nothing here does I/O, reads a clock or knows a wire form (those are in `mesos`).
 
-pub mod address;
 pub mod attributes;
 pub mod error;
 pub mod explain;

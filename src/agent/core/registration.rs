@@ -4,9 +4,9 @@
 use super::io::{Act, LinkId};
 use super::tables::aware;
 use super::{AgentCore, Step, Stopping, Timer, records, words};
-use crate::base::address::IpAddr;
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::base::time::duration_from_secs;
+use crate::mesos::address::IpAddr;
 use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, Pong, ReconcileTasks, RegisterAgent,
 };

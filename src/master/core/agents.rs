@@ -2,10 +2,10 @@
 
 use super::io::{LinkId, NodeId};
 use super::view::{AgentView, DepartedView, Drain};
-use crate::base::address::IpAddr;
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::{Mono, Wall};
+use crate::mesos::address::IpAddr;
 use crate::mesos::v1;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,9 @@
 //! The machines of the maintenance schedule: what they are called, how far each is, and which agents are on them. It tells
 //! nobody and stores nothing.
 
-use crate::base::address::IpAddr;
 use crate::base::error::{Code, Error, Result};
 use crate::base::ids::AgentId;
+use crate::mesos::address::IpAddr;
 use crate::mesos::codec::Codec;
 use crate::mesos::internal::MaintenanceRecord;
 use crate::mesos::v1;

@@ -4,11 +4,11 @@ use super::agents::{self, Agent};
 use super::io::{Act, LinkId, NodeId};
 use super::maintenance::told_ip;
 use super::{AGENTS_MAX, MasterCore, Out, Timer, to_link};
-use crate::base::address::IpAddr;
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::resources::Resources;
 use crate::machine::Cx;
 use crate::master::allocator::AgentTraits;
+use crate::mesos::address::IpAddr;
 use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, ReconcileTasks, RegisterAgent, ShutdownAgent,
 };
