@@ -28,6 +28,8 @@ mod limits;
 #[path = "containers/made.rs"]
 #[allow(dead_code, reason = "shared with the suite of containers")]
 mod made;
+#[path = "api/maintenance.rs"]
+mod maintenance;
 #[path = "api/master_http.rs"]
 mod master_http;
 #[path = "api/node.rs"]

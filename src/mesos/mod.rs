@@ -1,6 +1,7 @@
 //! The Mesos wire contract: message types of every v1 API, their protobuf and JSON codecs, RecordIO framing, and
 //! our own agent ↔ master messages. Types and codecs only: no validation of meaning, no I/O.
 
+pub mod address;
 pub mod codec;
 pub mod convert;
 pub mod json;

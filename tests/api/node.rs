@@ -69,6 +69,12 @@ impl Node {
         self.start_again();
     }
 
+    /// Waits until it has ended by itself, and starts another on its data.
+    pub fn start_after_end(&mut self) {
+        assert!(self.ended(DEADLINE), "the node did not end");
+        self.start_again();
+    }
+
     /// On the same ports: an agent that moves is another agent.
     fn start_again(&mut self) {
         (self.child, self.master, self.agent) =

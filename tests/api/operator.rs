@@ -8,14 +8,14 @@ use mesolith::mesos::v1::master::{Call, Response};
 use serde_json::{Value, json};
 
 /// Makes a call in one codec and asks for the answer in it.
-async fn call(node: &Node, codec: Codec, call: Value) -> Answer {
+pub async fn call(node: &Node, codec: Codec, call: Value) -> Answer {
     let kind = codec.media_type();
     let headers = [("content-type", kind), ("accept", kind)];
     super::wire::ask(&node.master, "POST", "/api/v1", &headers, encode::<Call>(codec, &call)).await
 }
 
 /// The answer to a read, as JSON.
-async fn read(node: &Node, codec: Codec, kind: &str) -> Value {
+pub async fn read(node: &Node, codec: Codec, kind: &str) -> Value {
     let answer = call(node, codec, json!({ "type": kind })).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("content-type"), codec.media_type());
@@ -26,14 +26,14 @@ async fn read(node: &Node, codec: Codec, kind: &str) -> Value {
 }
 
 /// A change that is made.
-async fn change(node: &Node, kind: &str, body: Value) {
+pub async fn change(node: &Node, kind: &str, body: Value) {
     let mut whole = json!({ "type": kind });
     whole[kind.to_ascii_lowercase()] = body;
     let answer = call(node, Codec::Json, whole).await;
     assert_eq!((answer.status, answer.text()), (200, ""), "{kind}");
 }
 
-async fn agent(node: &Node) -> Value {
+pub async fn agent(node: &Node) -> Value {
     let seen = node.until("/slaves", "it is active", |s| s["slaves"][0]["active"] == true).await;
     json!({ "value": seen["slaves"][0]["id"] })
 }

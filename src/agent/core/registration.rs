@@ -6,6 +6,7 @@ use super::tables::aware;
 use super::{AgentCore, Step, Stopping, Timer, records, words};
 use crate::base::ids::{AgentId, FrameworkId, TaskId};
 use crate::base::time::duration_from_secs;
+use crate::mesos::address::IpAddr;
 use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, Pong, ReconcileTasks, RegisterAgent,
 };
@@ -89,6 +90,7 @@ impl AgentCore {
             frameworks: tables.frameworks.values().map(|f| (*f.info).clone()).collect(),
             checkpointed_resources: self.remembered.told(),
             epoch: Some(self.identity.epoch),
+            ip: own_ip(&self.options.ip),
         }
     }
 
@@ -268,4 +270,10 @@ impl AgentCore {
             self.register(s);
         }
     }
+}
+
+/// The address the agent's API listens on, unless it is every one.
+fn own_ip(text: &str) -> Option<String> {
+    let ip: IpAddr = text.parse().ok()?;
+    (!ip.is_unspecified()).then(|| ip.to_string())
 }

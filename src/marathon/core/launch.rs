@@ -73,7 +73,10 @@ impl MarathonCore {
         for offer in offers {
             let home = self.session.home();
             match Candidate::new(&offer, &self.options, home, cx.wall) {
-                Some(candidate) => tables.push(Table { offer, candidate, tasks: Vec::new() }),
+                Some(mut candidate) => {
+                    candidate.maintenance |= self.yielding.has(&offer.agent_id.value);
+                    tables.push(Table { offer, candidate, tasks: Vec::new() });
+                }
                 None => unused.push(offer.id.clone()),
             }
         }

@@ -17,6 +17,13 @@ pub(super) struct Yielding {
     agents: BTreeMap<String, String>,
 }
 
+impl Yielding {
+    /// Whether this one is given back: nothing new is put there.
+    pub fn has(&self, agent: &str) -> bool {
+        self.agents.values().any(|known| known == agent)
+    }
+}
+
 impl MarathonCore {
     /// What is asked for back now is cleared; what is to be given back later is declined, as Marathon does: its offers say
     /// when its maintenance begins.
@@ -32,6 +39,8 @@ impl MarathonCore {
             let is_due = u64::try_from(start).is_ok_and(|start| Wall(start) <= cx.wall);
             match offer.agent_id {
                 Some(agent) if is_due && self.yielding.agents.len() < YIELDING_MAX => {
+                    // Asked again for one that is given back already: the newer inverse offer stands for it.
+                    self.yielding.agents.retain(|_, known| *known != agent.value);
                     self.yielding.agents.insert(offer.id.value.clone(), agent.value);
                     accepted.push(offer.id);
                 }

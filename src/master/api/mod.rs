@@ -7,6 +7,7 @@ mod events;
 mod explain;
 pub mod files;
 pub mod identity;
+mod maintenance;
 pub mod metrics;
 pub mod model;
 mod operator;
@@ -121,6 +122,7 @@ pub fn face(api: Api, realms: &Realms) -> Face {
         .with(read::face(api.clone(), &realms.readonly))
         .with(write::face(api.clone(), &realms.readwrite))
         .with(reserve::face(api.clone(), &realms.readwrite))
+        .with(maintenance::face(api.clone(), realms))
         .with(events::face(api.clone(), &realms.readonly))
         .with(explain::face(api.clone(), &realms.readonly))
         .with(state::face(api.clone(), &realms.scheduler))

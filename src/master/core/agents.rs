@@ -5,6 +5,7 @@ use super::view::{AgentView, DepartedView, Drain};
 use crate::base::ids::{AgentId, ExecutorId, FrameworkId, OfferId, Role, TaskId};
 use crate::base::resources::Resources;
 use crate::base::time::{Mono, Wall};
+use crate::mesos::address::IpAddr;
 use crate::mesos::v1;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ pub(super) struct Agent {
     pub info: Arc<v1::AgentInfo>,
     pub version: String,
     pub capabilities: Vec<String>,
+    /// Where it says it listens.
+    pub ip: Option<IpAddr>,
     /// The connection, while there is one.
     pub link: Option<LinkId>,
     pub registered: Wall,
@@ -51,6 +54,7 @@ impl Agent {
             info: Arc::new(info),
             version: String::new(),
             capabilities: Vec::new(),
+            ip: None,
             link: None,
             registered,
             reregistered: None,
@@ -207,6 +211,11 @@ impl Agents {
     /// Marks an agent that came, left or is known otherwise than before.
     pub fn mark(&mut self, id: &AgentId) {
         self.changed.insert(id.clone());
+    }
+
+    /// Agents that changed since [`Self::take_changed`].
+    pub fn changed(&self) -> &BTreeSet<AgentId> {
+        &self.changed
     }
 
     /// Agents that changed since this was asked last.

@@ -20,6 +20,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether this one is.
+    pub fn is_asked(&self, agent: &AgentId) -> bool {
+        self.agents.contains_key(agent)
+    }
+
     /// A framework that comes back is asked again.
     pub fn forget(&mut self, framework: &FrameworkId) {
         for told in self.agents.values_mut() {

@@ -40,6 +40,24 @@ impl MasterCore {
                 return Err(format!("agent {id} is out of service and offered"));
             }
         }
+        for (id, place) in &self.machines.on {
+            let agent = self.agents.registered.get(id);
+            let there = agent.and_then(|a| self.machines.place(&a.info.hostname, a.ip));
+            if there.as_ref() != Some(place) {
+                return Err(format!("agent {id} is said to be on another machine"));
+            }
+            if agent.is_some_and(|a| self.machines.is_down(&a.info.hostname, a.ip)) {
+                return Err(format!("agent {id} is registered, and its machine is down"));
+            }
+        }
+        for (id, (framework, agent)) in &self.inverse.open {
+            let framework = self.frameworks.registered.get(framework);
+            if framework.is_none_or(|f| f.session.is_none())
+                || !self.machines.on.contains_key(agent)
+            {
+                return Err(format!("nobody can answer the inverse offer {id}"));
+            }
+        }
         for (link, id) in &self.agents.links {
             if self.agents.registered.get(id).is_none_or(|a| a.link != Some(*link)) {
                 return Err(format!("link {link:?} is of agent {id}, which has another"));

@@ -5,6 +5,7 @@ use super::io::{Answer, RequestId, SessionId};
 use super::{MasterCore, Out, answer, refuse};
 use crate::base::ids::FrameworkId;
 use crate::machine::Cx;
+use crate::mesos::v1::allocator::inverse_offer_status::Status;
 use crate::mesos::v1::scheduler::{Call, call};
 
 impl MasterCore {
@@ -134,8 +135,16 @@ impl MasterCore {
             call::Type::AcknowledgeOperationStatus => {
                 self.metrics.add("messages_operation_status_update_acknowledgement");
             }
-            // There are no inverse offers: every id is unknown, and unknown ids are ignored.
-            call::Type::AcceptInverseOffers | call::Type::DeclineInverseOffers => {}
+            call::Type::AcceptInverseOffers => {
+                let call = call.accept_inverse_offers.unwrap_or_default();
+                let (offers, filters) = (&call.inverse_offer_ids, call.filters.as_ref());
+                self.answer_inverse(cx, id, offers, Status::Accept, filters);
+            }
+            call::Type::DeclineInverseOffers => {
+                let call = call.decline_inverse_offers.unwrap_or_default();
+                let (offers, filters) = (&call.inverse_offer_ids, call.filters.as_ref());
+                self.answer_inverse(cx, id, offers, Status::Decline, filters);
+            }
             call::Type::Unknown | call::Type::Subscribe | call::Type::UpdateFramework => {}
         }
     }

@@ -16,6 +16,7 @@ impl MasterCore {
         let Some(id) = self.frameworks.sessions.remove(session) else { return };
         self.timers.cancel(&Timer::Heartbeat(session.clone()));
         self.return_framework_offers(&id, cx.now);
+        self.forget_inverse(&id);
         self.allocator.deactivate_framework(&id);
         let Some(framework) = self.frameworks.change(&id) else { return };
         framework.session = None;

@@ -28,6 +28,10 @@ impl MasterCore {
         if !self.agents.is_known(id) {
             return refuse(request, 404, not_found(id), out);
         }
+        if self.machines.on.contains_key(id) {
+            let text = format!("Agent '{id}' is on a machine of the maintenance schedule");
+            return refuse(request, 400, text, out);
+        }
         let unable = self.agents.get(id.as_str()).is_some_and(|agent| {
             agent.link.is_some() && !agent.capabilities.iter().any(|c| c == DRAINING)
         });

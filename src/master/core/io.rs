@@ -144,6 +144,27 @@ pub enum Input {
         /// Who is calling, when authenticated.
         principal: Option<String>,
     },
+    /// An operator says when which machines will be away, in place of what was said before.
+    UpdateSchedule {
+        /// To be answered.
+        request: RequestId,
+        /// All of it.
+        schedule: Box<v1::maintenance::Schedule>,
+    },
+    /// An operator takes machines down that are in the schedule.
+    MachinesDown {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        machines: Vec<v1::MachineId>,
+    },
+    /// An operator takes that back; they are in the schedule no more.
+    MachinesUp {
+        /// To be answered.
+        request: RequestId,
+        /// Which.
+        machines: Vec<v1::MachineId>,
+    },
     /// An operator says that an agent will never come back.
     MarkAgentGone {
         /// To be answered.

@@ -23,11 +23,14 @@ mod events;
 mod frameworks;
 mod gone;
 mod identity;
+mod inverse;
 pub mod io;
 mod kill;
 mod launch;
 mod launch_group;
 mod lost;
+mod machines;
+mod maintenance;
 mod metrics;
 mod offers;
 mod operations;
@@ -83,6 +86,8 @@ pub struct MasterCore {
     marks: changes::Marks,
     asked: asking::Asked,
     streams: streams::Streams,
+    machines: machines::Machines,
+    inverse: inverse::InverseOffers,
 }
 
 /// What the core waits for.
@@ -108,6 +113,8 @@ enum Timer {
     Failover(FrameworkId),
     /// An offer must be answered.
     Offer(OfferId),
+    /// An inverse offer must be answered, or may be made again.
+    InverseOffer(AgentId, FrameworkId),
     /// Time to forget old unreachable and gone agents.
     RegistryGc,
 }
@@ -152,6 +159,13 @@ impl Machine for MasterCore {
                 let principal = principal.as_deref();
                 self.operate_agent(cx, request, &agent_id, &operation, principal, out);
             }
+            Input::UpdateSchedule { request, schedule } => {
+                self.update_schedule(cx, request, *schedule, out);
+            }
+            Input::MachinesDown { request, machines } => {
+                self.machines_down(cx, request, &machines, out);
+            }
+            Input::MachinesUp { request, machines } => self.machines_up(request, &machines, out),
             Input::MarkAgentGone { request, agent_id } => {
                 self.mark_agent_gone(cx, request, &agent_id, out);
             }
@@ -173,6 +187,9 @@ impl Machine for MasterCore {
                 Timer::Recovered => self.recovered_timed_out(cx, out),
                 Timer::Failover(framework) => self.failover_timed_out(cx, &framework, out),
                 Timer::Offer(offer) => self.offer_timed_out(cx, &offer, out),
+                Timer::InverseOffer(agent, framework) => {
+                    self.inverse_due(&agent, &framework, out);
+                }
                 Timer::RegistryGc => self.registry_gc(cx, out),
             }
         }
@@ -182,6 +199,7 @@ impl Machine for MasterCore {
         self.ask_frameworks(cx, out);
         self.finish_drains(cx, out);
         self.make_offers(cx, out);
+        self.ask_for_maintenance(cx, out);
         self.tell_changes(out);
         self.tell_streams(cx, out);
     }

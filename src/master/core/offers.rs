@@ -81,7 +81,7 @@ impl MasterCore {
             resources: wire_resources(resources, multi_role, refinement),
             attributes: agent.info.attributes.clone(),
             executor_ids: executors,
-            unavailability: None,
+            unavailability: self.machines.unavailability(agent_id),
             allocation_info: multi_role.then(|| allocation_info(role)),
         };
         framework.offers.insert(id.clone());
@@ -159,7 +159,7 @@ impl MasterCore {
 }
 
 /// Where the agent's API is: its host name is an address, or resolves to one.
-fn agent_url(info: &v1::AgentInfo) -> v1::Url {
+pub(super) fn agent_url(info: &v1::AgentInfo) -> v1::Url {
     let is_address = info.hostname.contains(':')
         || info.hostname.split('.').all(|part| part.parse::<u8>().is_ok());
     v1::Url {

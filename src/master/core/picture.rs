@@ -48,6 +48,7 @@ impl MasterCore {
                 .iter()
                 .map(|c| self.seen(&c.framework, Some(c.unregistered)).view.clone())
                 .collect(),
+            inverse_offers: self.inverse.outstanding(),
             roles: self.role_views(),
             counters: self.counters(),
         }

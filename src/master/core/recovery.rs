@@ -1,6 +1,7 @@
 //! Builds the core after an election, from the registry.
 
 use super::frameworks::{Completed, Framework, Frameworks};
+use super::machines::Machines;
 use super::registry::{self, Record};
 use super::{
     Identity, MasterCore, Options, Out, REMOVED_FRAMEWORKS_MAX, Timer, agents, identity, metrics,
@@ -42,6 +43,8 @@ impl MasterCore {
             marks: super::changes::Marks::default(),
             asked: Default::default(),
             streams: Default::default(),
+            machines: Machines::default(),
+            inverse: Default::default(),
             options,
         };
         let mut ended: Vec<(Wall, FrameworkId, FrameworkRecord)> = Vec::new();
@@ -66,6 +69,7 @@ impl MasterCore {
                     Some(at) => ended.push((Wall(at), id, record)),
                     None => core.recover_framework(cx, id, record, out),
                 },
+                Record::Maintenance(record) => core.machines = Machines::recover(record)?,
                 Record::Other => {}
             }
         }

@@ -2,11 +2,13 @@
 
 use super::agents::{self, Agent};
 use super::io::{Act, LinkId, NodeId};
+use super::maintenance::told_ip;
 use super::{AGENTS_MAX, MasterCore, Out, Timer, to_link};
 use crate::base::ids::{AgentId, FrameworkId};
 use crate::base::resources::Resources;
 use crate::machine::Cx;
 use crate::master::allocator::AgentTraits;
+use crate::mesos::address::IpAddr;
 use crate::mesos::internal::{
     AgentMessage, AgentRegistered, MasterMessage, ReconcileTasks, RegisterAgent, ShutdownAgent,
 };
@@ -44,7 +46,7 @@ impl MasterCore {
         } else if message.unregister.is_some() {
             self.metrics.add("messages_unregister_slave");
             let counter = "slave_removals/reason_unregistered";
-            self.remove_agent(cx, &id, "the agent unregistered", counter, out);
+            self.remove_agent(cx, &id, "the agent unregistered", Some(counter), out);
         } else {
             self.metrics.add("dropped_messages");
         }
@@ -65,6 +67,9 @@ impl MasterCore {
             Ok(total) => total,
             Err(why) => return self.turn_away(link, format!("Agent refused: {why}"), out),
         };
+        if self.keep_out(cx, link, node, &register, out) {
+            return;
+        }
         let id = register.agent_info.id.as_ref().map_or("", |id| id.value.as_str());
         if id.is_empty()
             && let Some(known) = self.agents.links.get(&link).cloned()
@@ -106,7 +111,8 @@ impl MasterCore {
                 return self.confirm(&older, link, Vec::new(), out);
             }
             let why = "a new agent registered at the same address";
-            self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
+            let counter = Some("slave_removals/reason_registered");
+            self.remove_agent(cx, &older, why, counter, out);
         }
         if self.agents.registered.len() >= AGENTS_MAX {
             self.metrics.add("slaves_over_limit");
@@ -169,6 +175,7 @@ impl MasterCore {
         let before = agent.link.replace(link).filter(|before| *before != link);
         agent.version.clone_from(&register.version);
         agent.capabilities.clone_from(&register.capabilities);
+        agent.ip = told_ip(register);
         agent.heard = cx.now;
         agent.awaits_pong = false;
         agent.missed_pings = 0;
@@ -186,6 +193,7 @@ impl MasterCore {
         if !self.agents.deactivated.contains_key(id) {
             self.allocator.activate_agent(id);
         }
+        self.place_agent(cx.now, id, out);
     }
 
     /// Tells the agent that it is registered, after the registry knows.
@@ -222,6 +230,9 @@ fn check(register: &RegisterAgent) -> Result<Resources, String> {
     }
     if let Some(id) = info.id.as_ref().filter(|id| !id.value.is_empty()) {
         crate::base::ids::check(&id.value)?;
+    }
+    if let Some(ip) = &register.ip {
+        ip.parse::<IpAddr>().map_err(|_| format!("its ip '{ip}' is no address"))?;
     }
     convert::attributes_from_v1(&info.attributes)?;
     let line = convert::resources_from_v1(&info.resources)?;

@@ -9,7 +9,8 @@ use crate::base::kv::Op;
 use crate::base::time::Wall;
 use crate::master::core::io::NodeId;
 use crate::mesos::internal::{
-    AdmittedAgent, DeactivatedAgent, DrainRecord, FrameworkRecord, GoneAgent, UnreachableAgent,
+    AdmittedAgent, DeactivatedAgent, DrainRecord, FrameworkRecord, GoneAgent, MaintenanceRecord,
+    UnreachableAgent,
 };
 use crate::mesos::{stored, v1};
 
@@ -18,9 +19,11 @@ const UNREACHABLE: &str = "unreachable/";
 const GONE: &str = "gone/";
 const DEACTIVATED: &str = "deactivated/";
 const FRAMEWORKS: &str = "frameworks/";
+const MAINTENANCE: &str = "maintenance/";
+const SCHEDULE: &str = "maintenance/schedule";
 
 /// Every key of the master's core begins with one of these.
-pub const PREFIXES: [&str; 5] = [AGENTS, UNREACHABLE, GONE, DEACTIVATED, FRAMEWORKS];
+pub const PREFIXES: [&str; 6] = [AGENTS, UNREACHABLE, GONE, DEACTIVATED, FRAMEWORKS, MAINTENANCE];
 
 /// One record, read.
 pub(super) enum Record {
@@ -29,6 +32,7 @@ pub(super) enum Record {
     Gone(AgentId, GoneAgent),
     Deactivated(AgentId, Deactivated),
     Framework(FrameworkId, FrameworkRecord),
+    Maintenance(MaintenanceRecord),
     /// Of another room.
     Other,
 }
@@ -45,6 +49,8 @@ pub(super) fn read(key: &str, value: &[u8]) -> Result<Record> {
         Record::Deactivated(id.into(), read_deactivated(stored::decode(key, value)?))
     } else if let Some(id) = key.strip_prefix(FRAMEWORKS) {
         Record::Framework(id.into(), stored::decode(key, value)?)
+    } else if key == SCHEDULE {
+        Record::Maintenance(stored::decode(key, value)?)
     } else {
         Record::Other
     })
@@ -110,4 +116,12 @@ pub(super) fn framework(id: &FrameworkId, record: &FrameworkRecord) -> Op {
 /// Forgets the framework.
 pub(super) fn forget_framework(id: &FrameworkId) -> Op {
     Op::delete(format!("{FRAMEWORKS}{id}"))
+}
+
+/// Which machines are away when, and which are down; nothing of it when there is none.
+pub(super) fn maintenance(record: Option<&MaintenanceRecord>) -> Op {
+    match record {
+        Some(record) => Op::put(SCHEDULE, stored::encode(record)),
+        None => Op::delete(SCHEDULE),
+    }
 }

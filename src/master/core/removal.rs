@@ -20,13 +20,15 @@ impl MasterCore {
         cx: &mut Cx<'_>,
         id: &AgentId,
         why: &str,
-        counter: &'static str,
+        counter: Option<&'static str>,
         out: &mut Out,
     ) {
         let Some(agent) = self.agents.registered.get(id) else { return };
         let message = format!("Agent {} removed: {why}", agent.info.hostname);
         self.metrics.add("slave_removals");
-        self.metrics.add(counter);
+        if let Some(counter) = counter {
+            self.metrics.add(counter);
+        }
         out.write(registry::dismiss(id));
         self.forget_deactivated(id, out);
         let verdict = Verdict {
@@ -53,6 +55,8 @@ impl MasterCore {
         // First of all, so that nothing of what is freed below is offered again.
         self.allocator.remove_agent(id);
         self.unbind(id, &agent, out);
+        self.machines.on.remove(id);
+        self.withdraw_inverse(id, out);
         for (framework, task) in &agent.tasks {
             self.end_task(cx, framework, task, verdict, shelf, out);
         }

@@ -35,7 +35,8 @@ impl MasterCore {
         let address = agents::address(&register.agent_info, Some(node));
         if let Some(older) = self.agents.by_address.get(&address).filter(|o| **o != id).cloned() {
             let why = "another agent registered at the same address";
-            self.remove_agent(cx, &older, why, "slave_removals/reason_registered", out);
+            let counter = Some("slave_removals/reason_registered");
+            self.remove_agent(cx, &older, why, counter, out);
         }
         let is_new = !self.agents.registered.contains_key(&id);
         if is_new && self.agents.registered.len() >= AGENTS_MAX {

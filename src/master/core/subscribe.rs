@@ -115,6 +115,7 @@ impl MasterCore {
 
     /// Stores the framework and opens its session: SUBSCRIBED, then a HEARTBEAT; offers follow.
     fn open(&mut self, cx: &mut Cx<'_>, id: &FrameworkId, session: SessionId, out: &mut Out) {
+        self.forget_inverse(id);
         let Some(framework) = self.frameworks.change(id) else { return };
         framework.session = Some(session.clone());
         self.asked.forget(id);

@@ -47,6 +47,7 @@ impl MasterCore {
             self.to_agent(agent, message, out);
         }
         self.return_framework_offers(id, cx.now);
+        self.forget_inverse(id);
         self.end_framework_tasks(cx, id, out);
         self.allocator.remove_framework(id);
         self.timers.cancel(&Timer::Failover(id.clone()));

@@ -33,6 +33,8 @@ pub struct View {
     pub frameworks: Vec<Arc<FrameworkView>>,
     /// Ended frameworks, oldest first.
     pub completed_frameworks: Vec<Arc<FrameworkView>>,
+    /// Inverse offers without an answer, by framework.
+    pub inverse_offers: BTreeMap<FrameworkId, Vec<Arc<v1::InverseOffer>>>,
     /// Every role with a framework, an allocation, a reservation or a weight, by name.
     pub roles: Vec<RoleView>,
     /// Counters under their metric names without the `master/` in front (`tasks_finished`, `messages_kill_task` …).

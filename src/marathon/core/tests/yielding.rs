@@ -75,6 +75,19 @@ fn what_is_given_back_later_or_not_at_all_stays() {
 }
 
 #[test]
+fn nothing_new_is_put_on_what_is_given_back() {
+    let mut world = spread(strategy(1.0, 1.0));
+    world.ask_back(0, Some(Duration::ZERO));
+    // It is offered all the same, as machines of a maintenance schedule are.
+    world.agents[0].lost = false;
+    for _ in 0..200 {
+        world.run();
+    }
+    assert_eq!(hosts(&world).get("s0"), None);
+    assert_eq!(hosts(&world).values().sum::<usize>(), 9);
+}
+
+#[test]
 fn another_subscription_asks_again() {
     let mut world = spread(strategy(1.0, 1.0));
     world.agents[1].lost = true;

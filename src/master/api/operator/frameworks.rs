@@ -6,9 +6,11 @@ use crate::base::ids::FrameworkId;
 use crate::master::core::io::Input;
 use crate::master::core::view::{FrameworkView, View};
 use crate::mesos::convert::{Format, resources_to_v1};
+use crate::mesos::v1;
 use crate::mesos::v1::master::response::{self, Type, get_frameworks::Framework};
 use crate::mesos::v1::master::{Call, Response};
 use axum::response::Response as HttpResponse;
+use std::sync::Arc;
 
 /// All frameworks, ended ones by themselves.
 pub(super) fn get(view: &View) -> Response {
@@ -17,14 +19,19 @@ pub(super) fn get(view: &View) -> Response {
 
 /// The same as part of GET_STATE.
 pub(super) fn list(view: &View) -> response::GetFrameworks {
+    let shown = |f: &Arc<FrameworkView>| {
+        let id = f.info.id.as_ref().map_or("", |id| id.value.as_str());
+        framework(f, view.inverse_offers.get(id).map_or(&[], Vec::as_slice))
+    };
     response::GetFrameworks {
-        frameworks: view.frameworks.iter().map(|f| framework(f)).collect(),
-        completed_frameworks: view.completed_frameworks.iter().map(|f| framework(f)).collect(),
+        frameworks: view.frameworks.iter().map(shown).collect(),
+        completed_frameworks: view.completed_frameworks.iter().map(shown).collect(),
         ..Default::default()
     }
 }
 
-pub(super) fn framework(f: &FrameworkView) -> Framework {
+/// A framework, with what it is asked to give back.
+pub(super) fn framework(f: &FrameworkView, asked: &[Arc<v1::InverseOffer>]) -> Framework {
     Framework {
         framework_info: (*f.info).clone(),
         active: f.active,
@@ -34,7 +41,7 @@ pub(super) fn framework(f: &FrameworkView) -> Framework {
         reregistered_time: f.reregistered_time.map(time),
         unregistered_time: f.unregistered_time.map(time),
         offers: f.offers.iter().map(|o| (**o).clone()).collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: asked.iter().map(|offer| (**offer).clone()).collect(),
         allocated_resources: resources_to_v1(&f.used, Format::Post),
         offered_resources: resources_to_v1(&f.offered, Format::Post),
         offer_constraints: None,

@@ -5,6 +5,7 @@
 mod about;
 mod agents;
 mod frameworks;
+pub(super) mod maintenance;
 mod observed;
 mod reserving;
 mod stream;
@@ -64,6 +65,11 @@ async fn handle(
         Type::GetRoles => tables::roles(&api.view().await?),
         Type::GetWeights => tables::weights(&api.view().await?),
         Type::GetState => tables::state(&api.view().await?),
+        Type::GetMaintenanceStatus => maintenance::status(&api).await?,
+        Type::GetMaintenanceSchedule => maintenance::schedule(&api).await?,
+        Type::UpdateMaintenanceSchedule => return maintenance::update(&api, call).await,
+        Type::StartMaintenance => return maintenance::start(&api, call).await,
+        Type::StopMaintenance => return maintenance::stop(&api, call).await,
         Type::Teardown => return frameworks::teardown(&api, call).await,
         Type::DrainAgent => return agents::drain(&api, call).await,
         Type::DeactivateAgent => return agents::deactivate(&api, call).await,

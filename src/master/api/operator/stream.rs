@@ -69,6 +69,7 @@ fn subscribed(view: &View, heartbeat: Duration) -> Event {
     Event { subscribed: Some(subscribed), ..of(Type::Subscribed) }
 }
 
+/// In the words of the API. (What a framework is asked to give back is in the pictures alone.)
 pub(super) fn happening(what: &streams::Event) -> Event {
     match what {
         streams::Event::TaskAdded(task) => {
@@ -92,12 +93,12 @@ pub(super) fn happening(what: &streams::Event) -> Event {
             Event { agent_removed, ..of(Type::AgentRemoved) }
         }
         streams::Event::FrameworkAdded(framework) => {
-            let framework = frameworks::framework(framework);
+            let framework = frameworks::framework(framework, &[]);
             let framework_added = Some(event::FrameworkAdded { framework });
             Event { framework_added, ..of(Type::FrameworkAdded) }
         }
         streams::Event::FrameworkUpdated(framework) => {
-            let framework = frameworks::framework(framework);
+            let framework = frameworks::framework(framework, &[]);
             let framework_updated = Some(event::FrameworkUpdated { framework });
             Event { framework_updated, ..of(Type::FrameworkUpdated) }
         }

@@ -2,6 +2,7 @@
 //! everything is offered again.
 
 use super::super::io::Answer;
+use super::maintenance;
 use super::reserving::{create, destroy, reserve, reserved, unreserve, volume_of};
 use super::world::*;
 use crate::base::rng::Rng;
@@ -269,7 +270,7 @@ impl Chaos {
     }
 
     fn disaster(&mut self, n: usize) {
-        match self.pick(4) {
+        match self.pick(5) {
             0 => {
                 self.offers.clear();
                 self.w.fail_over();
@@ -293,11 +294,25 @@ impl Chaos {
                 let info = v1::FrameworkInfo { id: None, ..scheduler.info };
                 self.schedulers[s] = self.w.scheduler(info);
             }
+            3 => self.plan(),
             _ => {
                 // The agent forgets something it ran.
                 self.agents[n].tasks.pop_first();
             }
         }
+    }
+
+    /// Machines are to be away, at another time, or not any more.
+    fn plan(&mut self) {
+        let windows: Vec<_> = (0..self.agents.len() as i64)
+            .filter(|_| self.rng.chance(1, 2))
+            .map(|n| v1::maintenance::Window {
+                machine_ids: vec![maintenance::named(&format!("NODE{n}"))],
+                unavailability: maintenance::when(n + 1, None),
+            })
+            .collect();
+        let plan = v1::maintenance::Schedule { windows };
+        assert_eq!(maintenance::schedule(&mut self.w, plan), Answer::Done);
     }
 
     /// Everybody comes back, everything ends, nothing is left in use.

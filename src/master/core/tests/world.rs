@@ -604,6 +604,10 @@ impl World {
         if stored("deactivated/") != deactivated {
             return Err("the registry has other deactivated agents than the tables".into());
         }
+        let (plan, _) = self.core.maintenance();
+        if stored("maintenance/").is_empty() != plan.windows.is_empty() {
+            return Err("the registry has another maintenance schedule than the tables".into());
+        }
         let frameworks = &self.core.frameworks;
         let known = frameworks.registered.keys().chain(frameworks.removed.keys());
         let known: BTreeSet<String> = known.map(ToString::to_string).collect();
