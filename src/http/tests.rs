@@ -360,7 +360,7 @@ async fn stopping_lets_requests_end_and_cuts_streams_at_the_deadline() {
     assert!(TcpStream::connect(world.running.address()).await.is_err());
 }
 
-// covers: MES-0025
+// covers: MES-0025, MES-0781
 #[tokio::test]
 async fn read_endpoints_ask_for_credentials_when_told_to() {
     let json = r#"{"credentials":[{"principal":"ops","secret":"s3cret"}]}"#;
