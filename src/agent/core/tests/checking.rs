@@ -144,8 +144,11 @@ fn neither_result_shadows_the_other() {
     assert_eq!(code, Some(7));
 }
 
-/// The task's health, and what each check found.
-fn each(w: &World) -> Vec<(Option<bool>, Vec<Option<bool>>, Option<u32>)> {
+/// The task's health, what each check found, and of which this tells.
+type Told = (Option<bool>, Vec<Option<bool>>, Option<u32>);
+
+/// All that was told.
+fn each(w: &World) -> Vec<Told> {
     let told = w.statuses("t").into_iter().filter(|s| s.reason.is_some());
     let results = |s: &v1::TaskStatus| s.health_check_results.iter().map(|r| r.healthy).collect();
     told.map(|s| (s.healthy, results(&s), s.health_check_told)).collect()
