@@ -149,7 +149,9 @@ fn every_event_is_told_with_what_it_is_about_in_both_codecs() {
         let content = &shown[kind.to_ascii_lowercase()];
         assert_eq!(content.pointer(path), Some(&value), "{shown}");
         for codec in [Codec::Json, Codec::Protobuf] {
-            assert_eq!(codec.decode::<Event>(&codec.encode(&event)).unwrap(), event);
+            // Compared as JSON, in which what is not said reads as its default.
+            let read = codec.decode::<Event>(&codec.encode(&event)).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), shown, "{codec:?}");
         }
     }
 }
