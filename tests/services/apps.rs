@@ -5,6 +5,7 @@ use super::world::{Form, World};
 use serde_json::{Value, json};
 
 /// The tutorial's first app: created, run, ended, run again; its sandbox is read through the master.
+// covers: MAR-0593
 async fn the_first_app_runs_and_is_started_again(form: Form) {
     let world = World::start(form);
     let hello = json!({"id": "hello2", "cmd": "echo hello; sleep 1", "mem": 16, "cpus": 0.1,

@@ -199,7 +199,7 @@ async fn a_failed_fetch_is_the_last_failure(form: Form) {
     assert!(failure["message"].as_str().unwrap().contains("/nowhere/at/all.tgz"), "{failure:#}");
 }
 
-// covers: MAR-0627, MAR-0276, MAR-0600, MAR-0630, MAR-0631
+// covers: MAR-0577, MAR-0278, MAR-0279, MAR-0627, MAR-0276, MAR-0600, MAR-0630, MAR-0631
 async fn what_is_read_besides(form: Form) {
     let world = World::start(form);
     let plain = |path: &'static str| wire::ask(&world.marathon, "GET", path, &[], "");
@@ -207,7 +207,10 @@ async fn what_is_read_besides(form: Form) {
     assert_eq!((pong.status, pong.text().trim()), (200, "pong"));
     let home = plain("/").await;
     assert_eq!((home.status, home.header("location")), (302, "/ui/"));
-    assert_eq!(plain("/ui/").await.status, 200);
+    let page = plain("/ui/").await;
+    assert_eq!((page.status, page.text().contains("<html")), (200, true), "{}", page.text());
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert_eq!(plain("/mesolith/ui/x/no-such-thing.js").await.status, 404);
     let metrics = wire::get(&world.marathon, "/metrics").await;
     assert!(metrics["gauges"]["marathon.apps.active.gauge"]["value"].is_number(), "{metrics:#}");
     // What is reserved for its role only, and nothing is.
